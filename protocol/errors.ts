@@ -1,0 +1,253 @@
+/**
+ * Every failure that the relay itself can answer with: one table, read by the edge, the nodes and the client.
+ *
+ * - `status`: the HTTP status of the answer.
+ * - `proxy`: the error type of RFC 9209 that stands in `Proxy-Status`.
+ * - `reached`: whether the target can have seen any byte of the request. `unknown` must be treated as a yes.
+ * - `retryable`: a new request, signed anew, is safe and may well succeed.
+ * - `mend`: what the reader can do about it.
+ */
+interface Row {
+  readonly status: number;
+  readonly proxy: string;
+  readonly reached: "no" | "yes" | "unknown";
+  readonly retryable: boolean;
+  readonly mend: string;
+}
+
+const row = (
+  status: number,
+  proxy: string,
+  reached: Row["reached"],
+  retryable: boolean,
+  mend: string,
+): Row => ({ status, proxy, reached, retryable, mend });
+
+const denied = (status: number, mend: string): Row =>
+  row(status, "http_request_denied", "no", false, mend);
+
+export const ERRORS = {
+  // The caller's token, judged at the edge.
+  token_missing: denied(401, "Send Relay-Authorization: Bearer <request token>."),
+  token_malformed: denied(401, "Send one compact JWS with the claims that docs/protocol.md lists."),
+  token_type: denied(401, "Set the token's typ header to the kind that this door takes."),
+  token_act: denied(401, "Sign a token whose act names this door."),
+  token_signature: denied(401, "Sign with a private key whose public key the client has registered."),
+  token_expired: denied(401, "Sign a new token, and check this machine's clock."),
+  token_premature: denied(401, "Check this machine's clock: the token's iat lies in the future."),
+  token_lifetime: denied(401, "Let exp be at most 60 seconds after iat."),
+  token_audience: denied(401, "Set aud to the edge's own origin."),
+  token_method: denied(401, "Sign the method that is used: htm differs from it."),
+  token_url: denied(401, "Sign the URL that is used: url differs from it."),
+  token_framing: denied(401, "Sign the framing that is used: framing differs from the body that came."),
+  token_replayed: denied(401, "Sign a new token for each request: this one was used before."),
+  client_unknown: denied(401, "Register the client, or correct the id in HOLDFAST_URL."),
+
+  // What was asked for, judged at the edge and again at the node.
+  request_invalid: denied(400, "Correct the request as the detail says."),
+  url_invalid: denied(400, "Write the target as an absolute http(s) URL in its canonical form."),
+  fields_invalid: denied(400, "Send field names and values that RFC 9110 allows, and leave framing fields out."),
+  fields_too_large: denied(431, "Send fewer or shorter header fields."),
+  body_digest: denied(400, "Sign the digest of the body that is sent: they differ."),
+  target_not_allowed: denied(403, "Add the target to the client's allow list."),
+  address_refused: row(
+    403,
+    "destination_ip_prohibited",
+    "no",
+    false,
+    "The target's address is private, reserved or the relay's own. An operator can open a range by name.",
+  ),
+  not_found: denied(404, "See the list of routes in docs/protocol.md."),
+  method_not_allowed: denied(405, "Use the method that docs/protocol.md lists for this route."),
+  version_conflict: denied(412, "Read the record again and send its current version in If-Match."),
+  too_large: denied(413, "Send a smaller body."),
+
+  // The grant, judged at the node. A caller meets these only when edge and node disagree.
+  grant_missing: denied(401, "A node takes requests from its edge alone."),
+  grant_invalid: denied(401, "Check that edge and node share the grant key and the edge's origin."),
+  grant_expired: row(401, "http_request_denied", "no", true, "Try again; check the clocks of edge and node."),
+  grant_node: denied(403, "Check the node's URL in the edge's configuration: the grant names another node."),
+  request_predates_node: row(
+    503,
+    "destination_unavailable",
+    "no",
+    true,
+    "Sign a new token: this one is older than what the node remembers.",
+  ),
+
+  // On the way to the target.
+  dns_failed: row(502, "dns_error", "no", true, "Check the target's host name."),
+  dns_timeout: row(504, "dns_timeout", "no", true, "Try again; check the name servers of the target's zone."),
+  connect_refused: row(502, "connection_refused", "no", true, "Check that the target listens on this port."),
+  connect_failed: row(502, "destination_ip_unroutable", "no", true, "Check that the target can be reached."),
+  connect_timeout: row(504, "connection_timeout", "no", true, "Check that the target admits the relay's addresses."),
+  tls_certificate: row(502, "tls_certificate_error", "no", false, "The target's certificate is not valid for its name."),
+  tls_failed: row(502, "tls_protocol_error", "no", true, "The target did not complete the TLS handshake."),
+
+  // After the target may have seen the request.
+  target_closed: row(502, "connection_terminated", "unknown", false, "The target closed before it answered."),
+  target_protocol: row(502, "http_protocol_error", "yes", false, "The target's answer is not valid HTTP."),
+  target_timeout: row(504, "http_response_timeout", "yes", false, "The target did not answer in time."),
+  target_fields_too_large: row(
+    502,
+    "http_response_header_section_size",
+    "yes",
+    false,
+    "The target's header fields exceed the limit.",
+  ),
+  status_not_representable: row(
+    502,
+    "http_protocol_error",
+    "yes",
+    false,
+    "Use the enveloped form: a raw answer cannot carry this status.",
+  ),
+  body_cut: row(400, "http_request_error", "yes", false, "The request's body ended early or differed from what was signed."),
+
+  // The relay itself.
+  node_draining: row(503, "destination_unavailable", "no", true, "Try again: another node will take it."),
+  node_unreachable: row(502, "destination_unavailable", "unknown", false, "The edge lost its connection to the node."),
+  node_failed: row(502, "proxy_internal_response", "unknown", false, "The node's answer carried no mark of its own."),
+  node_internal: row(500, "proxy_internal_error", "unknown", false, "See the node's log for this request id."),
+  node_unknown: denied(400, "Name a node of the client's pool, or none."),
+  no_node: row(503, "destination_unavailable", "no", true, "No node is configured or in service."),
+  edge_misconfigured: row(503, "proxy_configuration_error", "no", false, "See the edge's log: its configuration is not valid."),
+  edge_internal: row(500, "proxy_internal_error", "unknown", false, "See the edge's log."),
+  registry_unavailable: row(503, "proxy_internal_error", "no", true, "Try again: the registry did not answer."),
+
+  // Seen by the client alone.
+  edge_unreachable: row(502, "destination_unavailable", "unknown", false, "Check the edge's URL and the network."),
+  edge_failed: row(502, "proxy_internal_response", "unknown", false, "The answer carried no mark of the relay: it is a page of something in between."),
+  answer_invalid: row(502, "http_protocol_error", "yes", false, "The relay's answer could not be decoded: update the client or the edge."),
+  answer_cut: row(502, "connection_terminated", "yes", false, "The target's answer ended early."),
+  redirect_failed: row(502, "http_protocol_error", "yes", false, "Set redirect to manual, or send a body that can be sent again."),
+} as const satisfies Record<string, Row>;
+
+/** A stable name for one kind of failure. */
+export type ErrorCode = keyof typeof ERRORS;
+
+/** Whether the target can have seen any of the request. */
+export type Reached = Row["reached"];
+
+/** A fault's typed details are read as `error.code`; nothing needs to parse `message`. */
+export interface RelayErrorOptions extends ErrorOptions {
+  /** Overrides the table where the thrower knows better, for instance that nothing had been sent yet. */
+  readonly reached?: Reached;
+  /** The node that answered, where one did. */
+  readonly node?: string;
+  /** The request's id (the token's `jti`), where it is known. */
+  readonly requestId?: string;
+}
+
+/**
+ * A failure of the relay's own, never of the target's: those arrive as responses.
+ *
+ * @example
+ * try {
+ *   await relay.fetch("https://api.bank.com/v1/payments", { method: "POST", body });
+ * } catch (error) {
+ *   if (isRelayError(error) && error.reached === "no") queueForLater(body);
+ *   else throw error;
+ * }
+ */
+export class RelayError extends Error {
+  override readonly name = "RelayError";
+  readonly code: ErrorCode;
+  /** The HTTP status that the relay answers with. */
+  readonly status: number;
+  readonly reached: Reached;
+  /** A new request, signed anew, is safe and may well succeed. */
+  readonly retryable: boolean;
+  readonly detail: string;
+  readonly node: string | undefined;
+  readonly requestId: string | undefined;
+
+  constructor(code: ErrorCode, detail: string, options: RelayErrorOptions = {}) {
+    const entry: Row = ERRORS[code];
+    super(`${code}: ${detail}`, options);
+    this.code = code;
+    this.status = entry.status;
+    this.reached = options.reached ?? entry.reached;
+    this.retryable = entry.retryable && this.reached === "no";
+    this.detail = detail;
+    this.node = options.node;
+    this.requestId = options.requestId;
+  }
+}
+
+/** Tells a relay's failure from any other error, also across copies of this module. */
+export function isRelayError(error: unknown): error is RelayError {
+  return error instanceof Error && error.name === "RelayError" && "code" in error && "reached" in error;
+}
+
+/** Tells whether a string is a code of the table. */
+export function isErrorCode(code: string): code is ErrorCode {
+  return Object.hasOwn(ERRORS, code);
+}
+
+/** RFC 9457 problem details, with the relay's own members. */
+export interface Problem {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly detail: string;
+  readonly code: ErrorCode;
+  readonly reached: Reached;
+  readonly retryable: boolean;
+  readonly mend: string;
+  readonly node?: string;
+  readonly request_id?: string;
+}
+
+/** The answer to a failure: problem JSON (RFC 9457) with `Relay-Error` and `Proxy-Status` (RFC 9209). */
+export function problemResponse(error: RelayError): {
+  status: number;
+  headers: [string, string][];
+  body: string;
+} {
+  const entry: Row = ERRORS[error.code];
+  const problem: Problem = {
+    type: `about:blank#${error.code}`,
+    title: error.code.replaceAll("_", " "),
+    status: entry.status,
+    detail: error.detail,
+    code: error.code,
+    reached: error.reached,
+    retryable: error.retryable,
+    mend: entry.mend,
+    ...(error.node !== undefined && { node: error.node }),
+    ...(error.requestId !== undefined && { request_id: error.requestId }),
+  };
+  return {
+    status: entry.status,
+    headers: [
+      ["Content-Type", "application/problem+json"],
+      ["Cache-Control", "no-store"],
+      ["Relay-Error", error.code],
+      ["Proxy-Status", `holdfast; error=${entry.proxy}`],
+    ],
+    body: JSON.stringify(problem),
+  };
+}
+
+/** Reads back what `problemResponse` wrote. Unknown codes come from a newer relay: taken as a failure of unknown reach. */
+export function errorFromProblem(code: string, body: string): RelayError {
+  let problem: Partial<Problem> = {};
+  try {
+    const parsed: unknown = JSON.parse(body);
+    if (typeof parsed === "object" && parsed !== null) problem = parsed;
+  } catch {
+    // A body that was lost on the way leaves the code from the field, which is enough.
+  }
+  const reached = problem.reached === "no" || problem.reached === "yes" ? problem.reached : "unknown";
+  const detail = typeof problem.detail === "string" ? problem.detail : "the relay gave no detail";
+  const options: RelayErrorOptions = {
+    reached,
+    ...(typeof problem.node === "string" && { node: problem.node }),
+    ...(typeof problem.request_id === "string" && { requestId: problem.request_id }),
+  };
+  if (isErrorCode(code)) {
+    return new RelayError(code, detail, problem.code === code ? options : { ...options, reached: ERRORS[code].reached });
+  }
+  return new RelayError("edge_failed", `unknown code ${code.slice(0, 64)}: ${detail}`, { reached: "unknown" });
+}

@@ -1,0 +1,128 @@
+import { base64url, compactVerify, CompactSign, decodeProtectedHeader } from "jose";
+import { RelayError } from "./errors.ts";
+import { GRANT_MAX_SECONDS, TOKEN_MAX_BYTES } from "./limits.ts";
+import { checkTimes, type Framing, isFraming, REQUEST_ID, TOKEN_TYPES } from "./tokens.ts";
+
+/** Claims of a grant: what the edge lets one node do once for one client. Times are seconds since 1970. */
+export interface GrantClaims {
+  /** The edge's origin. */
+  readonly iss: string;
+  /** The node's id. */
+  readonly aud: string;
+  /** Client id. */
+  readonly sub: string;
+  readonly act: "fetch";
+  readonly iat: number;
+  readonly exp: number;
+  /** The request's id, the same as the request token's jti. */
+  readonly jti: string;
+  /** When the request token was signed: a node refuses what is older than its memory. */
+  readonly tat: number;
+  readonly htm: string;
+  readonly url: string;
+  readonly framing: Framing;
+  readonly digest?: string;
+}
+
+/** HMAC key that the edge shares with one node. */
+export type GrantKey = CryptoKey;
+
+const HS256 = { name: "HMAC", hash: "SHA-256" } as const;
+
+/**
+ * The key for one node, derived from the edge's master key by HKDF (RFC 5869): 32 bytes that forge grants for this node
+ * and no other.
+ *
+ * @param master the master key's bytes, at least 32
+ * @example base64url.encode(await deriveGrantKey(master, "fra-1")) // what the node's grantKeyFile holds
+ */
+export async function deriveGrantKey(master: Uint8Array<ArrayBuffer>, nodeId: string): Promise<Uint8Array<ArrayBuffer>> {
+  if (master.length < 32) throw new RelayError("edge_misconfigured", "the grant master key is shorter than 32 bytes");
+  const key = await crypto.subtle.importKey("raw", master, "HKDF", false, ["deriveBits"]);
+  const info = new TextEncoder().encode(`holdfast grant v1\n${nodeId}`);
+  return new Uint8Array(await crypto.subtle.deriveBits({ name: "HKDF", hash: "SHA-256", salt: new Uint8Array(), info }, key, 256));
+}
+
+/** Imports a derived key, for signing at the edge or verifying at the node. */
+export function importGrantKey(bytes: Uint8Array<ArrayBuffer>, usage: "sign" | "verify"): Promise<GrantKey> {
+  return crypto.subtle.importKey("raw", bytes, HS256, false, [usage]);
+}
+
+/** Signs a grant. */
+export function signGrant(claims: GrantClaims, key: GrantKey): Promise<string> {
+  return new CompactSign(new TextEncoder().encode(JSON.stringify(claims)))
+    .setProtectedHeader({ alg: "HS256", typ: TOKEN_TYPES.grant })
+    .sign(key);
+}
+
+/** What a node knows of itself when it judges a grant. */
+export interface GrantContext {
+  readonly edge: string;
+  readonly nodeId: string;
+  /** Current and next. */
+  readonly keys: readonly GrantKey[];
+  /** Seconds since 1970. */
+  readonly now: number;
+}
+
+/**
+ * Judges a grant: signature first, then every claim.
+ * @throws RelayError `grant_missing`, `grant_invalid`, `grant_node`, `grant_expired`
+ */
+export async function verifyGrant(authorization: string | undefined, context: GrantContext): Promise<GrantClaims> {
+  if (authorization === undefined || authorization === "") throw new RelayError("grant_missing", "no grant came with the request");
+  const token = /^Bearer ([\w-]+\.[\w-]+\.[\w-]+)$/.exec(authorization)?.[1];
+  if (token === undefined || token.length > TOKEN_MAX_BYTES) throw invalid("it is no compact JWS of a permitted size");
+  const claims = await proven(token, context.keys);
+  // Who signed is settled; a grant for another node tells of a wrong configuration, so it has its own code.
+  if (claims.aud !== context.nodeId) throw new RelayError("grant_node", `this is node ${context.nodeId}`);
+  if (claims.iss !== context.edge) throw invalid("iss is not this node's edge");
+  if (claims.act !== "fetch") throw invalid("act is not fetch");
+  if (
+    typeof claims.sub !== "string" ||
+    typeof claims.jti !== "string" ||
+    !REQUEST_ID.test(claims.jti) ||
+    typeof claims.htm !== "string" ||
+    typeof claims.url !== "string" ||
+    !isFraming(claims.framing) ||
+    !Number.isSafeInteger(claims.iat) ||
+    !Number.isSafeInteger(claims.exp) ||
+    !Number.isSafeInteger(claims.tat) ||
+    (claims.digest !== undefined && typeof claims.digest !== "string")
+  ) {
+    throw invalid("a claim is missing or of another type");
+  }
+  checkTimes(claims.iat as number, claims.exp as number, context.now, GRANT_MAX_SECONDS, {
+    expired: "grant_expired",
+    premature: "grant_expired",
+    lifetime: "grant_invalid",
+  });
+  return claims as GrantClaims;
+}
+
+async function proven(token: string, keys: readonly GrantKey[]): Promise<Partial<GrantClaims>> {
+  for (const key of keys) {
+    try {
+      // oxlint-disable-next-line no-await-in-loop -- a second key exists during a rotation alone
+      const { payload } = await compactVerify(token, key, { algorithms: ["HS256"] });
+      if (decodeProtectedHeader(token).typ !== TOKEN_TYPES.grant) throw invalid("typ is not that of a grant");
+      const claims: unknown = JSON.parse(new TextDecoder().decode(payload));
+      if (typeof claims !== "object" || claims === null) throw invalid("its payload is no object");
+      return claims;
+    } catch (error) {
+      if (error instanceof RelayError) throw error;
+    }
+  }
+  throw invalid("no grant key of this node verifies it");
+}
+
+function invalid(why: string): RelayError {
+  return new RelayError("grant_invalid", why);
+}
+
+/** Decodes a grant key file's text. */
+export function grantKeyBytes(text: string): Uint8Array<ArrayBuffer> {
+  const bytes = Uint8Array.from(base64url.decode(text.trim()));
+  if (bytes.length !== 32) throw new RelayError("request_invalid", "a grant key is 32 bytes in base64url");
+  return bytes;
+}

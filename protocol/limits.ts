@@ -1,0 +1,51 @@
+/** Every limit, lifetime and deadline that both ends of a boundary must agree on. Seconds, bytes or counts, as named. */
+
+/** Clocks of client, edge and node may differ by this much. */
+export const CLOCK_LEEWAY_SECONDS = 5;
+
+/** A request token lives at most this long from its `iat`. */
+export const REQUEST_TOKEN_MAX_SECONDS = 60;
+
+/** A grant must be begun within this time of being signed. */
+export const GRANT_MAX_SECONDS = 30;
+
+/** An administrative token lives at most this long; each names one call. */
+export const ADMIN_TOKEN_MAX_SECONDS = 60;
+
+/**
+ * How long a node must remember a consumed request id: a token signed at the latest moment (leeway ahead of the node),
+ * used at the last moment (leeway behind), under a grant that is begun at the last moment.
+ */
+export const CONSUMED_MEMORY_SECONDS =
+  REQUEST_TOKEN_MAX_SECONDS + GRANT_MAX_SECONDS + 3 * CLOCK_LEEWAY_SECONDS;
+
+/** The longest compact JWS that is looked at. It holds a URL of `URL_MAX_BYTES` in base64url with room for the claims. */
+export const TOKEN_MAX_BYTES = 16_384;
+
+/** The longest target URL. */
+export const URL_MAX_BYTES = 8_192;
+
+/** The longest method name; RFC 9110 sets none, the longest registered one has 17 characters. */
+export const METHOD_MAX_BYTES = 32;
+
+/** An encoded field section (all names and values of a message), before base64url. */
+export const FIELDS_MAX_BYTES = 131_072;
+
+/** How many field lines one message may carry. */
+export const FIELDS_MAX_COUNT = 1_000;
+
+/** One wire field of an encoded section is at most this long; proxies on the way commonly stop at 16 kB a field. */
+export const FIELDS_PIECE_BYTES = 8_192;
+
+/**
+ * A response's encoded section up to this size travels in header fields, a larger one in front of the body. Node's
+ * built-in fetch takes no more than 16 kB of response fields in all and offers no way to raise that.
+ */
+export const FIELDS_IN_HEAD_BYTES = 8_192;
+
+/** The limit that Node's HTTP parser is raised to on every hop of the relay's own. */
+export const HTTP_HEADER_MAX_BYTES = 262_144;
+
+/** How many `allow` entries and keys one client may have. */
+export const CLIENT_ALLOW_MAX = 200;
+export const CLIENT_KEYS_MAX = 4;

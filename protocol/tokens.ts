@@ -1,0 +1,219 @@
+import { base64url, compactVerify, CompactSign, decodeProtectedHeader } from "jose";
+import { type ErrorCode, RelayError } from "./errors.ts";
+import { isMethod } from "./headers.ts";
+import type { BoundKey } from "./keys.ts";
+import {
+  ADMIN_TOKEN_MAX_SECONDS,
+  CLOCK_LEEWAY_SECONDS,
+  METHOD_MAX_BYTES,
+  REQUEST_TOKEN_MAX_SECONDS,
+  TOKEN_MAX_BYTES,
+} from "./limits.ts";
+
+/** Every kind of token has its own `typ`, so that none can stand in for another (RFC 8725 section 3.11). */
+export const TOKEN_TYPES = {
+  request: "holdfast-request+jwt",
+  grant: "holdfast-grant+jwt",
+  admin: "holdfast-admin+jwt",
+} as const;
+
+/** The framing of a body on the wire: none at all, a Content-Length, or chunked. */
+export type Framing = "none" | "chunked" | number;
+
+/** Claims of a request token: one request, signed by the client. Times are seconds since 1970. */
+export interface RequestClaims {
+  /** Client id. */
+  readonly iss: string;
+  /** The edge's origin. */
+  readonly aud: string;
+  readonly act: "fetch";
+  readonly iat: number;
+  readonly exp: number;
+  /** 128 random bits in base64url: the request's id, good once. */
+  readonly jti: string;
+  readonly htm: string;
+  /** The whole target URL, byte for byte as it is to be sent. */
+  readonly url: string;
+  /** Required in the enveloped form; a raw caller may leave it to what it sends. */
+  readonly framing?: Framing;
+  /** RFC 9530 member of the body, `sha-256=:…:`, where the body was at hand. */
+  readonly digest?: string;
+  /** The one node that is to make the call. */
+  readonly node?: string;
+}
+
+/** Claims of an administrative token: one call to `/admin/*`, signed by an operator. */
+export interface AdminClaims {
+  /** The id of the operator's key. */
+  readonly iss: string;
+  readonly aud: string;
+  readonly act: "admin";
+  readonly iat: number;
+  readonly exp: number;
+  readonly jti: string;
+  readonly htm: string;
+  /** The whole URL at the edge. */
+  readonly url: string;
+  readonly digest?: string;
+}
+
+/** A request id: 128 bits in unpadded base64url. */
+export const REQUEST_ID = /^[A-Za-z0-9_-]{21}[AQgw]$/;
+
+/** RFC 9530 section 2, one member with the one algorithm that is used here. */
+const DIGEST = /^sha-256=:[A-Za-z0-9+/]{43}=:$/;
+
+/** A fresh request id. */
+export function newRequestId(): string {
+  return base64url.encode(crypto.getRandomValues(new Uint8Array(16)));
+}
+
+/** `sha-256=:…:` of some bytes (RFC 9530). */
+export async function digestOf(body: Uint8Array<ArrayBuffer> | ArrayBuffer): Promise<string> {
+  return digestMember(new Uint8Array(await crypto.subtle.digest("SHA-256", body)));
+}
+
+/** The RFC 9530 member of a SHA-256 that was computed elsewhere. */
+export function digestMember(sha256: Uint8Array): string {
+  return `sha-256=:${btoa(String.fromCharCode(...sha256))}:`;
+}
+
+/**
+ * Signs a token of one kind.
+ * @example await signToken("request", claims, await importPrivateKey(address.privateKey))
+ */
+export function signToken(
+  kind: keyof typeof TOKEN_TYPES,
+  claims: RequestClaims | AdminClaims,
+  { alg, key }: BoundKey,
+): Promise<string> {
+  return new CompactSign(new TextEncoder().encode(JSON.stringify(claims)))
+    .setProtectedHeader({ alg, typ: TOKEN_TYPES[kind] })
+    .sign(key);
+}
+
+/** What stands in a token before anything of it is proven: good for finding the key, for nothing else. */
+export interface Unverified {
+  readonly token: string;
+  readonly claims: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * Reads `Bearer <token>` and checks size, shape and typ. Nothing is proven by this.
+ * @throws RelayError `token_missing`, `token_malformed`, `token_type`
+ */
+export function readBearer(kind: keyof typeof TOKEN_TYPES, authorization: string | null | undefined): Unverified {
+  if (authorization === null || authorization === undefined || authorization === "") {
+    throw new RelayError("token_missing", "the request carries no token");
+  }
+  const token = /^Bearer ([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)$/i.exec(authorization)?.[1];
+  if (token === undefined || token.length > TOKEN_MAX_BYTES) {
+    throw malformed(`it is not "Bearer" and one compact JWS of at most ${TOKEN_MAX_BYTES} bytes`);
+  }
+  let typ: string | undefined;
+  let claims: unknown;
+  try {
+    ({ typ } = decodeProtectedHeader(token));
+    claims = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(base64url.decode(token.split(".")[1]!)));
+  } catch (cause) {
+    throw malformed("its parts are no base64url of JSON", cause);
+  }
+  if (typ !== TOKEN_TYPES[kind]) throw new RelayError("token_type", `typ is not ${TOKEN_TYPES[kind]}`);
+  if (typeof claims !== "object" || claims === null || Array.isArray(claims)) throw malformed("its payload is no object");
+  return { token, claims: claims as Record<string, unknown> };
+}
+
+/**
+ * The claims of a request token, checked against the edge and its clock, before the signature: cheap refusals first.
+ *
+ * @param origin the edge's own origin
+ * @param now seconds since 1970
+ * @throws RelayError `token_malformed`, `token_audience`, `token_act`, `token_expired`, `token_premature`, `token_lifetime`
+ */
+export function checkRequestClaims(claims: Readonly<Record<string, unknown>>, origin: string, now: number): RequestClaims {
+  checkCommon(claims, { act: "fetch", origin, now, lifetime: REQUEST_TOKEN_MAX_SECONDS });
+  if (claims["framing"] !== undefined && !isFraming(claims["framing"])) {
+    throw malformed('framing is neither "none", "chunked" nor a length');
+  }
+  if (claims["node"] !== undefined && typeof claims["node"] !== "string") throw malformed("node is no string");
+  return claims as unknown as RequestClaims;
+}
+
+/** The same for an administrative token. */
+export function checkAdminClaims(claims: Readonly<Record<string, unknown>>, origin: string, now: number): AdminClaims {
+  checkCommon(claims, { act: "admin", origin, now, lifetime: ADMIN_TOKEN_MAX_SECONDS });
+  return claims as unknown as AdminClaims;
+}
+
+/**
+ * Proves a token by one of the keys that its issuer has registered. The algorithm is the key's own; a token that names
+ * another one fails like any wrong signature.
+ *
+ * @throws RelayError `token_signature`
+ */
+export async function verifySignature({ token }: Unverified, keys: readonly BoundKey[]): Promise<void> {
+  for (const { alg, key } of keys) {
+    try {
+      // oxlint-disable-next-line no-await-in-loop -- a second key exists during a rotation alone
+      await compactVerify(token, key, { algorithms: [alg] });
+      return;
+    } catch {
+      // The next key may be the one.
+    }
+  }
+  throw new RelayError("token_signature", "no registered key of the issuer verifies the token");
+}
+
+/** Whether a value is a framing claim. */
+export function isFraming(value: unknown): value is Framing {
+  return value === "none" || value === "chunked" || (Number.isSafeInteger(value) && (value as number) >= 0);
+}
+
+interface Common {
+  readonly act: string;
+  readonly origin: string;
+  readonly now: number;
+  readonly lifetime: number;
+}
+
+function checkCommon(claims: Readonly<Record<string, unknown>>, { act, origin, now, lifetime }: Common): void {
+  const { iss, aud, iat, exp, jti, htm, url, digest } = claims;
+  if (typeof iss !== "string") throw malformed("iss is no string");
+  if (typeof jti !== "string" || !REQUEST_ID.test(jti)) throw malformed("jti is not 128 bits in base64url");
+  if (!Number.isSafeInteger(iat) || !Number.isSafeInteger(exp)) throw malformed("iat and exp are not whole seconds");
+  if (typeof htm !== "string" || htm.length > METHOD_MAX_BYTES || !isMethod(htm)) throw malformed("htm is no method");
+  if (htm === "CONNECT" || htm === "TRACE") throw malformed(`htm ${htm} can't be relayed by this door`);
+  if (typeof url !== "string") throw malformed("url is no string");
+  if (digest !== undefined && (typeof digest !== "string" || !DIGEST.test(digest))) {
+    throw malformed("digest is not of the form sha-256=:…:");
+  }
+  if (aud !== origin) throw new RelayError("token_audience", `aud is not this edge, ${origin}`);
+  if (claims["act"] !== act) throw new RelayError("token_act", `act is not ${act}`);
+  checkTimes(iat as number, exp as number, now, lifetime, {
+    expired: "token_expired",
+    premature: "token_premature",
+    lifetime: "token_lifetime",
+  });
+}
+
+/**
+ * The three rules of time, with leeway for clocks that differ.
+ * @throws RelayError with the code given for the rule that is broken
+ */
+export function checkTimes(
+  iat: number,
+  exp: number,
+  now: number,
+  lifetime: number,
+  codes: { readonly expired: ErrorCode; readonly premature: ErrorCode; readonly lifetime: ErrorCode },
+): void {
+  if (exp - iat > lifetime || exp < iat) {
+    throw new RelayError(codes.lifetime, `exp must lie 0 to ${lifetime} seconds after iat`);
+  }
+  if (iat > now + CLOCK_LEEWAY_SECONDS) throw new RelayError(codes.premature, `iat lies ${Math.ceil(iat - now)} s in the future`);
+  if (now >= exp + CLOCK_LEEWAY_SECONDS) throw new RelayError(codes.expired, `exp passed ${Math.floor(now - exp)} s ago`);
+}
+
+function malformed(why: string, cause?: unknown): RelayError {
+  return new RelayError("token_malformed", why, { cause });
+}
