@@ -1,0 +1,56 @@
+import { Hono } from "hono";
+import { isRelayError, problemResponse, RelayError } from "../protocol/errors.ts";
+import { WIRE } from "../protocol/headers.ts";
+import { admin } from "./admin.ts";
+import { authorize } from "./authorize.ts";
+import { type Env, edgeOf } from "./edge.ts";
+import { forward } from "./forward.ts";
+
+/** The edge: each route is one door. */
+export const app = new Hono<{ Bindings: Env }>();
+
+app.all("/fetch", async (c) => {
+  const edge = edgeOf(c.env);
+  const request = c.req.raw;
+  const now = Math.floor(Date.now() / 1_000);
+  const authorized = await authorize(request, edge, c.env, now);
+  if (request.headers.has(WIRE.envelope)) {
+    if (request.method !== "POST") throw new RelayError("method_not_allowed", "an envelope is sent by POST");
+  } else if (request.method !== authorized.claims.htm) {
+    throw new RelayError("token_method", `signed for ${authorized.claims.htm}, sent as ${request.method}`);
+  }
+  return forward(request, authorized, edge, now);
+});
+
+app.get("/.well-known/jwks.json", (c) => c.json(edgeOf(c.env).jwks(), 200, { "Cache-Control": "public, max-age=300" }));
+
+app.get("/.well-known/egress.json", (c) => {
+  const { origin, nodes } = edgeOf(c.env).config;
+  const addresses = nodes.flatMap(({ id, region, addresses: list }) =>
+    list.map((address) => ({ address, family: address.includes(":") ? "ipv6" : "ipv4", node: id, region })),
+  );
+  return c.json({ issuer: origin, addresses }, 200, { "Cache-Control": "public, max-age=60" });
+});
+
+app.get("/healthz", (c) => {
+  edgeOf(c.env);
+  return c.json({ status: "ok" }, 200, { "Cache-Control": "no-store" });
+});
+
+app.route("/admin", admin);
+
+app.notFound((c) => answer(new RelayError("not_found", `no route ${c.req.method} ${new URL(c.req.url).pathname.slice(0, 64)}`)));
+
+app.onError((error) => {
+  if (isRelayError(error)) {
+    if (error.status >= 500) console.error(`${error.message}${error.cause instanceof Error ? ` (${error.cause.message})` : ""}`);
+    return answer(error.code === "edge_misconfigured" ? new RelayError(error.code, "the edge is not configured") : error);
+  }
+  console.error(error);
+  return answer(new RelayError("edge_internal", "the edge failed"));
+});
+
+function answer(error: RelayError): Response {
+  const { status, headers, body } = problemResponse(error);
+  return new Response(body, { status, headers });
+}

@@ -1,0 +1,70 @@
+import { RelayError } from "../protocol/errors.ts";
+import { WIRE } from "../protocol/headers.ts";
+import { isAllowed, parseTargetUrl, type TargetUrl } from "../protocol/targets.ts";
+import { checkRequestClaims, type Framing, readBearer, type RequestClaims, verifySignature } from "../protocol/tokens.ts";
+import type { Client } from "./clients.ts";
+import type { EdgeNode } from "./config.ts";
+import type { Edge, Env } from "./edge.ts";
+import { rankNodes } from "./nodes.ts";
+
+/** A request that may be made: who asks, what for, and the nodes that may make it, the best first. */
+export interface Authorized {
+  readonly client: Client;
+  readonly claims: RequestClaims;
+  readonly target: TargetUrl;
+  readonly framing: Framing;
+  readonly nodes: readonly EdgeNode[];
+}
+
+/**
+ * Judges a request by its token: who signs, whether it is for this door and this moment, and what the client may reach.
+ * Whatever costs a look-up or a signature comes after what does not.
+ *
+ * @param now seconds since 1970
+ * @throws RelayError any of the token codes, `client_unknown`, `url_invalid`, `target_not_allowed`, `node_unknown`, `no_node`
+ */
+export async function authorize(request: Request, edge: Edge, env: Env, now: number): Promise<Authorized> {
+  const { headers } = request;
+  const unverified = readBearer("request", headers.get(WIRE.authorization));
+  const claims = checkRequestClaims(unverified.claims, edge.config.origin, now);
+  const client = await edge.client(claims.iss, env, now * 1_000);
+  await verifySignature(unverified, client.keys);
+
+  const restated = headers.get(WIRE.target);
+  if (restated !== null && restated !== claims.url) throw new RelayError("token_url", "Relay-Target is not the URL that was signed");
+  const framing = framingOf(request);
+  if (claims.framing !== undefined && !mayBe(claims.framing, framing)) {
+    throw new RelayError("token_framing", `signed for ${claims.framing}, came as ${framing}`);
+  }
+  const target = parseTargetUrl(claims.url);
+  if (!isAllowed(client.allow, claims.htm, target)) {
+    throw new RelayError("target_not_allowed", `${client.id} may not send ${claims.htm} to ${target.origin}`);
+  }
+  return { client, claims, target, framing: claims.framing ?? framing, nodes: eligible(edge.config.nodes, client, claims) };
+}
+
+/** How the body came in. What the signer said of it is compared with this, and the node holds the body to it. */
+function framingOf({ headers, body }: Request): Framing {
+  const length = headers.get("content-length");
+  if (length !== null) return Number(length);
+  return body === null ? "none" : "chunked";
+}
+
+/**
+ * Whether a body may be what was signed, as far as the head tells. An HTTP stack gives an empty POST a length of 0, and a
+ * proxy in between may turn a length into chunks or the reverse; the node counts the bytes in every case.
+ */
+function mayBe(signed: Framing, came: Framing): boolean {
+  if (signed === "none" || signed === 0) return came === "none" || came === 0;
+  return signed === "chunked" || came === "chunked" ? came !== "none" : came === signed;
+}
+
+function eligible(nodes: readonly EdgeNode[], client: Client, claims: RequestClaims): EdgeNode[] {
+  const pool = client.pool === undefined ? nodes : nodes.filter(({ id }) => client.pool!.has(id));
+  const named = claims.node === undefined ? pool : pool.filter(({ id }) => id === claims.node);
+  if (named.length > 0) return rankNodes(named, claims.jti);
+  if (claims.node !== undefined && pool.length > 0) {
+    throw new RelayError("node_unknown", `no node ${claims.node.slice(0, 64)} in the pool of ${client.id}`);
+  }
+  throw new RelayError("no_node", `no node of the pool of ${client.id} is configured`);
+}

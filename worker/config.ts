@@ -1,0 +1,106 @@
+import { base64url, type JWK } from "jose";
+import * as z from "zod/mini";
+import { RelayError } from "../protocol/errors.ts";
+import { algorithmOf } from "../protocol/keys.ts";
+
+/** One relay node as the edge knows it. */
+export interface EdgeNode {
+  readonly id: string;
+  /** Origin of the node's own listener. */
+  readonly url: string;
+  readonly region: string | undefined;
+  /** The addresses that targets see, as published. */
+  readonly addresses: readonly string[];
+}
+
+/** The worker's configuration, complete and checked. */
+export interface EdgeConfig {
+  /** The edge's own origin. */
+  readonly origin: string;
+  readonly nodes: readonly EdgeNode[];
+  readonly grantMasterKey: Uint8Array<ArrayBuffer>;
+  /** Private Ed25519 JWK. */
+  readonly signingKey: JWK;
+  /** Public JWKs of those who may call `/admin`, by kid. */
+  readonly operatorKeys: ReadonlyMap<string, JWK>;
+}
+
+const NODE_ID = /^[a-z0-9][a-z0-9-]{0,62}$/;
+const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
+
+/** Vars come as text from the environment and as objects from wrangler.toml. */
+const json = z.transform((value: unknown, context) => {
+  if (typeof value !== "string") return value;
+  try {
+    return JSON.parse(value) as unknown;
+  } catch {
+    context.issues.push({ code: "custom", message: "is not valid JSON", input: value });
+    return z.NEVER;
+  }
+});
+
+const origin = z.string().check(
+  z.refine((value) => {
+    const url = URL.parse(value);
+    return url !== null && url.origin === value && (url.protocol === "https:" || LOOPBACK.test(url.hostname));
+  }, "must be an https origin without path (http only for a loopback host)"),
+);
+
+const address = z.union([z.ipv4(), z.ipv6()], { error: "is no IP address" });
+
+const node = z.strictObject({
+  id: z.string().check(z.regex(NODE_ID, "must be 1 to 63 characters of a-z, 0-9 and -")),
+  url: origin,
+  region: z.optional(z.string()),
+  addresses: z.array(address).check(z.minLength(1, "must list at least one address")),
+});
+
+const unique = <T>(of: (item: T) => string, what: string) =>
+  z.refine<readonly T[]>((items) => new Set(items.map(of)).size === items.length, `holds one ${what} twice`);
+
+const publicKey = z.looseObject({ kid: z.string(), kty: z.string() }).check(
+  z.refine((jwk) => algorithmOf(jwk) !== undefined && !("d" in jwk), "must be public Ed25519 or P-256 JWKs"),
+);
+
+const schema = z.object({
+  EDGE_ORIGIN: origin,
+  NODES: z.pipe(json, z.array(node).check(z.minLength(1, "must list at least one node"), unique((item) => item.id, "id"))),
+  GRANT_MASTER_KEY: z.string().check(
+    z.regex(/^[A-Za-z0-9_-]{43,}$/, "must be at least 32 random bytes in base64url"),
+  ),
+  EDGE_SIGNING_KEY: z.pipe(
+    json,
+    z.looseObject({ kty: z.literal("OKP"), crv: z.literal("Ed25519"), d: z.string(), x: z.string() }),
+  ),
+  OPERATOR_KEYS: z.pipe(json, z.object({ keys: z.array(publicKey).check(unique((jwk) => jwk.kid, "kid")) })),
+});
+
+/** Names whose values must never be quoted in a message. */
+const SECRET = new Set(["GRANT_MASTER_KEY", "EDGE_SIGNING_KEY"]);
+
+/**
+ * Checks a worker's environment and reports every problem at once.
+ *
+ * @throws RelayError `edge_misconfigured`; the detail names each variable that is wrong, secrets unquoted
+ */
+export function parseEdgeConfig(env: Readonly<Record<string, unknown>>): EdgeConfig {
+  const result = z.safeParse(schema, env);
+  if (!result.success) {
+    const problems = result.error.issues.map(({ path, message }) => {
+      const [name, ...rest] = path.map(String);
+      const where = [name, ...rest].join(".");
+      const value = path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key], env);
+      const quoted = SECRET.has(name ?? "") || value === undefined ? "" : ` (is ${JSON.stringify(value).slice(0, 80)})`;
+      return value === undefined && rest.length === 0 ? `${where} is not set` : `${where} ${message}${quoted}`;
+    });
+    throw new RelayError("edge_misconfigured", problems.join("; "));
+  }
+  const { EDGE_ORIGIN, NODES, GRANT_MASTER_KEY, EDGE_SIGNING_KEY, OPERATOR_KEYS } = result.data;
+  return {
+    origin: EDGE_ORIGIN,
+    nodes: NODES.map(({ id, url, region, addresses }) => ({ id, url, region, addresses })),
+    grantMasterKey: Uint8Array.from(base64url.decode(GRANT_MASTER_KEY)),
+    signingKey: EDGE_SIGNING_KEY,
+    operatorKeys: new Map(OPERATOR_KEYS.keys.map((jwk) => [jwk.kid, jwk])),
+  };
+}

@@ -1,0 +1,95 @@
+import type { JWK } from "jose";
+import { RelayError } from "../protocol/errors.ts";
+import { deriveGrantKey, type GrantKey, importGrantKey } from "../protocol/grants.ts";
+import { type BoundKey, importPublicKey } from "../protocol/keys.ts";
+import { type Client, loadClient } from "./clients.ts";
+import { type EdgeConfig, type EdgeNode, parseEdgeConfig } from "./config.ts";
+import { REGISTRY_CACHE_ENTRIES, REGISTRY_CACHE_MS } from "./limits.ts";
+import type { Registry } from "./registry.ts";
+
+/** The worker's bindings; the text ones are read by `parseEdgeConfig` alone. */
+export interface Env {
+  readonly REGISTRY: DurableObjectNamespace<Registry>;
+}
+
+/** What an isolate keeps between requests: configuration, imported keys, clients seen lately. */
+export class Edge {
+  readonly config: EdgeConfig;
+  readonly #grantKeys = new Map<string, GrantKey>();
+  readonly #operatorKeys = new Map<string, BoundKey>();
+  readonly #clients = new Map<string, { readonly client: Client | null; readonly until: number }>();
+
+  constructor(config: EdgeConfig) {
+    this.config = config;
+  }
+
+  /** The key that signs grants for a node, derived once an isolate. */
+  async grantKey(node: EdgeNode): Promise<GrantKey> {
+    const known = this.#grantKeys.get(node.id);
+    if (known !== undefined) return known;
+    const key = await importGrantKey(await deriveGrantKey(this.config.grantMasterKey, node.id), "sign");
+    this.#grantKeys.set(node.id, key);
+    return key;
+  }
+
+  /** An operator's public key by its id. */
+  async operatorKey(kid: string): Promise<BoundKey | undefined> {
+    const known = this.#operatorKeys.get(kid);
+    if (known !== undefined) return known;
+    const jwk = this.config.operatorKeys.get(kid);
+    if (jwk === undefined) return undefined;
+    const key = await importPublicKey(jwk);
+    this.#operatorKeys.set(kid, key);
+    return key;
+  }
+
+  /**
+   * A client by its id, from the registry or from this isolate's memory of at most 10 s. That there is no such client
+   * is remembered too, or strangers could make every request a call to the registry.
+   *
+   * @throws RelayError `client_unknown`, `registry_unavailable`
+   */
+  async client(id: string, env: Env, nowMs: number): Promise<Client> {
+    let entry = this.#clients.get(id);
+    if (entry === undefined || entry.until <= nowMs) {
+      const stored = await registryCall(() => registryOf(env).client(id));
+      entry = { client: stored === null ? null : await loadClient(stored.record), until: nowMs + REGISTRY_CACHE_MS };
+      this.#clients.delete(id);
+      this.#clients.set(id, entry);
+      if (this.#clients.size > REGISTRY_CACHE_ENTRIES) this.#clients.delete(this.#clients.keys().next().value!);
+    }
+    if (entry.client === null) throw new RelayError("client_unknown", `no client ${id} is registered`);
+    return entry.client;
+  }
+
+  /** The public half of the edge's signing key, as a JWK set. */
+  jwks(): { keys: JWK[] } {
+    const { kty, crv, x, kid } = this.config.signingKey;
+    return { keys: [{ kty, crv, x, use: "sig", alg: "Ed25519", ...(kid !== undefined && { kid }) } as JWK] };
+  }
+}
+
+let current: { readonly env: unknown; readonly edge: Edge } | undefined;
+
+/**
+ * The isolate's state, made with its first request.
+ * @throws RelayError `edge_misconfigured`
+ */
+export function edgeOf(env: Env): Edge {
+  if (current?.env !== env) current = { env, edge: new Edge(parseEdgeConfig(env as unknown as Record<string, unknown>)) };
+  return current.edge;
+}
+
+/** The one registry object. */
+export function registryOf(env: Env): DurableObjectStub<Registry> {
+  return env.REGISTRY.get(env.REGISTRY.idFromName("registry"));
+}
+
+/** A registry that can't be asked admits nobody. */
+export async function registryCall<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (cause) {
+    throw new RelayError("registry_unavailable", "the registry did not answer", { cause });
+  }
+}

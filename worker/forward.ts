@@ -1,0 +1,142 @@
+import { responseHead, sectionFromWire, sectionToWire, encodeSection, wirePieces } from "../protocol/envelope.ts";
+import { RelayError } from "../protocol/errors.ts";
+import { signGrant } from "../protocol/grants.ts";
+import { type Field, isAddedInFront, isForbiddenRequestField, WIRE } from "../protocol/headers.ts";
+import { GRANT_MAX_SECONDS } from "../protocol/limits.ts";
+import type { Authorized } from "./authorize.ts";
+import type { Edge } from "./edge.ts";
+
+/**
+ *   caller ──envelope──▶ edge ──grant + the same envelope + request.body untouched──▶ node
+ *   caller ◀──────────── edge ◀──marked answer, its body untouched────────────────── node
+ *
+ * Nothing here reads or wraps a body: a JavaScript stream that fails in mid-upload ends cleanly in workerd, and the node
+ * would take a cut body for a whole one.
+ *
+ * @param now seconds since 1970
+ * @throws RelayError `node_unreachable`, `node_failed`, `fields_too_large`, `status_not_representable`
+ */
+export async function forward(request: Request, authorized: Authorized, edge: Edge, now: number): Promise<Response> {
+  const { client, claims, framing, nodes } = authorized;
+  const node = nodes[0]!;
+  const enveloped = request.headers.has(WIRE.envelope);
+  const grant = await signGrant(
+    {
+      iss: edge.config.origin,
+      aud: node.id,
+      sub: client.id,
+      act: "fetch",
+      iat: now,
+      exp: now + GRANT_MAX_SECONDS,
+      jti: claims.jti,
+      tat: claims.iat,
+      htm: claims.htm,
+      url: claims.url,
+      framing,
+      ...(claims.digest !== undefined && { digest: claims.digest }),
+    },
+    await edge.grantKey(node),
+  );
+  const headers = new Headers(enveloped ? envelopeOf(request) : rawEnvelopeOf(request));
+  headers.set(WIRE.authorization, `Bearer ${grant}`);
+  headers.set(WIRE.envelope, enveloped ? "1" : "1; head-only");
+
+  const started = performance.now();
+  let answer: Response;
+  try {
+    answer = await fetch(`${node.url}/fetch`, {
+      method: "POST",
+      headers,
+      body: request.body,
+      redirect: "manual",
+      signal: request.signal,
+    });
+  } catch (cause) {
+    throw new RelayError("node_unreachable", `the call to ${node.id} failed`, { cause, node: node.id, requestId: claims.jti });
+  }
+  const hop = `edge_node;dur=${(performance.now() - started).toFixed(1)}`;
+  if (answer.headers.has(WIRE.error)) return failureOf(answer, hop);
+  if (answer.headers.get(WIRE.status) !== "target") {
+    await answer.body?.cancel();
+    throw new RelayError("node_failed", `what stands before ${node.id} answered ${answer.status} itself`, {
+      node: node.id,
+      requestId: claims.jti,
+    });
+  }
+  return enveloped ? relayed(answer, hop) : unwrapped(answer, hop, claims.htm);
+}
+
+/** Our client's envelope goes on as it came. */
+function envelopeOf(request: Request): [string, string][] {
+  return wirePieces((name) => request.headers.get(name)).map((piece, index) => [`${WIRE.fields}${index + 1}`, piece]);
+}
+
+/** A raw caller's own fields, put into an envelope: without the ones of this hop, the relay's, and those added in front. */
+function rawEnvelopeOf(request: Request): [string, string][] {
+  const fields: Field[] = [];
+  for (const [name, value] of request.headers) {
+    if (!isForbiddenRequestField(name) && !isAddedInFront(name)) fields.push([name, value]);
+  }
+  return sectionToWire(encodeSection(fields));
+}
+
+const PASSED = [WIRE.status, WIRE.node, WIRE.egress, WIRE.requestId, WIRE.envelope] as const;
+
+function marks(answer: Response, hop: string): Headers {
+  const headers = new Headers();
+  for (const name of PASSED) {
+    const value = answer.headers.get(name);
+    if (value !== null) headers.set(name, value);
+  }
+  const timing = answer.headers.get(WIRE.timing);
+  headers.set(WIRE.timing, timing === null ? hop : `${hop}, ${timing}`);
+  // What comes through the relay is nobody else's to keep.
+  headers.set("cache-control", "no-store, no-transform");
+  return headers;
+}
+
+/** A target's answer for our client: the envelope as the node made it. */
+function relayed(answer: Response, hop: string): Response {
+  const headers = marks(answer, hop);
+  wirePieces((name) => answer.headers.get(name)).forEach((piece, index) => headers.set(`${WIRE.fields}${index + 1}`, piece));
+  return new Response(answer.body, { status: 200, headers });
+}
+
+/** A node's typed failure. */
+function failureOf(answer: Response, hop: string): Response {
+  const headers = marks(answer, hop);
+  for (const name of ["content-type", WIRE.error, "proxy-status", "retry-after"]) {
+    const value = answer.headers.get(name);
+    if (value !== null) headers.set(name, value);
+  }
+  return new Response(answer.body, { status: answer.status, headers });
+}
+
+/** Statuses whose answer has no body (Fetch standard, "null body status"). */
+const NULL_BODY = new Set([204, 205, 304]);
+
+/** A target's answer for a raw caller: its status and fields on the wire, as far as the runtime can say them. */
+async function unwrapped(answer: Response, hop: string, method: string): Promise<Response> {
+  const { status, reason, fields } = responseHead(sectionFromWire((name) => answer.headers.get(name)));
+  if (status > 599) {
+    await answer.body?.cancel();
+    throw new RelayError("status_not_representable", `the target answered ${status}, which a raw answer can't carry`);
+  }
+  const empty = method === "HEAD" || NULL_BODY.has(status);
+  const headers = new Headers();
+  for (const [name, value] of fields) {
+    // The body's own framing says its length, but for an answer without one.
+    if (empty || name.toLowerCase() !== "content-length") headers.append(name, value);
+  }
+  for (const [name, value] of marks(answer, hop)) {
+    if (name !== WIRE.envelope && name !== "cache-control") headers.set(name, value);
+  }
+  if (empty) await answer.body?.cancel();
+  return new Response(empty ? null : answer.body, {
+    status,
+    statusText: /^[\t\x20-\x7e]*$/.test(reason) ? reason : "",
+    headers,
+    // The bytes are the target's own, already encoded as Content-Encoding says.
+    encodeBody: "manual",
+  });
+}

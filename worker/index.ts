@@ -1,0 +1,5 @@
+import { app } from "./app.ts";
+
+export { Registry } from "./registry.ts";
+
+export default { fetch: app.fetch };
