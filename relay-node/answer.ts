@@ -1,0 +1,74 @@
+import type { ServerResponse } from "node:http";
+import { encodeResponseSection, type ResponseHead, sectionToWire } from "../protocol/envelope.ts";
+import { problemResponse, RelayError } from "../protocol/errors.ts";
+import { WIRE } from "../protocol/headers.ts";
+import { FIELDS_IN_HEAD_BYTES, FIELDS_MAX_BYTES } from "../protocol/limits.ts";
+import { isBodiless } from "./exchange.ts";
+
+/** What every answer says of the call, as far as it is known. */
+export interface AnswerMarks {
+  readonly node: string;
+  readonly requestId?: string | undefined;
+  /** The published address that the target saw. */
+  readonly egress?: string | undefined;
+  /** Milliseconds by stage. */
+  readonly timings?: Readonly<Record<string, number>>;
+}
+
+function markFields(marks: AnswerMarks): string[] {
+  const fields = [WIRE.node, marks.node];
+  if (marks.requestId !== undefined) fields.push(WIRE.requestId, marks.requestId);
+  if (marks.egress !== undefined) fields.push(WIRE.egress, marks.egress);
+  const timings = Object.entries(marks.timings ?? {});
+  if (timings.length > 0) fields.push(WIRE.timing, timings.map(([stage, ms]) => `${stage};dur=${ms.toFixed(1)}`).join(", "));
+  return fields;
+}
+
+/**
+ * Writes the head of a target's answer: status and fields in the envelope, the body's framing on the wire as the target
+ * chose it, so that a cut shows at every hop.
+ *
+ * @param headOnly the caller reads fields from the head alone, however many there are
+ * @throws RelayError `target_fields_too_large`
+ */
+export function writeAnswerHead(
+  response: ServerResponse,
+  head: ResponseHead,
+  method: string,
+  marks: AnswerMarks,
+  headOnly: boolean,
+): void {
+  const section = encodeResponseSection(head);
+  if (section.length > FIELDS_MAX_BYTES) {
+    throw new RelayError("target_fields_too_large", `the answer's fields exceed ${FIELDS_MAX_BYTES} bytes`);
+  }
+  const inHead = headOnly || section.length <= FIELDS_IN_HEAD_BYTES;
+  const fields = [
+    WIRE.status,
+    "target",
+    WIRE.envelope,
+    inHead ? "1" : `1; body=${section.length}`,
+    ...markFields(marks),
+    ...(inHead ? sectionToWire(section).flat() : []),
+  ];
+  const prefix = inHead ? 0 : section.length;
+  const declared = head.fields.find(([name]) => name.toLowerCase() === "content-length")?.[1];
+  if (isBodiless(method, head.status)) fields.push("Content-Length", String(prefix));
+  else if (declared !== undefined) fields.push("Content-Length", String(Number(declared) + prefix));
+  response.writeHead(200, fields);
+  // An event must not wait for the first byte of a body, nor a head for its first event.
+  response.flushHeaders();
+  if (!inHead) response.write(section);
+}
+
+/** Answers with a failure of the relay's own. */
+export function writeFailure(response: ServerResponse, error: RelayError, marks: AnswerMarks): void {
+  const named = new RelayError(error.code, error.detail, {
+    reached: error.reached,
+    node: marks.node,
+    ...(marks.requestId !== undefined && { requestId: marks.requestId }),
+  });
+  const { status, headers, body } = problemResponse(named);
+  response.writeHead(status, [...headers.flat(), ...markFields(marks), "Content-Length", String(Buffer.byteLength(body))]);
+  response.end(body);
+}

@@ -1,0 +1,129 @@
+import { readFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import * as z from "zod";
+import { RelayError } from "../protocol/errors.ts";
+import { grantKeyBytes } from "../protocol/grants.ts";
+import { parseCidr } from "./guard.ts";
+
+/** An address of this host: the one it binds, and the one the world sees (they differ behind a cloud's NAT). */
+export interface EgressAddress {
+  readonly bind: string;
+  readonly public: string;
+}
+
+/** A node's configuration, complete and checked; paths are absolute. */
+export interface NodeConfig {
+  readonly id: string;
+  /** The edge's origin: the issuer of every grant. */
+  readonly edge: string;
+  readonly listen: { readonly host: string; readonly port: number; readonly cert: string; readonly key: string };
+  /** Where Prometheus reads; loopback alone. Port 0 leaves it out. */
+  readonly metrics: { readonly host: string; readonly port: number };
+  readonly egress: { readonly ipv4?: EgressAddress | undefined; readonly ipv6?: EgressAddress | undefined };
+  /** Name servers, `address` or `address:port`; the host's own where it is left out. */
+  readonly nameServers?: readonly string[] | undefined;
+  /** CIDR ranges that the address guard lets through although they are private or reserved. */
+  readonly open: readonly string[];
+  /** PEM file of authorities that targets' certificates may chain to, besides the public ones. */
+  readonly targetCa?: string | undefined;
+  /** Folder for what must survive a kill: the consumed request ids. */
+  readonly state: string;
+  /** Grant keys, current and next, read from `grantKeyFiles`. */
+  readonly grantKeys: readonly Uint8Array<ArrayBuffer>[];
+  readonly logLevel: "trace" | "debug" | "info" | "warn" | "error";
+  /** How long SIGTERM lets running requests finish, in seconds. */
+  readonly drainSeconds: number;
+}
+
+const ipv4Pair = z.strictObject({ bind: z.ipv4(), public: z.ipv4() });
+const ipv6Pair = z.strictObject({ bind: z.ipv6(), public: z.ipv6() });
+const port = z.int().min(0).max(65_535);
+
+const cidr = z.string().superRefine((value, context) => {
+  try {
+    parseCidr(value);
+  } catch (error) {
+    context.addIssue({ code: "custom", message: (error as Error).message });
+  }
+});
+
+const schema = z.strictObject({
+  id: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, "must be 1 to 63 characters of a-z, 0-9 and -"),
+  edge: z.string().refine((value) => URL.parse(value)?.origin === value, "must be an origin, as in https://edge.example.com"),
+  listen: z.strictObject({ host: z.union([z.ipv4(), z.ipv6()]), port, cert: z.string(), key: z.string() }),
+  metrics: z
+    .strictObject({
+      host: z.string().refine((value) => /^127(\.\d{1,3}){3}$|^::1$/.test(value), "must be a loopback address"),
+      port,
+    })
+    .default({ host: "127.0.0.1", port: 0 }),
+  egress: z
+    .strictObject({ ipv4: ipv4Pair.optional(), ipv6: ipv6Pair.optional() })
+    .refine((value) => value.ipv4 !== undefined || value.ipv6 !== undefined, "must have ipv4, ipv6 or both"),
+  nameServers: z.array(z.string()).min(1).optional(),
+  open: z.array(cidr).default([]),
+  targetCa: z.string().optional(),
+  state: z.string(),
+  grantKeyFiles: z.array(z.string()).min(1, "must name at least one file").max(2, "must name at most two files: current and next"),
+  logLevel: z.enum(["trace", "debug", "info", "warn", "error"]).default("info"),
+  drainSeconds: z.number().min(0).max(600).default(30),
+});
+
+/**
+ * Reads and checks a node's configuration file (JSON); relative paths are taken from the file's own folder. Every
+ * problem is reported at once, the value quoted.
+ *
+ * @throws RelayError `request_invalid`
+ */
+export function readNodeConfig(file: string): NodeConfig {
+  let value: unknown;
+  try {
+    value = JSON.parse(readFileSync(file, "utf8"));
+  } catch (cause) {
+    throw new RelayError("request_invalid", `${file}: ${(cause as Error).message}`, { cause });
+  }
+  const result = schema.safeParse(value, { reportInput: true });
+  const problems = result.success ? [] : result.error.issues.map((issue) => describe(issue));
+  const base = dirname(resolve(file));
+  const read = (path: string, what: string): string => {
+    try {
+      return readFileSync(resolve(base, path), "utf8");
+    } catch (cause) {
+      problems.push(`${what}: ${(cause as Error).message}`);
+      return "";
+    }
+  };
+  const grantKeys: Uint8Array<ArrayBuffer>[] = [];
+  // Files are looked at also where another part is wrong, so that one run tells all there is to mend.
+  for (const path of result.success ? result.data.grantKeyFiles : []) {
+    const text = read(path, "grantKeyFiles");
+    try {
+      if (text !== "") grantKeys.push(grantKeyBytes(text));
+    } catch {
+      problems.push(`grantKeyFiles: ${path} does not hold 32 bytes in base64url`);
+    }
+  }
+  if (result.success) {
+    const { listen, targetCa } = result.data;
+    read(listen.cert, "listen.cert");
+    read(listen.key, "listen.key");
+    if (targetCa !== undefined) read(targetCa, "targetCa");
+  }
+  if (!result.success || problems.length > 0) {
+    throw new RelayError("request_invalid", `${file}:\n${problems.map((problem) => `  ${problem}`).join("\n")}`);
+  }
+  const { grantKeyFiles: _, ...config } = result.data;
+  return {
+    ...config,
+    listen: { ...config.listen, cert: resolve(base, config.listen.cert), key: resolve(base, config.listen.key) },
+    ...(config.targetCa !== undefined && { targetCa: resolve(base, config.targetCa) }),
+    state: resolve(base, config.state),
+    grantKeys,
+  };
+}
+
+function describe(issue: z.core.$ZodIssue): string {
+  const where = issue.path.join(".") || "the configuration";
+  const quoted = issue.input === undefined ? "" : ` (is ${JSON.stringify(issue.input).slice(0, 100)})`;
+  return `${where}: ${issue.message}${quoted}`;
+}

@@ -1,0 +1,115 @@
+import type { Socket } from "node:net";
+import { type ErrorCode, RelayError } from "../protocol/errors.ts";
+import { CONNECT_STAGGER_MS } from "./limits.ts";
+
+/** Several ways to one connection. */
+export interface ConnectFirstOptions<Candidate> {
+  /** The target, for error messages: `api.bank.com port 443`. */
+  readonly what: string;
+  /** In order of preference; at least one. */
+  readonly candidates: readonly Candidate[];
+  /** Begins to connect. What it throws ends the whole dial. */
+  readonly open: (candidate: Candidate) => Socket;
+  /** For all of it, in milliseconds. */
+  readonly deadlineMs: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The errors of a connect that say more than "failed". */
+const CODES: Readonly<Record<string, ErrorCode>> = {
+  ECONNREFUSED: "connect_refused",
+  ETIMEDOUT: "connect_timeout",
+};
+
+/**
+ * Connects to the first candidate that answers (RFC 8305): the next one starts when the last has had its time, or at
+ * once when it fails. When this settles, no socket but the winner is left.
+ *
+ * @throws RelayError `connect_refused`, `connect_timeout`, `connect_failed`, after the most preferred candidate's
+ * failure; what `open` threw; or the signal's reason
+ * @example await connectFirst({ what: "a port 1", candidates: ["127.0.0.1"], open: (host) => connect({ host, port: 1 }), deadlineMs: 1_000 })
+ */
+export function connectFirst<Candidate>(
+  options: ConnectFirstOptions<Candidate>,
+): Promise<{ readonly socket: Socket; readonly candidate: Candidate }> {
+  const { what, candidates, open, deadlineMs, signal } = options;
+  return new Promise((resolve, reject) => {
+    const pending = new Set<Socket>();
+    const failures: (NodeJS.ErrnoException | undefined)[] = candidates.map(() => undefined);
+    let next = 0;
+    let stagger: NodeJS.Timeout | undefined;
+
+    const onAbort = () => fail(signal?.reason);
+    const deadline = setTimeout(() => {
+      fail(new RelayError("connect_timeout", `${what}: no connection within ${deadlineMs} ms`));
+    }, deadlineMs);
+    signal?.addEventListener("abort", onAbort, { once: true });
+
+    function settle(): void {
+      clearTimeout(deadline);
+      clearTimeout(stagger);
+      signal?.removeEventListener("abort", onAbort);
+      const losers = [...pending];
+      // Emptied first: a socket that is no longer in here has no say any more.
+      pending.clear();
+      for (const socket of losers) socket.destroy();
+    }
+
+    function fail(error: unknown): void {
+      settle();
+      reject(error as Error);
+    }
+
+    function attempt(): void {
+      clearTimeout(stagger);
+      const index = next++;
+      const candidate = candidates[index]!;
+      let socket: Socket;
+      try {
+        socket = open(candidate);
+      } catch (error) {
+        fail(
+          error instanceof RelayError
+            ? error
+            : new RelayError("connect_failed", `${what}: the connection could not be opened`, {
+                cause: error,
+              }),
+        );
+        return;
+      }
+      pending.add(socket);
+      const onError = (error: NodeJS.ErrnoException) => {
+        if (!pending.delete(socket)) return;
+        failures[index] = error;
+        if (next < candidates.length) attempt();
+        else if (pending.size === 0)
+          fail(
+            failureOf(
+              what,
+              failures.filter((failure) => failure !== undefined),
+            ),
+          );
+      };
+      socket.on("error", onError);
+      socket.once("connect", () => {
+        if (!pending.delete(socket)) return;
+        socket.off("error", onError);
+        settle();
+        resolve({ socket, candidate });
+      });
+      if (next < candidates.length) stagger = setTimeout(attempt, CONNECT_STAGGER_MS);
+    }
+
+    attempt();
+  });
+}
+
+function failureOf(what: string, failures: readonly NodeJS.ErrnoException[]): RelayError {
+  const code = failures[0]?.code ?? "no code";
+  const others = failures.length === 1 ? "" : `, and ${failures.length - 1} more addresses failed`;
+  const cause =
+    failures.length === 1
+      ? failures[0]
+      : new AggregateError(failures, `no address of ${what} could be reached`);
+  return new RelayError(CODES[code] ?? "connect_failed", `${what}: ${code}${others}`, { cause });
+}

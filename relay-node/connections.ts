@@ -1,0 +1,196 @@
+import { subscribe } from "node:diagnostics_channel";
+import type { ClientHttp2Stream } from "node:http2";
+import { Client, type Dispatcher } from "undici";
+import { RelayError } from "../protocol/errors.ts";
+import { HTTP_HEADER_MAX_BYTES } from "../protocol/limits.ts";
+import type { TargetUrl } from "../protocol/targets.ts";
+import type { Framing } from "../protocol/tokens.ts";
+import type { Dialed, Dialer } from "./dialer.ts";
+import { keepFraming } from "./framing.ts";
+import { BODY_IDLE_MS, IDLE_CONNECTION_MS, IDLE_CONNECTIONS_MAX, JUST_USED_MS, STREAMS_PER_CONNECTION } from "./limits.ts";
+
+/** A connection to a target that a request may be sent on. */
+export interface Lease {
+  readonly dialed: Dialed;
+  /** Whether the connection has served before: its target may have closed it without our knowing yet. */
+  readonly reused: boolean;
+  send(options: Dispatcher.DispatchOptions, framing: Framing, handler: Dispatcher.DispatchHandler): void;
+  /** Must be called once, when the answer has ended or failed. */
+  release(): void;
+}
+
+interface Connection {
+  readonly key: string;
+  readonly dialed: Dialed;
+  readonly client: Client;
+  readonly arm: ((method: string, framing: Framing) => void) | undefined;
+  active: number;
+  served: number;
+  lastUsed: number;
+}
+
+/**
+ * Warm connections, one undici client each, kept per client, origin and egress address: some schemes authenticate the
+ * connection, so none is ever shared between clients.
+ */
+export class Connections {
+  readonly #dialer: Dialer;
+  readonly #byKey = new Map<string, Set<Connection>>();
+  #count = 0;
+
+  constructor(dialer: Dialer) {
+    this.#dialer = dialer;
+  }
+
+  /** How many connections stand, busy ones included. */
+  get size(): number {
+    return this.#count;
+  }
+
+  /**
+   * A warm connection, or a new one.
+   *
+   * @param repeatable whether the request may be sent a second time; if not, it gets a connection that was used a moment
+   *   ago or a new one, since a target that just closed an idle one would leave its fate unknown
+   * @throws RelayError of the dialer
+   */
+  async lease(clientId: string, target: TargetUrl, repeatable: boolean, signal: AbortSignal): Promise<Lease> {
+    const key = `${clientId} ${target.origin}`;
+    const warm = this.#warm(key, repeatable ? IDLE_CONNECTION_MS : JUST_USED_MS);
+    return this.#leaseOf(warm ?? (await this.#open(key, target, signal)));
+  }
+
+  /** A new connection, whatever stands. */
+  async leaseFresh(clientId: string, target: TargetUrl, signal: AbortSignal): Promise<Lease> {
+    return this.#leaseOf(await this.#open(`${clientId} ${target.origin}`, target, signal));
+  }
+
+  /** Ends all, at once. */
+  async close(): Promise<void> {
+    const all = [...this.#byKey.values()].flatMap((set) => [...set]);
+    await Promise.all(all.map(({ client }) => client.destroy()));
+  }
+
+  #warm(key: string, idleMs: number): Connection | undefined {
+    const now = performance.now();
+    let best: Connection | undefined;
+    for (const connection of this.#byKey.get(key) ?? []) {
+      const limit = connection.dialed.alpn === "h2" ? STREAMS_PER_CONNECTION : 1;
+      if (connection.active >= limit || !connection.client.stats.connected) continue;
+      if (connection.active === 0 && now - connection.lastUsed > idleMs) continue;
+      // The one used last: the others grow old and are closed.
+      if (best === undefined || connection.lastUsed > best.lastUsed) best = connection;
+    }
+    return best;
+  }
+
+  async #open(key: string, target: TargetUrl, signal: AbortSignal): Promise<Connection> {
+    const dialed = await this.#dialer.dial({
+      host: target.host,
+      port: target.port,
+      tls: target.scheme === "https" && { alpn: ["h2", "http/1.1"] },
+      sessionKey: key,
+      signal,
+    });
+    if (signal.aborted) {
+      dialed.socket.destroy();
+      throw signal.reason;
+    }
+    let given = false;
+    const client = new Client(target.origin, {
+      // The socket is dialled already, and only once: a client that loses it is done. undici doesn't look again at its
+      // queue when a connector answers in the same turn.
+      connect: (_options, callback) => {
+        const again = given;
+        given = true;
+        queueMicrotask(() => {
+          if (again) callback(new RelayError("connect_failed", "the connection was closed"), null);
+          else callback(null, dialed.socket);
+        });
+      },
+      maxHeaderSize: HTTP_HEADER_MAX_BYTES,
+      // Deadlines for the head are kept by the exchange, which knows when the request has been sent.
+      headersTimeout: 0,
+      bodyTimeout: BODY_IDLE_MS,
+      keepAliveTimeout: IDLE_CONNECTION_MS,
+      keepAliveMaxTimeout: IDLE_CONNECTION_MS * 2,
+      keepAliveTimeoutThreshold: 1_000,
+      allowH2: true,
+      h2Options: { maxConcurrentStreams: STREAMS_PER_CONNECTION },
+    });
+    const arm = dialed.alpn === "h2" ? undefined : keepFraming(dialed.socket);
+    const connection: Connection = { key, dialed, client, arm, active: 0, served: 0, lastUsed: performance.now() };
+    client.on("disconnect", () => this.#drop(connection));
+    const set = this.#byKey.get(key) ?? new Set();
+    this.#byKey.set(key, set.add(connection));
+    this.#count++;
+    return connection;
+  }
+
+  #leaseOf(connection: Connection): Lease {
+    const reused = connection.served > 0;
+    connection.active++;
+    connection.served++;
+    let released = false;
+    return {
+      dialed: connection.dialed,
+      reused,
+      send: (options, framing, handler) => {
+        connection.arm?.(options.method, framing);
+        connection.client.dispatch(options, handler);
+      },
+      release: () => {
+        if (released) return;
+        released = true;
+        // undici decides in this same turn whether the connection can go on.
+        setImmediate(() => {
+          connection.active--;
+          connection.lastUsed = performance.now();
+          if (!connection.client.stats.connected) this.#drop(connection);
+          else if (connection.active === 0 && this.#count > IDLE_CONNECTIONS_MAX) this.#drop(connection);
+        });
+      },
+    };
+  }
+
+  #drop(connection: Connection): void {
+    const set = this.#byKey.get(connection.key);
+    if (set?.delete(connection) !== true) return;
+    if (set.size === 0) this.#byKey.delete(connection.key);
+    this.#count--;
+    connection.client.destroy().catch(() => {});
+    connection.dialed.socket.destroy();
+  }
+}
+
+/** The raw fields of HTTP/2 answers, by the header object that Node made of them. */
+const rawFields = new WeakMap<object, readonly string[]>();
+
+// Node folds repeated HTTP/2 fields into one and undici hands that on; the list as it came is told to listeners alone.
+subscribe("http2.client.stream.created", (message) => {
+  const { stream } = message as { stream: ClientHttp2Stream };
+  stream.prependListener("response", (headers: object, _flags: number, raw: readonly string[]) => rawFields.set(headers, raw));
+});
+
+/**
+ * An answer's fields in their order, repeats kept, as Latin-1 text, pseudo-fields left out.
+ *
+ * @param raw what undici's controller has as `rawHeaders`: name and value buffers of HTTP/1.1, or the object of HTTP/2
+ */
+export function answerFields(raw: unknown): [string, string][] {
+  const flat = Array.isArray(raw) ? raw : (rawFields.get(raw as object) ?? Object.entries(raw as object).flatMap(unfolded));
+  const fields: [string, string][] = [];
+  for (let i = 0; i < flat.length; i += 2) {
+    const name = latin1(flat[i]);
+    if (!name.startsWith(":")) fields.push([name, latin1(flat[i + 1])]);
+  }
+  return fields;
+}
+
+function unfolded([name, value]: [string, unknown]): string[] {
+  return Array.isArray(value) ? value.flatMap((one: unknown) => [name, String(one)]) : [name, String(value)];
+}
+
+function latin1(value: unknown): string {
+  return Buffer.isBuffer(value) ? value.toString("latin1") : String(value);
+}

@@ -1,0 +1,186 @@
+import { Socket } from "node:net";
+import { RelayError } from "../protocol/errors.ts";
+import type { Guard } from "./guard.ts";
+import { isSameIp, parseIp } from "./ip-address.ts";
+import { CONNECT_ADDRESSES_MAX, CONNECT_DEADLINE_MS, TLS_DEADLINE_MS } from "./limits.ts";
+import { connectFirst } from "./connect-first.ts";
+import type { ResolvedAddress, Resolver } from "./resolver.ts";
+import { createTlsClient } from "./tls-client.ts";
+
+/** What a dialer is made of. */
+export interface DialerOptions {
+  readonly resolver: Resolver;
+  readonly guard: Guard;
+  /** The local addresses that connections are bound to. A family without one is not dialled. */
+  readonly egress: { readonly ipv4?: string | undefined; readonly ipv6?: string | undefined };
+  /** PEM certificates of authorities that are trusted besides the default roots. */
+  readonly ca?: readonly string[] | undefined;
+  /** For reaching any of a name's addresses, in milliseconds. */
+  readonly connectDeadlineMs?: number | undefined;
+  /** For the TLS handshake, in milliseconds. */
+  readonly tlsDeadlineMs?: number | undefined;
+}
+
+/** One connection to open. */
+export interface DialRequest {
+  /** A DNS name, or an IP literal without brackets. */
+  readonly host: string;
+  readonly port: number;
+  /** `alpn` may be empty: no protocol is negotiated then. */
+  readonly tls: false | { readonly alpn: readonly string[] };
+  /** Whose TLS sessions may be resumed: connections under different keys never share one. Without it none is kept. */
+  readonly sessionKey?: string | undefined;
+  /** Whether the socket stays writable once the target has ended its side. */
+  readonly allowHalfOpen?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * An open connection; the caller owns the socket. An error that comes before the caller listens does not end the
+ * process: the socket is destroyed then, and says so.
+ */
+export interface Dialed {
+  /** A `TLSSocket` where `tls` was asked for; TCP_NODELAY is set. */
+  readonly socket: Socket;
+  /** The target's address that was dialled. */
+  readonly address: string;
+  readonly port: number;
+  readonly family: 4 | 6;
+  /** The local address that the connection left from. */
+  readonly egress: string;
+  /** The protocol that was negotiated. */
+  readonly alpn: string | undefined;
+  /** For instance `TLSv1.3`. */
+  readonly tlsVersion: string | undefined;
+  readonly tlsResumed: boolean;
+  readonly dnsCached: boolean;
+  /** Milliseconds; `tls` is 0 without TLS. */
+  readonly timings: { readonly dns: number; readonly connect: number; readonly tls: number };
+}
+
+/** Opens outgoing connections. */
+export interface Dialer {
+  /**
+   * @throws RelayError `dns_failed`, `dns_timeout`, `address_refused`, `connect_refused`, `connect_timeout`,
+   * `connect_failed`, `tls_certificate`, `tls_failed`; or the signal's reason
+   */
+  dial(request: DialRequest): Promise<Dialed>;
+}
+
+/**
+ * The only place that opens an outgoing connection: resolves, judges every address, binds the egress address, connects
+ * to the literal that was judged, and secures the connection. The guard is asked once more for the very address right
+ * before each connect, and the peer is compared with it after.
+ *
+ * @throws Error naming an egress address that is none of its family
+ * @example
+ * const dialer = createDialer({ resolver, guard, egress: { ipv4: "203.0.113.7" } });
+ * const { socket } = await dialer.dial({ host: "api.bank.com", port: 443, tls: { alpn: ["http/1.1"] } });
+ */
+export function createDialer(options: DialerOptions): Dialer {
+  const { resolver, guard, connectDeadlineMs = CONNECT_DEADLINE_MS } = options;
+  const egress = { 4: options.egress.ipv4, 6: options.egress.ipv6 } as const;
+  for (const family of [4, 6] as const) {
+    const address = egress[family];
+    if (address !== undefined && parseIp(address)?.family !== family)
+      throw new Error(`${JSON.stringify(address)} is no IPv${family} address to leave from`);
+  }
+  const tlsClient = createTlsClient({
+    ca: options.ca ?? [],
+    deadlineMs: options.tlsDeadlineMs ?? TLS_DEADLINE_MS,
+  });
+
+  function judge(host: string, address: string): void {
+    const verdict = guard.judge(address);
+    if (verdict.allowed) return;
+    const what =
+      parseIp(host) === undefined ? `${host} has an address that is refused` : `${host} is refused`;
+    throw new RelayError("address_refused", `${what}: ${verdict.reason}`);
+  }
+
+  /** All answers are judged, also those that are never dialled: one bad address among good ones is how rebinding looks. */
+  function admit(host: string, addresses: readonly ResolvedAddress[]): readonly ResolvedAddress[] {
+    for (const { address } of addresses) judge(host, address);
+    const usable = addresses
+      .filter(({ family }) => egress[family] !== undefined)
+      .slice(0, CONNECT_ADDRESSES_MAX);
+    if (usable.length === 0) {
+      const families = [...new Set(addresses.map(({ family }) => `IPv${family}`))].join(" and ");
+      throw new RelayError(
+        "connect_failed",
+        `${host} has ${families} addresses alone, and this node has no such egress`,
+      );
+    }
+    return usable;
+  }
+
+  function open(request: DialRequest, { address, family }: ResolvedAddress): Socket {
+    judge(request.host, address);
+    const socket = new Socket({ allowHalfOpen: request.allowHalfOpen ?? false });
+    // What is written goes at once: Nagle's algorithm against delayed ACKs costs 40 ms a turn.
+    socket.setNoDelay(true);
+    try {
+      return socket.connect({
+        host: address,
+        port: request.port,
+        family,
+        localAddress: egress[family]!,
+        autoSelectFamily: false,
+      });
+    } catch (error) {
+      // connect() throws on a bad port only after it has made the handle.
+      socket.destroy();
+      throw error;
+    }
+  }
+
+  return {
+    async dial(request) {
+      const { host, port, tls, sessionKey, signal } = request;
+      const began = performance.now();
+      const { addresses, cached } = await resolver.resolve(host, signal);
+      const usable = admit(host, addresses);
+      signal?.throwIfAborted();
+      const resolved = performance.now();
+      const { socket: plain, candidate } = await connectFirst({
+        what: `${host} port ${port}`,
+        candidates: usable,
+        open: (address) => open(request, address),
+        deadlineMs: connectDeadlineMs,
+        signal,
+      });
+      const connected = performance.now();
+      plain.on("error", ignore);
+      const local = plain.localAddress;
+      checkPeer(plain, host, candidate.address);
+      const timings = { dns: resolved - began, connect: connected - resolved, tls: 0 };
+      const { address, family } = candidate;
+      const dialed = { address, port, family, egress: local ?? egress[family]!, dnsCached: cached };
+      if (tls === false) {
+        return {
+          ...dialed,
+          socket: plain,
+          alpn: undefined,
+          tlsVersion: undefined,
+          tlsResumed: false,
+          timings,
+        };
+      }
+      const secured = await tlsClient.secure(plain, { host, port, alpn: tls.alpn, sessionKey, signal });
+      secured.socket.on("error", ignore);
+      return { ...dialed, ...secured, timings: { ...timings, tls: performance.now() - connected } };
+    },
+  };
+}
+
+function ignore(): void {}
+
+/** What the kernel says of the peer is the last word; it has none once the peer has already gone. */
+function checkPeer(socket: Socket, host: string, judged: string): void {
+  const peer = parseIp(socket.remoteAddress ?? "");
+  if (peer !== undefined && isSameIp(peer, parseIp(judged)!)) return;
+  socket.destroy();
+  if (peer === undefined)
+    throw new RelayError("connect_failed", `${host} closed the connection as it was opened`);
+  throw new RelayError("address_refused", `${host} was reached at another address than the one judged`);
+}

@@ -1,0 +1,152 @@
+import type { Dispatcher } from "undici";
+import { type ErrorCode, isRelayError, RelayError, type RelayErrorOptions } from "../protocol/errors.ts";
+import { connectionNames, type Field, isStoppedResponseField } from "../protocol/headers.ts";
+import type { ResponseHead } from "../protocol/envelope.ts";
+import { answerFields } from "./connections.ts";
+import { ANSWER_HEAD_MS, UPLOAD_IDLE_MS } from "./limits.ts";
+import type { RequestBody } from "./request-body.ts";
+
+/** Where an answer goes. `write` tells whether there is room for more, as a stream's does. */
+export interface AnswerSink {
+  head(head: ResponseHead): void;
+  write(chunk: Buffer): boolean;
+  end(): void;
+  /** The answer failed before its head: the error is the answer. After its head: what was begun must break. */
+  fail(error: RelayError): void;
+}
+
+/**
+ * One request and its answer on one connection: undici's handler, with a deadline for the answer's head that begins when
+ * the request has been sent, and one for an upload that stands still.
+ */
+export class Exchange implements Dispatcher.DispatchHandler {
+  /** Bytes of the answer's body. */
+  bytes = 0;
+  /** The answer's head has come. */
+  begun = false;
+  status = 0;
+  readonly #sink: AnswerSink;
+  #timer: NodeJS.Timeout;
+  #uploading: boolean;
+  #controller: Dispatcher.DispatchController | undefined;
+  #failure: RelayError | undefined;
+  #done = false;
+
+  /** @param upload the body that is being sent, where it is a stream */
+  constructor(sink: AnswerSink, upload: RequestBody | undefined) {
+    this.#sink = sink;
+    this.#uploading = upload !== undefined;
+    this.#timer = setTimeout(() => this.#expire(), this.#uploading ? UPLOAD_IDLE_MS : ANSWER_HEAD_MS);
+    upload?.on("data", () => this.#timer.refresh());
+  }
+
+  /** The caller went away, or the node shuts down: the target's connection is cut at once. */
+  abort(error: RelayError): void {
+    if (this.#done) return;
+    this.#failure ??= error;
+    if (this.#controller === undefined) this.#finish(error);
+    else this.#controller.abort(error);
+  }
+
+  /** There is room again. */
+  resume(): void {
+    this.#controller?.resume();
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    if (this.#failure !== undefined) controller.abort(this.#failure);
+  }
+
+  /** undici calls this when the last byte of the request was written. */
+  onRequestSent(): void {
+    if (this.begun || this.#done) return;
+    this.#uploading = false;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#expire(), ANSWER_HEAD_MS);
+  }
+
+  onResponseStart(controller: Dispatcher.DispatchController, status: number, _headers: unknown, reason = ""): void {
+    // Interim answers (RFC 9110 section 15.2) end here: fetch has no way to show them.
+    if (status < 200) return;
+    clearTimeout(this.#timer);
+    this.begun = true;
+    this.status = status;
+    const raw = answerFields(controller.rawHeaders);
+    const named = connectionNames(raw);
+    const fields: Field[] = raw.filter(([name]) => !isStoppedResponseField(name.toLowerCase(), named));
+    this.#sink.head({ status, reason, fields });
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.bytes += chunk.length;
+    if (!this.#sink.write(chunk)) controller.pause();
+  }
+
+  onResponseEnd(): void {
+    if (this.#done) return;
+    this.#done = true;
+    clearTimeout(this.#timer);
+    this.#sink.end();
+  }
+
+  onResponseError(_controller: unknown, error: Error): void {
+    this.#finish(this.#failure ?? exchangeFailure(error));
+  }
+
+  #finish(error: RelayError): void {
+    if (this.#done) return;
+    this.#done = true;
+    clearTimeout(this.#timer);
+    this.#sink.fail(error);
+  }
+
+  #expire(): void {
+    this.abort(
+      this.#uploading
+        ? new RelayError("body_cut", `no byte of the body came for ${UPLOAD_IDLE_MS / 1_000} s`)
+        : new RelayError("target_timeout", `no answer within ${ANSWER_HEAD_MS / 1_000} s of sending the request`),
+    );
+  }
+}
+
+const CODES: Readonly<Record<string, ErrorCode>> = {
+  UND_ERR_SOCKET: "target_closed",
+  UND_ERR_HEADERS_OVERFLOW: "target_fields_too_large",
+  UND_ERR_HEADERS_TIMEOUT: "target_timeout",
+  UND_ERR_BODY_TIMEOUT: "target_timeout",
+  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: "target_protocol",
+  UND_ERR_REQ_CONTENT_LENGTH_MISMATCH: "body_cut",
+  ECONNRESET: "target_closed",
+  EPIPE: "target_closed",
+  ETIMEDOUT: "target_closed",
+};
+
+/** What undici says of a failure, in the relay's words. */
+export function exchangeFailure(error: Error & { code?: string }): RelayError {
+  if (isRelayError(error)) return error;
+  const options: RelayErrorOptions = { cause: error };
+  const code = error.code ?? "";
+  if (code === "UND_ERR_SOCKET" && /^bad (response|upgrade)/.test(error.message)) {
+    return new RelayError("target_protocol", `the target sent ${error.message}`, options);
+  }
+  if (code.startsWith("HPE_")) return new RelayError("target_protocol", `the target's answer is not HTTP (${code})`, options);
+  if (code.startsWith("ERR_HTTP2")) return new RelayError("target_closed", `the target ended the HTTP/2 stream (${code})`, options);
+  return new RelayError(CODES[code] ?? "target_closed", `the connection failed (${code || error.name})`, options);
+}
+
+/**
+ * Safe methods (RFC 9110 section 9.2.1). PUT and DELETE are idempotent, but a second one may be answered otherwise than
+ * the first, so the relay does not repeat them of its own accord.
+ */
+const SAFE = new Set(["GET", "HEAD", "OPTIONS"]);
+
+/** Whether a request may be sent again on another connection: by its method, and because it has no body to replay. */
+export function isRepeatable(method: string, hasBody: boolean): boolean {
+  return SAFE.has(method) && !hasBody;
+}
+
+/** Whether an answer to this has no body whatever its fields say (RFC 9110 section 6.4.1). */
+export function isBodiless(method: string, status: number): boolean {
+  return method === "HEAD" || status === 204 || status === 304;
+}

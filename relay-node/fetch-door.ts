@@ -1,0 +1,208 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Dispatcher } from "undici";
+import { checkRequestFields, type ResponseHead, sectionFromWire } from "../protocol/envelope.ts";
+import { isRelayError, RelayError } from "../protocol/errors.ts";
+import { type GrantClaims, verifyGrant } from "../protocol/grants.ts";
+import { WIRE } from "../protocol/headers.ts";
+import { parseTargetUrl, type TargetUrl } from "../protocol/targets.ts";
+import { digestOf, type Framing } from "../protocol/tokens.ts";
+import { type AnswerMarks, writeAnswerHead, writeFailure } from "./answer.ts";
+import type { Lease } from "./connections.ts";
+import { type AnswerSink, Exchange, isRepeatable } from "./exchange.ts";
+import { DIGEST_BUFFER_BYTES } from "./limits.ts";
+import type { NodeContext } from "./node.ts";
+import type { Outcome } from "./outcome.ts";
+import { readWhole, RequestBody } from "./request-body.ts";
+
+/**
+ *   edge ──POST /fetch, grant, envelope, body──▶ judge ▶ consume id ▶ connection ▶ target
+ *   edge ◀──marks, envelope, body────────────────────────────────────◀ exchange ◀─┘
+ *
+ * One instance serves one request. Nothing is dialled before the grant, the fields, the framing and (of a small signed
+ * body) the digest have been judged and the request's id is consumed.
+ */
+export class FetchDoor implements AnswerSink {
+  readonly #node: NodeContext;
+  readonly #request: IncomingMessage;
+  readonly #response: ServerResponse;
+  readonly #outcome: Outcome;
+  readonly #gone = new AbortController();
+  #claims: GrantClaims | undefined;
+  #plan: Plan | undefined;
+  #lease: Lease | undefined;
+  #exchange: Exchange | undefined;
+  #wasReused = false;
+
+  constructor(node: NodeContext, request: IncomingMessage, response: ServerResponse, outcome: Outcome) {
+    this.#node = node;
+    this.#request = request;
+    this.#response = response;
+    this.#outcome = outcome;
+  }
+
+  async serve(): Promise<void> {
+    this.#response.on("drain", () => this.#exchange?.resume());
+    this.#response.on("close", () => {
+      if (!this.#response.writableFinished) this.abort(new RelayError("answer_cut", "the caller went away"));
+    });
+    try {
+      const claims = await this.#judge();
+      const target = parseTargetUrl(claims.url);
+      const fields = sectionFromWire((name) => this.#request.headers[name] as string | undefined);
+      checkRequestFields(fields);
+      const body = await this.#takeBody(claims);
+      // Between here and the consumed id nothing waits, so no two requests with one id can pass.
+      this.#node.assertServing();
+      this.#node.consumed.consume(claims.jti, claims.tat, this.#node.now());
+      this.#outcome.lap("judge");
+      this.#outcome.body = body;
+      this.#plan = {
+        clientId: claims.sub,
+        target,
+        framing: claims.framing,
+        body,
+        options: dispatchOptions(claims, target, fields.flat(), body),
+        repeatable: isRepeatable(claims.htm, body !== null),
+        attempts: 0,
+      };
+      await this.#attempt(this.#plan);
+    } catch (error) {
+      this.fail(asRelayError(error));
+    }
+  }
+
+  /** Ends the exchange with a typed error, as when the node has to go. */
+  abort(error: RelayError): void {
+    this.#gone.abort(error);
+    this.#exchange?.abort(error);
+  }
+
+  head(head: ResponseHead): void {
+    this.#outcome.lap("target");
+    const headOnly = this.#request.headers[WIRE.envelope] !== "1";
+    try {
+      writeAnswerHead(this.#response, head, this.#claims!.htm, this.#marks(), headOnly);
+    } catch (error) {
+      this.#exchange?.abort(asRelayError(error));
+    }
+  }
+
+  write(chunk: Buffer): boolean {
+    return this.#response.write(chunk);
+  }
+
+  end(): void {
+    this.#release();
+    this.#response.end();
+  }
+
+  fail(error: RelayError): void {
+    this.#release();
+    const plan = this.#plan;
+    if (plan !== undefined && this.#mayRepeat(plan, error)) {
+      this.#attempt(plan).catch((next: unknown) => this.fail(asRelayError(next)));
+      return;
+    }
+    this.#outcome.error ??= error;
+    if (plan?.body instanceof RequestBody) plan.body.destroy();
+    if (this.#response.headersSent) this.#response.destroy();
+    else if (!this.#response.destroyed) {
+      writeFailure(this.#response, error, this.#marks());
+      // What is left of an upload is not worth reading.
+      if (!this.#request.complete) this.#response.once("finish", () => this.#request.destroy());
+    }
+  }
+
+  async #judge(): Promise<GrantClaims> {
+    const { config, grantKeys } = this.#node;
+    const claims = await verifyGrant(this.#request.headers[WIRE.authorization] as string | undefined, {
+      edge: config.edge,
+      nodeId: config.id,
+      keys: grantKeys,
+      now: this.#node.now(),
+    });
+    this.#claims = claims;
+    this.#outcome.claims = claims;
+    this.#node.assertServing();
+    return claims;
+  }
+
+  /** The body as it was signed: none, a small one whole and proven, or a stream that is held to what was signed. */
+  async #takeBody({ framing, digest }: GrantClaims): Promise<Buffer | RequestBody | null> {
+    const { headers } = this.#request;
+    const came = headers["transfer-encoding"] === undefined ? Number(headers["content-length"] ?? 0) : undefined;
+    if (framing === "none" || framing === 0) {
+      if (came !== 0) throw new RelayError("token_framing", "signed for no body, but one came");
+      if (digest !== undefined && digest !== (await digestOf(new ArrayBuffer(0)))) {
+        throw new RelayError("body_digest", "the body is not the one that was signed");
+      }
+      return null;
+    }
+    if (typeof framing === "number") {
+      if (came !== undefined && came !== framing) throw new RelayError("token_framing", `signed for ${framing} bytes, ${came} came`);
+      if (digest !== undefined && framing <= DIGEST_BUFFER_BYTES) return readWhole(this.#request, framing, digest);
+    }
+    return new RequestBody(this.#request, framing, digest);
+  }
+
+  async #attempt(plan: Plan): Promise<void> {
+    const { connections } = this.#node;
+    const { clientId, target, repeatable } = plan;
+    const { signal } = this.#gone;
+    this.#lease =
+      plan.attempts++ === 0
+        ? await connections.lease(clientId, target, repeatable, signal)
+        : await connections.leaseFresh(clientId, target, signal);
+    this.#outcome.connected(this.#lease.dialed, this.#lease.reused);
+    if (signal.aborted) throw signal.reason;
+    this.#exchange = new Exchange(this, plan.body instanceof RequestBody ? plan.body : undefined);
+    this.#outcome.exchange = this.#exchange;
+    this.#lease.send(plan.options, plan.framing, this.#exchange);
+  }
+
+  /**
+   * A warm connection that its target closed a moment ago shows only when it is used. What is safe to repeat, and has no
+   * body that could be gone, is sent once more, on a new one.
+   */
+  #mayRepeat({ repeatable, attempts }: Plan, error: RelayError): boolean {
+    return repeatable && attempts === 1 && this.#wasReused && error.code === "target_closed" && !this.#response.headersSent && !this.#gone.signal.aborted;
+  }
+
+  #release(): void {
+    this.#wasReused = this.#lease?.reused ?? this.#wasReused;
+    this.#lease?.release();
+    this.#lease = undefined;
+  }
+
+  #marks(): AnswerMarks {
+    const { egress, timings } = this.#outcome;
+    return { node: this.#node.config.id, requestId: this.#claims?.jti, egress, timings };
+  }
+}
+
+/** What is to be done, once it may be. */
+interface Plan {
+  readonly clientId: string;
+  readonly target: TargetUrl;
+  readonly framing: Framing;
+  readonly body: Buffer | RequestBody | null;
+  readonly options: Dispatcher.DispatchOptions;
+  readonly repeatable: boolean;
+  attempts: number;
+}
+
+function dispatchOptions(
+  { htm, framing }: GrantClaims,
+  { origin, path, authority }: TargetUrl,
+  fields: string[],
+  body: Buffer | RequestBody | null,
+): Dispatcher.DispatchOptions {
+  const headers = ["host", authority, ...fields];
+  if (typeof framing === "number" && body !== null) headers.push("content-length", String(framing));
+  return { origin, path, method: htm as Dispatcher.HttpMethod, headers, body: body as Dispatcher.DispatchOptions["body"] & object };
+}
+
+function asRelayError(error: unknown): RelayError {
+  if (isRelayError(error)) return error;
+  return new RelayError("node_internal", "the node failed", { cause: error });
+}

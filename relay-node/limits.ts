@@ -1,0 +1,91 @@
+/** Every limit, lifetime and deadline of a node that stands in no contract with others. Units stand in the names. */
+
+// Resolving names.
+
+/** One query to one name server. The next try asks the next server. */
+export const DNS_TRY_MS = 1_500;
+
+/** How often a query is sent before it counts as unanswered. */
+export const DNS_TRIES = 3;
+
+/** A look-up ends after this time, whatever its tries are doing. */
+export const DNS_DEADLINE_MS = 5_000;
+
+/** Once one family has answered, how long the other one is waited for. */
+export const DNS_OTHER_FAMILY_MS = 300;
+
+/** Answers are kept for their TTL, within these bounds. The lower one keeps a TTL of 0 from costing a query a request. */
+export const DNS_TTL_MIN_SECONDS = 1;
+export const DNS_TTL_MAX_SECONDS = 300;
+
+/** How long it is remembered that a name does not exist or has no address. */
+export const DNS_NEGATIVE_TTL_SECONDS = 5;
+
+/** How long an answer is kept where one family failed: soon enough to see the other one come back. */
+export const DNS_PARTIAL_TTL_SECONDS = 5;
+
+/** Names in the cache. The one that was used least recently goes first. */
+export const DNS_CACHE_MAX_NAMES = 10_000;
+
+/** A name with more addresses than this is refused: all of them have to be judged and kept. */
+export const DNS_ADDRESSES_MAX = 64;
+
+// Dialling.
+
+/** From the first connection attempt to the established one, over all addresses of a name. */
+export const CONNECT_DEADLINE_MS = 10_000;
+
+/** How long an attempt has before the next address is tried beside it (RFC 8305 section 5). */
+export const CONNECT_STAGGER_MS = 250;
+
+/** Addresses of a name that are tried; the rest stands unused. */
+export const CONNECT_ADDRESSES_MAX = 8;
+
+/** The TLS handshake, from the established connection on. */
+export const TLS_DEADLINE_MS = 10_000;
+
+/** TLS sessions kept for resumption, each a few kB, and for how long: a resumed one doesn't show its certificate. */
+export const TLS_SESSIONS_MAX = 1_000;
+export const TLS_SESSION_MAX_SECONDS = 600;
+
+// Connections to targets.
+
+/** A warm connection that nothing used for this long is closed. Common servers close theirs after 60 to 75 s. */
+export const IDLE_CONNECTION_MS = 55_000;
+
+/** What can't be repeated takes a warm connection only within this time of its last use, else a new one. */
+export const JUST_USED_MS = 1_000;
+
+/** Above this many connections in all, one that falls idle is closed. */
+export const IDLE_CONNECTIONS_MAX = 2_000;
+
+/** Requests at once on one HTTP/2 connection. */
+export const STREAMS_PER_CONNECTION = 100;
+
+// One exchange with a target.
+
+/** From the last byte of the request to the answer's head. */
+export const ANSWER_HEAD_MS = 120_000;
+
+/** An answer's body may stand still this long. */
+export const BODY_IDLE_MS = 300_000;
+
+/** A request's body may stand still this long. */
+export const UPLOAD_IDLE_MS = 60_000;
+
+/** A body with a signed digest and at most this long is proven whole before anything is dialled. */
+export const DIGEST_BUFFER_BYTES = 65_536;
+
+// The node's own listener.
+
+/** A caller has this long to send a request's head. */
+export const HEADERS_DEADLINE_MS = 10_000;
+
+/** Open connections from one address. An edge's own addresses are few, so this is no small number. */
+export const CONNECTIONS_PER_ADDRESS = 4_000;
+
+/** A connection from the edge may rest this long between requests; the edge closes its own earlier. */
+export const INBOUND_IDLE_MS = 120_000;
+
+/** How often certificate and key files are looked at for changes. */
+export const CERTIFICATE_POLL_MS = 2_000;

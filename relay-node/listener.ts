@@ -1,0 +1,73 @@
+import { readFileSync, watchFile } from "node:fs";
+import type { RequestListener } from "node:http";
+import { createServer, type Server } from "node:https";
+import { createSecureContext } from "node:tls";
+import type { Logger } from "pino";
+import { HTTP_HEADER_MAX_BYTES } from "../protocol/limits.ts";
+import type { NodeConfig } from "./config.ts";
+import { CERTIFICATE_POLL_MS, CONNECTIONS_PER_ADDRESS, HEADERS_DEADLINE_MS, INBOUND_IDLE_MS } from "./limits.ts";
+
+/**
+ * The node's HTTPS listener. It stands on the open internet: a head has a deadline, an address a cap on connections, and
+ * certificate and key are read again when their files change.
+ *
+ * @throws the system's error where it can't listen, OpenSSL's where the files don't fit each other
+ */
+export async function listenHttps(listen: NodeConfig["listen"], handler: RequestListener, log: Logger): Promise<Server> {
+  const read = () => ({ cert: readFileSync(listen.cert), key: readFileSync(listen.key), minVersion: "TLSv1.2" as const });
+  const server = createServer(
+    {
+      ...read(),
+      maxHeaderSize: HTTP_HEADER_MAX_BYTES,
+      headersTimeout: HEADERS_DEADLINE_MS,
+      connectionsCheckingInterval: 1_000,
+      // Uploads may take their time; what stands still is cut by the exchange.
+      requestTimeout: 0,
+      // Longer than the edge keeps a connection, so that it is never this end that closes under a request.
+      keepAliveTimeout: INBOUND_IDLE_MS,
+      noDelay: true,
+    },
+    handler,
+  );
+  capConnections(server);
+  // A stranger's broken handshake or half a request is no event worth a line at info.
+  server.on("tlsClientError", (error) => log.debug({ code: (error as NodeJS.ErrnoException).code }, "tls handshake failed"));
+  server.on("clientError", (_error, socket) => socket.destroy());
+  await new Promise<void>((done, failed) => {
+    server.once("error", failed).listen(listen.port, listen.host, () => {
+      server.off("error", failed);
+      done();
+    });
+  });
+  const reload = () => {
+    try {
+      const next = read();
+      createSecureContext(next);
+      server.setSecureContext(next);
+      log.info("certificate reloaded");
+    } catch (error) {
+      // Between the writes of two files they don't fit; the next poll sees both.
+      log.error({ cause: (error as Error).message }, "certificate not reloaded: the old one stays");
+    }
+  };
+  const watchers = [listen.cert, listen.key].map((file) =>
+    watchFile(file, { interval: CERTIFICATE_POLL_MS, persistent: false }, reload),
+  );
+  server.on("close", () => watchers.forEach((watcher) => watcher.removeAllListeners()));
+  return server;
+}
+
+function capConnections(server: Server): void {
+  const open = new Map<string, number>();
+  server.on("connection", (socket) => {
+    const address = socket.remoteAddress ?? "";
+    const count = (open.get(address) ?? 0) + 1;
+    open.set(address, count);
+    socket.once("close", () => {
+      const left = open.get(address)! - 1;
+      if (left === 0) open.delete(address);
+      else open.set(address, left);
+    });
+    if (count > CONNECTIONS_PER_ADDRESS) socket.destroy();
+  });
+}

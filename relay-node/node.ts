@@ -1,0 +1,174 @@
+import { readFileSync } from "node:fs";
+import type { IncomingMessage, Server as HttpServer, ServerResponse } from "node:http";
+import type { Server } from "node:https";
+import { networkInterfaces } from "node:os";
+import pino, { type Logger } from "pino";
+import { RelayError } from "../protocol/errors.ts";
+import { type GrantKey, importGrantKey } from "../protocol/grants.ts";
+import { writeFailure } from "./answer.ts";
+import type { NodeConfig } from "./config.ts";
+import { Connections } from "./connections.ts";
+import { ConsumedIds } from "./consumed.ts";
+import { createDialer } from "./dialer.ts";
+import { FetchDoor } from "./fetch-door.ts";
+import { createGuard } from "./guard.ts";
+import { DNS_TRIES, DNS_TRY_MS } from "./limits.ts";
+import { listenHttps } from "./listener.ts";
+import { Metrics } from "./metrics.ts";
+import { Outcome } from "./outcome.ts";
+import { createResolver } from "./resolver.ts";
+
+/** What a door needs of its node. */
+export interface NodeContext {
+  readonly config: NodeConfig;
+  readonly grantKeys: readonly GrantKey[];
+  readonly consumed: ConsumedIds;
+  readonly connections: Connections;
+  /** Seconds since 1970. */
+  now(): number;
+  /** @throws RelayError `node_draining` */
+  assertServing(): void;
+}
+
+/** One relay node: its listener, its doors, and what they share. */
+export class RelayNode implements NodeContext {
+  readonly config: NodeConfig;
+  readonly grantKeys: readonly GrantKey[];
+  readonly consumed: ConsumedIds;
+  readonly connections: Connections;
+  readonly log: Logger;
+  readonly #metrics: Metrics;
+  readonly #active = new Set<FetchDoor>();
+  #servers: (Server | HttpServer)[] = [];
+  #draining = false;
+  #idle: (() => void) | undefined;
+
+  private constructor(config: NodeConfig, grantKeys: readonly GrantKey[], log: Logger) {
+    this.config = config;
+    this.grantKeys = grantKeys;
+    this.log = log;
+    this.consumed = new ConsumedIds(config.state, this.now());
+    this.connections = new Connections(dialerOf(config));
+    this.#metrics = new Metrics({
+      active: () => this.#active.size,
+      connections: () => this.connections.size,
+      draining: () => this.#draining,
+    });
+  }
+
+  /**
+   * Starts a node; it serves when this resolves.
+   * @throws RelayError or the system's error where it can't listen
+   * @example const node = await RelayNode.start(readNodeConfig("node.json"));
+   */
+  static async start(config: NodeConfig, log: Logger = pino({ level: config.logLevel, base: { node: config.id } })): Promise<RelayNode> {
+    const keys = await Promise.all(config.grantKeys.map((bytes) => importGrantKey(bytes, "verify")));
+    const node = new RelayNode(config, keys, log);
+    const { listen, metrics } = config;
+    node.#servers.push(await listenHttps(listen, (request, response) => node.#route(request, response), log));
+    if (metrics.port > 0) {
+      const server = node.#metrics.server();
+      await new Promise<void>((done, failed) => server.once("error", failed).listen(metrics.port, metrics.host, done));
+      node.#servers.push(server);
+    }
+    log.info({ listen: `${listen.host}:${listen.port}`, egress: config.egress, open: config.open }, "serving");
+    return node;
+  }
+
+  now(): number {
+    return Math.floor(Date.now() / 1_000);
+  }
+
+  assertServing(): void {
+    if (this.#draining) throw new RelayError("node_draining", `${this.config.id} takes no new requests`);
+  }
+
+  /**
+   * Takes no new requests, lets the running ones finish for the configured time, cuts the rest with a typed error, and
+   * closes everything.
+   */
+  async drain(): Promise<void> {
+    if (this.#draining) return;
+    this.#draining = true;
+    this.log.info({ active: this.#active.size, seconds: this.config.drainSeconds }, "draining");
+    if (this.#active.size > 0) {
+      const finished = new Promise<void>((done) => (this.#idle = done));
+      const { promise: expired, resolve } = Promise.withResolvers<void>();
+      const timer = setTimeout(resolve, this.config.drainSeconds * 1_000);
+      await Promise.race([finished, expired]);
+      clearTimeout(timer);
+    }
+    const cut = this.#active.size;
+    for (const door of this.#active) door.abort(new RelayError("node_draining", "the node had to go before the answer came", { reached: "unknown" }));
+    await this.close();
+    this.log.info({ cut }, "stopped");
+  }
+
+  /** Closes everything at once. */
+  async close(): Promise<void> {
+    for (const server of this.#servers) {
+      server.close();
+      server.closeAllConnections();
+    }
+    await this.connections.close();
+    this.consumed.close();
+  }
+
+  #route(request: IncomingMessage, response: ServerResponse): void {
+    const { method, url } = request;
+    if (url === "/fetch" && method === "POST") this.#fetch(request, response);
+    else if (url === "/healthz" && method === "GET") {
+      const status = this.#draining ? "draining" : "ok";
+      json(response, this.#draining ? 503 : 200, { status, node: this.config.id });
+    } else if (url === "/whoami" && method === "GET") {
+      json(response, 200, { address: plainAddress(request.socket.remoteAddress) });
+    } else {
+      writeFailure(response, new RelayError("not_found", "no such route at a node"), { node: this.config.id });
+      if (!request.complete) response.once("finish", () => request.destroy());
+    }
+  }
+
+  #fetch(request: IncomingMessage, response: ServerResponse): void {
+    const outcome = new Outcome(this.config);
+    const door = new FetchDoor(this, request, response, outcome);
+    this.#active.add(door);
+    response.once("close", () => {
+      this.#active.delete(door);
+      outcome.tell(this.log, this.#metrics);
+      if (this.#active.size === 0) this.#idle?.();
+    });
+    void door.serve();
+  }
+}
+
+function dialerOf(config: NodeConfig) {
+  const { egress, open, nameServers, targetCa } = config;
+  const published = [egress.ipv4, egress.ipv6].flatMap((address) => (address === undefined ? [] : [address.bind, address.public]));
+  const guard = createGuard({ open, own: () => [...published, ...interfaceAddresses()] });
+  const resolver = createResolver({
+    ...(nameServers !== undefined && { servers: [...nameServers] }),
+    ipv6: egress.ipv6 !== undefined,
+    timeoutMs: DNS_TRY_MS,
+    tries: DNS_TRIES,
+  });
+  return createDialer({
+    resolver,
+    guard,
+    egress: { ...(egress.ipv4 && { ipv4: egress.ipv4.bind }), ...(egress.ipv6 && { ipv6: egress.ipv6.bind }) },
+    ...(targetCa !== undefined && { ca: [readFileSync(targetCa, "utf8")] }),
+  });
+}
+
+/** This host's addresses but the loopback ones, which are the guard's own business. */
+function interfaceAddresses(): string[] {
+  return Object.values(networkInterfaces()).flatMap((list) => (list ?? []).filter(({ internal }) => !internal).map(({ address }) => address));
+}
+
+/** An IPv4 caller of a dual-stack listener shows as a mapped address. */
+function plainAddress(address = ""): string {
+  return address.replace(/^::ffff:(?=\d+\.)/, "");
+}
+
+function json(response: ServerResponse, status: number, value: unknown): void {
+  response.writeHead(status, { "Content-Type": "application/json", "Cache-Control": "no-store" }).end(JSON.stringify(value));
+}

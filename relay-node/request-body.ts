@@ -1,0 +1,137 @@
+import { createHash, type Hash } from "node:crypto";
+import { EventEmitter } from "node:events";
+import type { IncomingMessage } from "node:http";
+import { RelayError } from "../protocol/errors.ts";
+import { digestMember, type Framing } from "../protocol/tokens.ts";
+
+/**
+ * A request's body on its way to the target: counted against its signed length, hashed against its signed digest, and cut
+ * off, never ended, where it falls short. With a digest the last chunk stays here until the digest agrees, so that a
+ * target never takes a wrong body for whole.
+ *
+ * It is the least that undici takes for a stream. A Readable would let undici look into its buffer and replace chunked
+ * framing by a length where the end has already come.
+ */
+export class RequestBody extends EventEmitter {
+  /** Bytes passed on. */
+  bytes = 0;
+  destroyed = false;
+  readonly #source: IncomingMessage;
+  readonly #length: number | undefined;
+  readonly #digest: string | undefined;
+  readonly #hash: Hash | undefined;
+  #held: Buffer | undefined;
+  #flowing = false;
+  #received = 0;
+
+  constructor(source: IncomingMessage, framing: Framing, digest: string | undefined) {
+    super();
+    this.#source = source;
+    this.#length = typeof framing === "number" ? framing : undefined;
+    this.#digest = digest;
+    this.#hash = digest === undefined ? undefined : createHash("sha256");
+  }
+
+  resume(): this {
+    if (!this.#flowing) {
+      this.#flowing = true;
+      this.#source.on("data", this.#onData).on("end", this.#onEnd).on("close", this.#onClose).on("error", this.#onClose);
+      if (this.#source.readableEnded) this.#onEnd();
+      else if (this.#source.destroyed) this.#onClose();
+    }
+    this.#source.resume();
+    return this;
+  }
+
+  pause(): this {
+    this.#source.pause();
+    return this;
+  }
+
+  /** undici takes for a stream what has a pipe; it never calls it. */
+  pipe(): never {
+    throw new TypeError("a request body is read by its events");
+  }
+
+  destroy(error?: Error): this {
+    if (this.destroyed) return this;
+    this.destroyed = true;
+    this.#source.off("data", this.#onData).off("end", this.#onEnd).off("close", this.#onClose);
+    this.#held = undefined;
+    if (error !== undefined && this.listenerCount("error") > 0) this.emit("error", error);
+    this.emit("close");
+    return this;
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    this.#received += chunk.length;
+    if (this.#length !== undefined && this.#received > this.#length) {
+      this.destroy(new RelayError("body_cut", `the body has more than the ${this.#length} bytes that were signed`));
+      return;
+    }
+    if (this.#hash === undefined) {
+      this.#pass(chunk);
+      return;
+    }
+    this.#hash.update(chunk);
+    const ready = this.#held;
+    this.#held = chunk;
+    if (ready !== undefined) this.#pass(ready);
+  };
+
+  readonly #onEnd = (): void => {
+    if (this.destroyed) return;
+    if (!this.#source.complete) {
+      this.#onClose();
+      return;
+    }
+    if (this.#length !== undefined && this.#received !== this.#length) {
+      this.destroy(new RelayError("body_cut", `the body has ${this.#received} bytes, ${this.#length} were signed`));
+      return;
+    }
+    if (this.#hash !== undefined && digestMember(this.#hash.digest()) !== this.#digest) {
+      // Nothing has left if the only chunk is the one held.
+      this.destroy(
+        new RelayError("body_digest", "the body is not the one that was signed", { reached: this.bytes === 0 ? "no" : "yes" }),
+      );
+      return;
+    }
+    if (this.#held !== undefined) this.#pass(this.#held);
+    this.#held = undefined;
+    this.emit("end");
+  };
+
+  readonly #onClose = (): void => {
+    if (this.#source.complete && this.#source.readableEnded) return;
+    this.destroy(new RelayError("body_cut", "the caller went away before the body's end"));
+  };
+
+  #pass(chunk: Buffer): void {
+    this.bytes += chunk.length;
+    this.emit("data", chunk);
+  }
+}
+
+/**
+ * Reads a whole small body and checks it, before anything is dialled.
+ * @throws RelayError `body_cut`, `body_digest`, both with nothing sent
+ */
+export async function readWhole(source: IncomingMessage, length: number, digest: string): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  try {
+    for await (const chunk of source as AsyncIterable<Buffer>) {
+      size += chunk.length;
+      if (size > length) break;
+      chunks.push(chunk);
+    }
+  } catch (cause) {
+    throw new RelayError("body_cut", "the caller went away before the body's end", { cause, reached: "no" });
+  }
+  if (size !== length) throw new RelayError("body_cut", `the body has not the ${length} bytes that were signed`, { reached: "no" });
+  const body = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size);
+  if (digestMember(createHash("sha256").update(body).digest()) !== digest) {
+    throw new RelayError("body_digest", "the body is not the one that was signed");
+  }
+  return body;
+}

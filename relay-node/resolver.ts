@@ -1,0 +1,227 @@
+import { promises as dns } from "node:dns";
+import { RelayError } from "../protocol/errors.ts";
+import { createDnsCache, type DnsEntry } from "./dns-cache.ts";
+import { parseIp } from "./ip-address.ts";
+import {
+  DNS_ADDRESSES_MAX,
+  DNS_DEADLINE_MS,
+  DNS_NEGATIVE_TTL_SECONDS,
+  DNS_OTHER_FAMILY_MS,
+  DNS_PARTIAL_TTL_SECONDS,
+  DNS_TTL_MAX_SECONDS,
+  DNS_TTL_MIN_SECONDS,
+} from "./limits.ts";
+
+/** One address of a name. */
+export interface ResolvedAddress {
+  readonly address: string;
+  readonly family: 4 | 6;
+}
+
+/** What a name stands for. IPv4 comes first, each family in the order of its answer. */
+export interface Resolution {
+  readonly addresses: readonly ResolvedAddress[];
+  /** Whether no query was made for this look-up: answered from the cache, an IP literal, localhost. */
+  readonly cached: boolean;
+}
+
+/** Looks names up. */
+export interface Resolver {
+  /**
+   * @param host a DNS name in ASCII, without a trailing dot, or an IP literal without brackets
+   * @throws RelayError `dns_failed`, `dns_timeout`; or the signal's reason
+   */
+  resolve(host: string, signal?: AbortSignal): Promise<Resolution>;
+}
+
+/** How names are looked up. */
+export interface ResolverOptions {
+  /** Name servers, `address` or `address:port`; the system's own where left out. */
+  readonly servers?: readonly string[];
+  /** Whether AAAA is asked for. */
+  readonly ipv6: boolean;
+  /** For one query to one server, in milliseconds. */
+  readonly timeoutMs: number;
+  /** How often a query is sent. */
+  readonly tries: number;
+  /** For a whole look-up, in milliseconds. */
+  readonly deadlineMs?: number;
+  /** Milliseconds, from any origin; `performance.now` by default. */
+  readonly now?: () => number;
+}
+
+/** What one family's query brought: addresses, or c-ares' code for why there are none. */
+interface Answer {
+  readonly family: 4 | 6;
+  readonly records: readonly { readonly address: string; readonly ttl: number }[];
+  readonly error?: { readonly code?: string };
+}
+
+/** The name is there without an address of this family, or it is not there: both are answers, unlike a failure. */
+const DENIALS: ReadonlySet<string | undefined> = new Set(["ENODATA", "ENOTFOUND"]);
+
+const MEANINGS: Readonly<Record<string, string>> = {
+  ENOTFOUND: "the name does not exist (NXDOMAIN)",
+  ENODATA: "the name has no address",
+  ESERVFAIL: "the name server failed (SERVFAIL)",
+  EREFUSED: "the name server refused the query (REFUSED)",
+  ECONNREFUSED: "no name server could be reached",
+};
+
+/**
+ * Resolves by c-ares, in this process: getaddrinfo would block a thread for each look-up, hide TTLs, and read what is no
+ * DNS name in its own way. No hosts file and no search list applies. Concurrent look-ups of a name share one.
+ *
+ * @example
+ * const resolver = createResolver({ ipv6: false, timeoutMs: 1_500, tries: 3 });
+ * await resolver.resolve("example.com"); // { addresses: [{ address: "192.0.2.7", family: 4 }], cached: false }
+ */
+export function createResolver(options: ResolverOptions): Resolver {
+  const { ipv6, timeoutMs, tries, deadlineMs = DNS_DEADLINE_MS, now = () => performance.now() } = options;
+  const channel = new dns.Resolver({ timeout: timeoutMs, tries });
+  if (options.servers !== undefined) channel.setServers(options.servers);
+  const families: readonly (4 | 6)[] = ipv6 ? [4, 6] : [4];
+  const cache = createDnsCache(now);
+  const underway = new Map<string, Promise<DnsEntry>>();
+
+  async function ask(name: string, family: 4 | 6): Promise<Answer> {
+    try {
+      const records = await (family === 4
+        ? channel.resolve4(name, { ttl: true })
+        : channel.resolve6(name, { ttl: true }));
+      return { family, records };
+    } catch (error) {
+      return { family, records: [], error: error as { code?: string } };
+    }
+  }
+
+  /** The answers that came in time, one a family at most. */
+  function gather(name: string): Promise<Answer[]> {
+    return new Promise((resolve) => {
+      const answers: Answer[] = [];
+      const finish = () => resolve([...answers]);
+      const deadline = setTimeout(finish, deadlineMs);
+      let patience: NodeJS.Timeout | undefined;
+      for (const family of families) {
+        void ask(name, family).then((answer) => {
+          answers.push(answer);
+          if (answers.length < families.length) {
+            if (answer.records.length > 0) patience = setTimeout(finish, DNS_OTHER_FAMILY_MS);
+            return;
+          }
+          clearTimeout(deadline);
+          clearTimeout(patience);
+          finish();
+        });
+      }
+    });
+  }
+
+  /** Never rejects, since it may outlive whoever asked for it. */
+  async function lookUp(name: string): Promise<DnsEntry> {
+    const entry = conclude(name, families, await gather(name));
+    cache.put(name, entry);
+    underway.delete(name);
+    return entry;
+  }
+
+  return {
+    async resolve(host, signal) {
+      signal?.throwIfAborted();
+      const known = withoutQuery(host, families);
+      if (known !== undefined) return { addresses: known, cached: true };
+      const name = host.toLowerCase();
+      checkName(name);
+      const kept = cache.get(name);
+      if (kept !== undefined) return { addresses: addressesOf(kept), cached: true };
+      let pending = underway.get(name);
+      if (pending === undefined) {
+        pending = lookUp(name);
+        underway.set(name, pending);
+      }
+      return { addresses: addressesOf(await unlessAborted(pending, signal)), cached: false };
+    },
+  };
+}
+
+/** What needs no query: IP literals, and localhost, which RFC 6761 section 6.3 keeps from DNS. */
+function withoutQuery(host: string, families: readonly (4 | 6)[]): readonly ResolvedAddress[] | undefined {
+  const ip = parseIp(host);
+  if (ip !== undefined) return [{ address: host, family: ip.family }];
+  if (!/^(.+\.)?localhost$/i.test(host)) return undefined;
+  return families.map((family) => ({ address: family === 4 ? "127.0.0.1" : "::1", family }));
+}
+
+/** c-ares reads escapes in names, and some resolvers read `0x7f.1` as an address: neither is let through. */
+function checkName(name: string): void {
+  const isName =
+    name.length <= 253 &&
+    name.split(".").every((label) => /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/.test(label));
+  if (!isName || /(^|\.)([0-9]+|0x[0-9a-f]*)$/.test(name)) {
+    throw new RelayError(
+      "dns_failed",
+      `${JSON.stringify(name.slice(0, 80))} is neither a DNS name nor an address`,
+    );
+  }
+}
+
+/** Turns the answers of both families into one verdict on the name, and says how long it holds. */
+function conclude(name: string, families: readonly (4 | 6)[], answers: readonly Answer[]): DnsEntry {
+  const isComplete =
+    answers.length === families.length &&
+    answers.every(({ error }) => error === undefined || DENIALS.has(error.code));
+  const records = families.flatMap((family) =>
+    answers
+      .filter((answer) => answer.family === family)
+      .flatMap((answer) => answer.records.map((record) => ({ ...record, family }))),
+  );
+  if (records.length > DNS_ADDRESSES_MAX) {
+    const detail = `${name} has ${records.length} addresses, more than ${DNS_ADDRESSES_MAX}`;
+    return { addresses: [], failure: { code: "dns_failed", detail }, seconds: DNS_NEGATIVE_TTL_SECONDS };
+  }
+  if (records.length > 0) {
+    const ttl = Math.min(
+      ...records.map((record) => record.ttl),
+      isComplete ? DNS_TTL_MAX_SECONDS : DNS_PARTIAL_TTL_SECONDS,
+    );
+    const addresses = records.map(({ address, family }) => ({ address, family }));
+    return { addresses, seconds: Math.max(ttl, DNS_TTL_MIN_SECONDS) };
+  }
+  const errors = answers.flatMap(({ error }) => (error === undefined ? [] : [error]));
+  const worst = errors.find(({ code }) => !DENIALS.has(code)) ?? errors[0];
+  if (
+    answers.length < families.length ||
+    worst === undefined ||
+    errors.some(({ code }) => code === "ETIMEOUT")
+  ) {
+    const failure = {
+      code: "dns_timeout",
+      detail: `${name}: no name server answered in time`,
+      cause: worst,
+    } as const;
+    return { addresses: [], failure, seconds: 0 };
+  }
+  const meaning = MEANINGS[worst.code ?? ""] ?? `the look-up failed (${worst.code ?? "no code"})`;
+  const failure = { code: "dns_failed", detail: `${name}: ${meaning}`, cause: worst } as const;
+  return { addresses: [], failure, seconds: isComplete ? DNS_NEGATIVE_TTL_SECONDS : 0 };
+}
+
+function addressesOf({ addresses, failure }: DnsEntry): readonly ResolvedAddress[] {
+  if (failure !== undefined) throw new RelayError(failure.code, failure.detail, { cause: failure.cause });
+  return addresses;
+}
+
+/** Lets one waiter go without ending what others wait for. */
+async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise;
+  let onAbort: (() => void) | undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal.reason as Error);
+    signal.addEventListener("abort", onAbort, { once: true });
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener("abort", onAbort!);
+  }
+}
