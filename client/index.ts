@@ -1,0 +1,14 @@
+/**
+ * What an app imports: a `fetch` whose requests leave from a fixed address.
+ *
+ * Only Web APIs and jose: it runs in Node, Deno, Bun, workerd and browsers alike.
+ *
+ * @example
+ * const relay = createRelay(process.env.HOLDFAST_URL, { hosts: ["api.bank.com", "*.vendor.io"] });
+ * const response = await relay.fetch("https://api.bank.com/v1/payments", { method: "POST", body });
+ */
+export { createRelay, type Relay, type RelayOptions } from "./relay.ts";
+export { relayInfo, type RelayInfo } from "./info.ts";
+export type { Fetch } from "./wire.ts";
+export { type ErrorCode, isRelayError, type Reached, RelayError, type RelayErrorOptions } from "../protocol/errors.ts";
+export type { Field } from "../protocol/headers.ts";

@@ -1,0 +1,25 @@
+/** Every limit of the client's own. Bytes, seconds or counts, as named. */
+
+/** A request token is signed for this long: the longest the edge admits, so that a slow start costs nothing. */
+export const REQUEST_TOKEN_SECONDS = 60;
+
+/** As many hops as the Fetch standard follows (HTTP-redirect fetch, step 5). */
+export const REDIRECTS_MAX = 20;
+
+/**
+ * A Request object does not tell whether its body was a string or a stream. One that ends within this many bytes is sent
+ * with a length and a digest, a longer one in chunks.
+ */
+export const REQUEST_BODY_AT_HAND_BYTES = 1_048_576;
+
+/** A Blob may be a file on disk: a larger one is sent with its length but without a digest, so it is never held whole. */
+export const BLOB_DIGEST_MAX_BYTES = 16_777_216;
+
+/** A body nobody will read (a redirect's, a refusal's) is read up to here so that its connection can be used again. */
+export const DRAIN_MAX_BYTES = 65_536;
+
+/** A relay's problem JSON is far smaller; no more of such a body is read. */
+export const PROBLEM_MAX_BYTES = 65_536;
+
+/** As many content codings on one body as undici undoes; more is an attack, not a document. */
+export const CODINGS_MAX = 5;

@@ -1,0 +1,60 @@
+import { RelayError } from "../protocol/errors.ts";
+import { openAnswer } from "./answer.ts";
+import type { Body } from "./body.ts";
+import { decodersFor } from "./decode.ts";
+import type { Settings } from "./fetch.ts";
+import { relayedFields } from "./fields.ts";
+import { readInfo } from "./info.ts";
+import type { Hop } from "./redirect.ts";
+import { bodyLength, hasNoBody, makeResponse } from "./response.ts";
+import { drain, targetBody } from "./stream.ts";
+import { send } from "./wire.ts";
+
+/** One hop through the relay. */
+export interface RelayedHop {
+  readonly hop: Hop;
+  readonly body: Body;
+  /** How many hops went before. */
+  readonly hops: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Makes one hop through the relay; the response is the target's, whatever its status. */
+export async function sendRelayed({ hop, body, hops, signal }: RelayedHop, settings: Settings): Promise<Response> {
+  const { decompress } = settings;
+  const url = withoutFragment(hop.url);
+  const fields = relayedFields(hop.fields, { type: body.type, decompress });
+  const exchange = await send({ method: hop.method, url, fields, body, signal }, settings, settings.underlying());
+  const { head, source } = await openAnswer(exchange);
+  const info = readInfo(exchange.wire.headers, head.fields);
+  const origin = { url, redirected: hops > 0, info };
+  if (hasNoBody(hop.method, head.status)) {
+    if (source !== undefined) void drain(source.reader);
+    return makeResponse(head, null, origin);
+  }
+  const { requestId, explain } = exchange;
+  const cut = (why: string, cause?: unknown) =>
+    explain(() => {
+      const by = info.node === undefined ? {} : { node: info.node };
+      return new RelayError("answer_cut", why, { cause, requestId, ...by });
+    });
+  try {
+    const length = bodyLength(head);
+    if (source === undefined) {
+      if (length !== undefined && length > 0) throw cut(`the body ended after 0 of ${length} bytes`);
+      return makeResponse(head, null, origin);
+    }
+    const codings = head.fields.filter(([name]) => name.toLowerCase() === "content-encoding").map(([, value]) => value);
+    const formats = decompress ? decodersFor(codings.join(",")) : [];
+    return makeResponse(head, targetBody(source, { length, formats, cut }), origin);
+  } catch (error) {
+    source?.reader.cancel().catch(() => {});
+    throw error;
+  }
+}
+
+/** Fragments are never sent (RFC 9110 section 4.2.5), and a native response's `url` has none. */
+function withoutFragment({ href }: URL): string {
+  const hash = href.indexOf("#");
+  return hash === -1 ? href : href.slice(0, hash);
+}

@@ -1,0 +1,129 @@
+import { encodeSection, sectionToWire } from "../protocol/envelope.ts";
+import { RelayError } from "../protocol/errors.ts";
+import { type Field, WIRE } from "../protocol/headers.ts";
+import type { BoundKey } from "../protocol/keys.ts";
+import { newRequestId, type RequestClaims, signToken } from "../protocol/tokens.ts";
+import { parseTargetUrl } from "../protocol/targets.ts";
+import type { Body } from "./body.ts";
+import { REQUEST_TOKEN_SECONDS } from "./limits.ts";
+
+/** The part of `fetch` that this client is and that it uses underneath. */
+export type Fetch = (input: string | URL | Request, init?: RequestInit) => Promise<Response>;
+
+/** Who signs, and for which edge. */
+export interface Signer {
+  readonly edge: string;
+  readonly clientId: string;
+  readonly key: () => Promise<BoundKey>;
+  readonly node: string | undefined;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+}
+
+/** One call to be made by the relay. */
+export interface Call {
+  readonly method: string;
+  readonly url: string;
+  /** All end-to-end fields. */
+  readonly fields: readonly Field[];
+  readonly body: Body;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** The edge's answer, and what is needed to explain how it ends. */
+export interface Exchange {
+  readonly wire: Response;
+  readonly requestId: string;
+  /** Turns a failure underneath into what the app is to see. */
+  readonly explain: (otherwise: () => unknown) => unknown;
+}
+
+/** The claims for one call: pure, with id and time passed in. */
+export function requestClaims(
+  { method, url, body }: Pick<Call, "method" | "url" | "body">,
+  { edge, clientId, node }: Pick<Signer, "edge" | "clientId" | "node">,
+  { id, seconds }: { readonly id: string; readonly seconds: number },
+): RequestClaims {
+  return {
+    iss: clientId,
+    aud: edge,
+    act: "fetch",
+    iat: seconds,
+    exp: seconds + REQUEST_TOKEN_SECONDS,
+    jti: id,
+    htm: method,
+    url,
+    framing: body.framing,
+    ...(body.digest !== undefined && { digest: body.digest }),
+    ...(node !== undefined && { node }),
+  };
+}
+
+/**
+ * Signs a call and sends it to the edge.
+ *
+ * @throws RelayError `url_invalid`, `fields_invalid`, `edge_unreachable`; the signal's reason; TypeError where the
+ *   caller's own body stream fails
+ */
+export async function send(call: Call, signer: Signer, underlying: Fetch): Promise<Exchange> {
+  parseTargetUrl(call.url);
+  const section = sectionToWire(encodeSection(call.fields));
+  const requestId = newRequestId();
+  const claims = requestClaims(call, signer, { id: requestId, seconds: Math.floor(signer.now() / 1000) });
+  const token = await signToken("request", claims, await signer.key());
+  const init: RequestInit = {
+    method: "POST",
+    headers: [
+      [WIRE.authorization, `Bearer ${token}`],
+      [WIRE.envelope, "1"],
+      // A CDN in front of the edge may compress what it takes for a page.
+      ["accept-encoding", "identity"],
+      ...section,
+    ],
+    redirect: "manual",
+  };
+  const { failure, abandon } = attachBody(init, call.body, call.signal);
+  const explain: Exchange["explain"] = (otherwise) => failure() ?? otherwise();
+  try {
+    return { wire: await underlying(`${signer.edge}/fetch`, init), requestId, explain };
+  } catch (cause) {
+    abandon(cause);
+    throw explain(() => new RelayError("edge_unreachable", `${signer.edge} gave no answer`, { cause, requestId }));
+  }
+}
+
+/** What became of a body that was put into an init. */
+export interface Attached {
+  /**
+   * What the caller's own side ended the exchange with: the signal's reason or, as from fetch, a TypeError where the
+   * body's stream failed. Undefined where it was neither.
+   */
+  readonly failure: () => unknown;
+  /** Tells the caller's stream that nobody will read on. */
+  readonly abandon: (reason: unknown) => void;
+}
+
+/** Puts a body and a signal into an init. */
+export function attachBody(
+  init: RequestInit & { duplex?: "half" },
+  { content }: Body,
+  signal: AbortSignal | undefined,
+): Attached {
+  let upload: TypeError | undefined;
+  const ended = new AbortController();
+  if (signal !== undefined) init.signal = signal;
+  if (content !== null && "open" in content) {
+    init.signal = signal === undefined ? ended.signal : AbortSignal.any([signal, ended.signal]);
+    init.duplex = "half";
+    init.body = content.open(init.signal, (cause) => {
+      upload = new TypeError("fetch failed", { cause });
+      ended.abort(upload);
+    });
+  } else if (content !== null) {
+    init.body = content;
+  }
+  return {
+    failure: () => (signal?.aborted === true ? signal.reason : upload),
+    abandon: (reason) => ended.abort(reason),
+  };
+}

@@ -1,0 +1,196 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import type { Server } from "node:https";
+import { base64url } from "jose";
+import { join, resolve } from "node:path";
+import { adminCall, type Operator } from "../client/admin.ts";
+import { isRelayError } from "../protocol/errors.ts";
+import { deriveGrantKey } from "../protocol/grants.ts";
+import { importPrivateKey } from "../protocol/keys.ts";
+import { startDemoTarget } from "./demo-target.ts";
+import { type DevKeys, devKeys } from "./keys.ts";
+import { buildWorker, startWorkerd } from "./workerd.ts";
+
+const ROOT = resolve(import.meta.dirname, "..");
+const CLIENT_ID = "dev";
+
+/** One node of a development stack. */
+export interface DevNode {
+  readonly id: string;
+  readonly port: number;
+  /** The loopback address that it calls from, also its published one. */
+  readonly egress: string;
+}
+
+/** How a stack is laid out. All of it listens on loopback. */
+export interface StackOptions {
+  /** Folder for keys, state and logs. */
+  readonly dir: string;
+  readonly edgePort: number;
+  readonly targetPort: number;
+  readonly nodes: readonly DevNode[];
+  /** Targets of the development client besides the demonstration target. */
+  readonly allow?: readonly string[];
+  /** A bundle made before; built where left out. */
+  readonly workerModule?: string;
+  /** Settings laid over each node's configuration. */
+  readonly nodeConfig?: Readonly<Record<string, unknown>>;
+}
+
+/** A running stack. */
+export interface Stack {
+  readonly edge: string;
+  readonly target: string;
+  readonly relayUrl: string;
+  readonly keys: DevKeys;
+  readonly operator: Operator;
+  readonly nodes: readonly DevNode[];
+  readonly logs: { readonly edge: string; node(id: string): string };
+  /** The process of a node, for those who mean to stop it. */
+  process(id: string): ChildProcess;
+  restartNode(id: string): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** The layout of `npm start`: fixed ports, egress addresses of their own where the system has all of 127.0.0.0/8. */
+export const DEV_NODES: readonly DevNode[] = [
+  { id: "node-1", port: 9441, egress: process.platform === "linux" ? "127.0.0.2" : "127.0.0.1" },
+  { id: "node-2", port: 9442, egress: process.platform === "linux" ? "127.0.0.3" : "127.0.0.1" },
+];
+
+/** Starts target, nodes and edge, registers the development client, and returns when all of it serves. */
+export async function startStack(options: StackOptions): Promise<Stack> {
+  const dir = resolve(options.dir);
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  const keys = await devKeys(dir);
+  const running = new Map<string, ChildProcess>();
+  let target: Server | undefined;
+  const stop = async () => {
+    await Promise.all([...running.values()].map((child) => end(child)));
+    target?.closeAllConnections();
+    target?.close();
+  };
+  try {
+    target = await startDemoTarget({ host: "127.0.0.1", port: options.targetPort, cert: keys.cert, key: keys.key });
+    const startNode = async (node: DevNode) => {
+      running.set(node.id, await startNodeProcess(dir, await writeNodeFiles(dir, node, keys, options), node));
+    };
+    await Promise.all(options.nodes.map(startNode));
+    const edge = edgeOrigin(options);
+    const module = options.workerModule ?? (await buildWorker(join(dir, "worker")));
+    running.set("edge", await startEdge(dir, module, options, keys));
+    const operator = { edge, keyId: "dev-operator", key: await importPrivateKey(keys.operator.privateKey) };
+    const targetOrigin = `https://localhost:${options.targetPort}`;
+    await registerClient(operator, {
+      id: CLIENT_ID,
+      keys: [keys.client.publicJwk],
+      allow: [targetOrigin, ...(options.allow ?? ["https://*"])],
+    });
+    return {
+      edge,
+      target: targetOrigin,
+      relayUrl: edge.replace("://", `://${CLIENT_ID}:${keys.client.privateKey}@`),
+      keys,
+      operator,
+      nodes: options.nodes,
+      logs: { edge: join(dir, "edge.log"), node: (id) => join(dir, `${id}.log`) },
+      process: (id) => running.get(id)!,
+      restartNode: async (id) => {
+        await end(running.get(id)!);
+        await startNode(options.nodes.find((node) => node.id === id)!);
+      },
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+function edgeOrigin({ edgePort }: StackOptions): string {
+  return `http://127.0.0.1:${edgePort}`;
+}
+
+async function writeNodeFiles(dir: string, node: DevNode, keys: DevKeys, options: StackOptions): Promise<string> {
+  const nodeDir = join(dir, node.id);
+  mkdirSync(nodeDir, { recursive: true, mode: 0o700 });
+  const grantKey = await deriveGrantKey(Uint8Array.from(base64url.decode(keys.grantMasterKey)), node.id);
+  const files = { "grant.key": base64url.encode(grantKey), "cert.pem": keys.cert, "key.pem": keys.key, "ca.pem": keys.ca };
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(nodeDir, name), text, { mode: 0o600 });
+  const config = {
+    id: node.id,
+    edge: edgeOrigin(options),
+    listen: { host: "127.0.0.1", port: node.port, cert: "cert.pem", key: "key.pem" },
+    egress: { ipv4: { bind: node.egress, public: node.egress } },
+    open: ["127.0.0.0/8"],
+    targetCa: "ca.pem",
+    state: "state",
+    grantKeyFiles: ["grant.key"],
+    drainSeconds: 5,
+    ...options.nodeConfig,
+  };
+  const file = join(nodeDir, "node.json");
+  writeFileSync(file, JSON.stringify(config, null, 2));
+  return file;
+}
+
+async function startNodeProcess(dir: string, config: string, node: DevNode): Promise<ChildProcess> {
+  const logFile = join(dir, `${node.id}.log`);
+  const log = openSync(logFile, "a", 0o600);
+  const child = spawn(process.execPath, [join(ROOT, "relay-node/main.ts"), "--config", config], {
+    stdio: ["ignore", log, log, "ipc"],
+  });
+  closeSync(log);
+  await new Promise<void>((serving, failed) => {
+    child.once("message", () => serving());
+    child.once("exit", (code) => failed(new Error(`${node.id} ended with ${code}: ${lastLine(logFile)}`)));
+    child.once("error", failed);
+  });
+  return child;
+}
+
+async function startEdge(dir: string, module: string, options: StackOptions, keys: DevKeys): Promise<ChildProcess> {
+  const log = openSync(join(dir, "edge.log"), "a", 0o600);
+  try {
+    return await startWorkerd({
+      module,
+      dir: join(dir, "edge"),
+      host: "127.0.0.1",
+      port: options.edgePort,
+      vars: {
+        EDGE_ORIGIN: edgeOrigin(options),
+        NODES: options.nodes.map(({ id, port, egress }) => ({ id, url: `https://localhost:${port}`, addresses: [egress] })),
+        OPERATOR_KEYS: { keys: [{ ...keys.operator.publicJwk, kid: "dev-operator" }] },
+      },
+      secrets: { GRANT_MASTER_KEY: keys.grantMasterKey, EDGE_SIGNING_KEY: JSON.stringify(keys.edgeSigningKey) },
+      ca: keys.ca,
+      output: log,
+    });
+  } catch (error) {
+    throw new Error(`${(error as Error).message} ${lastLine(join(dir, "edge.log"))}`.trim(), { cause: error });
+  } finally {
+    closeSync(log);
+  }
+}
+
+async function registerClient(operator: Operator, record: { readonly id: string; readonly [key: string]: unknown }): Promise<void> {
+  const path = `/admin/clients/${record.id}`;
+  const known = await adminCall(operator, "GET", path).catch((error: unknown) => {
+    if (isRelayError(error) && error.code === "not_found") return undefined;
+    throw error;
+  });
+  await adminCall(operator, "PUT", path, { body: record, ifMatch: known?.version });
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = new Promise((done) => child.once("exit", done));
+  child.kill("SIGTERM");
+  const timer = setTimeout(() => child.kill("SIGKILL"), 10_000);
+  await ended;
+  clearTimeout(timer);
+}
+
+function lastLine(file: string): string {
+  return readFileSync(file, "utf8").trim().split("\n").at(-1) ?? "";
+}

@@ -1,0 +1,69 @@
+import { rmSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { runCheck } from "./check.ts";
+import { DEV_NODES, type Stack, startStack } from "./stack.ts";
+
+/**
+ * `npm start`: an edge in workerd, two relay nodes and a demonstration target on this machine, until Ctrl-C.
+ * `npm start -- --check`: the same, one signed request through each node and one that must be refused, and an exit code.
+ */
+
+const DIR = resolve(import.meta.dirname, "../.holdfast");
+
+async function main(): Promise<number | undefined> {
+  const { values } = parseArgs({ options: { check: { type: "boolean", default: false }, reset: { type: "boolean", default: false } } });
+  if (values.reset) rmSync(DIR, { recursive: true, force: true });
+  const stack = await startStack({ dir: DIR, edgePort: 8787, targetPort: 9443, nodes: DEV_NODES });
+  if (values.check) {
+    try {
+      return await runCheck(stack);
+    } finally {
+      await stack.stop();
+    }
+  }
+  introduce(stack);
+  let stopping = false;
+  const stop = (code: number) => {
+    if (stopping) return;
+    stopping = true;
+    console.log("\nstopping …");
+    void stack.stop().then(() => process.exit(code));
+  };
+  process.on("SIGINT", () => stop(0)).on("SIGTERM", () => stop(0));
+  for (const id of ["edge", ...stack.nodes.map((node) => node.id)]) {
+    stack.process(id).once("exit", (code, signal) => {
+      if (stopping) return;
+      console.error(`\n${id} ended by itself (${signal ?? code}): see ${join(DIR, `${id}.log`)}`);
+      stop(1);
+    });
+  }
+  return undefined;
+}
+
+function introduce({ edge, nodes, target, relayUrl }: Stack): void {
+  console.log(`
+Holdfast is up. Ctrl-C stops everything.
+
+  edge     ${edge}   (workerd)
+${nodes.map(({ id, egress, port }) => `  ${id}   calls from ${egress}   (listens on 127.0.0.1:${port})`).join("\n")}
+  target   ${target}   (tells who called)
+  logs     ${DIR}/*.log
+
+The one variable that an app sets:
+
+  export HOLDFAST_URL=${relayUrl}
+
+Try it in another terminal:
+
+  HOLDFAST_URL=${relayUrl} npx holdfast fetch -v ${target}/hello
+`);
+}
+
+try {
+  const code = await main();
+  if (code !== undefined) process.exit(code);
+} catch (error) {
+  console.error(`holdfast: ${(error as Error).message}`);
+  process.exit(1);
+}

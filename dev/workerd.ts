@@ -1,0 +1,105 @@
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join, relative, resolve } from "node:path";
+import { promisify } from "node:util";
+import { unstable_readConfig as readWranglerConfig } from "wrangler";
+
+const ROOT = resolve(import.meta.dirname, "..");
+const require = createRequire(import.meta.url);
+/** The path of its binary is what the package exports. */
+const { default: workerdPath } = require("workerd") as { default: string };
+
+/** Bundles the worker exactly as it is deployed; returns the module's path. */
+export async function buildWorker(outDir: string): Promise<string> {
+  const wrangler = join(dirname(require.resolve("wrangler/package.json")), "bin/wrangler.js");
+  try {
+    await promisify(execFile)(process.execPath, [wrangler, "deploy", "--dry-run", "--outdir", outDir], {
+      cwd: ROOT,
+      env: { ...process.env, WRANGLER_SEND_METRICS: "false", CI: "1" },
+    });
+  } catch (error) {
+    throw new Error(`the worker does not build:\n${(error as { stderr?: string }).stderr ?? String(error)}`, { cause: error });
+  }
+  return join(outDir, "index.js");
+}
+
+/** What workerd is started with. */
+export interface WorkerdOptions {
+  /** The bundle that `buildWorker` made. */
+  readonly module: string;
+  /** Folder for the configuration and, below it, the Durable Objects' storage. */
+  readonly dir: string;
+  readonly host: string;
+  readonly port: number;
+  /** Plain variables; objects are given to the worker as parsed JSON. */
+  readonly vars: Readonly<Record<string, unknown>>;
+  /** Secrets: handed over in the environment, so that no file and no argument holds them. */
+  readonly secrets: Readonly<Record<string, string>>;
+  /** PEM of authorities that the worker's outgoing TLS trusts besides the public ones. */
+  readonly ca: string;
+  /** Where its output goes; a file descriptor, or "pipe". */
+  readonly output: number | "pipe";
+}
+
+/** Starts workerd with the worker on a real socket; resolves when it listens. */
+export async function startWorkerd(options: WorkerdOptions): Promise<ChildProcess> {
+  const storage = join(options.dir, "durable-objects");
+  mkdirSync(storage, { recursive: true });
+  const file = join(options.dir, "workerd.capnp");
+  writeFileSync(file, capnp(options, storage));
+  const child = spawn(workerdPath, ["serve", file, "--control-fd=3"], {
+    env: { ...options.secrets },
+    stdio: ["ignore", options.output, options.output, "pipe"],
+  });
+  let complaint = "";
+  child.stderr?.on("data", (chunk: Buffer) => (complaint += chunk.toString().slice(0, 2_000)));
+  await new Promise<void>((listening, failed) => {
+    // The control channel says {"event":"listen",…} once the socket is bound.
+    child.stdio[3]!.on("data", (chunk: Buffer) => chunk.toString().includes('"listen"') && listening());
+    child.once("exit", (code) => {
+      const inUse = complaint.includes("Address already in use");
+      failed(new Error(inUse ? `port ${options.port} on ${options.host} is in use` : `workerd ended with ${code}: ${complaint}`));
+    });
+    child.once("error", failed);
+  });
+  return child;
+}
+
+function capnp({ module, dir, host, port, vars, secrets, ca }: WorkerdOptions, storage: string): string {
+  const { compatibility_date: date, compatibility_flags: flags } = readWranglerConfig({ config: join(ROOT, "wrangler.toml") });
+  const bindings = [
+    `(name = "REGISTRY", durableObjectNamespace = "Registry")`,
+    ...Object.entries(vars).map(([name, value]) =>
+      typeof value === "string" ? `(name = "${name}", text = ${quote(value)})` : `(name = "${name}", json = ${quote(JSON.stringify(value))})`,
+    ),
+    ...Object.keys(secrets).map((name) => `(name = "${name}", fromEnvironment = "${name}")`),
+  ];
+  return `using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [
+    (name = "edge", worker = .edge),
+    (name = "storage", disk = (path = ${quote(storage)}, writable = true)),
+    (name = "internet", network = (
+      allow = ["public", "private", "local"],
+      tlsOptions = (trustBrowserCas = true, trustedCertificates = [${quote(ca)}])
+    )),
+  ],
+  sockets = [(name = "http", address = ${quote(`${host}:${port}`)}, http = (), service = "edge")]
+);
+const edge :Workerd.Worker = (
+  modules = [(name = "index.js", esModule = embed ${quote(relative(dir, module))})],
+  compatibilityDate = ${quote(date ?? "")},
+  compatibilityFlags = [${flags.map(quote).join(", ")}],
+  durableObjectNamespaces = [(className = "Registry", uniqueKey = "holdfast-registry", enableSql = true)],
+  durableObjectStorage = (localDisk = "storage"),
+  globalOutbound = "internet",
+  bindings = [${bindings.join(",\n    ")}]
+);
+`;
+}
+
+/** Cap'n Proto takes C-like string literals. */
+function quote(text: string): string {
+  return JSON.stringify(text);
+}
