@@ -17,10 +17,22 @@ export interface ResponseHead {
   readonly fields: readonly Field[];
 }
 
-/** @example encodeSection([["Accept", "text/plain"]]) // bytes of "Accept:text/plain\n" */
+/**
+ * @throws RelayError `fields_invalid`
+ * @example encodeSection([["Accept", "text/plain"]]) // bytes of "Accept:text/plain\n"
+ */
 export function encodeSection(fields: readonly Field[]): Uint8Array<ArrayBuffer> {
   let text = "";
-  for (const [name, value] of fields) text += `${name}:${value}\n`;
+  for (const [name, value] of fields) {
+    // One field must never decode as two, or as a pseudo-field, whoever forgot to check it.
+    if (name === "" || name.includes(":", 1) || name.includes("\n") || value.includes("\n")) {
+      throw new RelayError(
+        "fields_invalid",
+        "a field cannot be encoded: its name is empty or it holds a line end",
+      );
+    }
+    text += `${name}:${value}\n`;
+  }
   return latin1Encode(text);
 }
 
@@ -34,14 +46,18 @@ export function decodeSection(bytes: Uint8Array): Field[] {
   if (bytes.length > FIELDS_MAX_BYTES) throw tooLarge();
   if (bytes.length === 0) return [];
   const text = latin1Decode(bytes);
-  if (!text.endsWith("\n")) throw new RelayError("fields_invalid", "the encoded section ends in the middle of a line");
+  if (!text.endsWith("\n")) {
+    throw new RelayError("fields_invalid", "the encoded section ends in the middle of a line");
+  }
   const fields: Field[] = [];
   let start = 0;
   while (start < text.length) {
     const end = text.indexOf("\n", start);
     // A pseudo-field's name begins with the colon.
     const colon = text.indexOf(":", start + 1);
-    if (colon === -1 || colon > end) throw new RelayError("fields_invalid", "a line of the section has no colon");
+    if (colon === -1 || colon > end) {
+      throw new RelayError("fields_invalid", "a line of the section has no colon");
+    }
     if (fields.length === FIELDS_MAX_COUNT) throw tooLarge();
     fields.push([text.slice(start, colon), text.slice(colon + 1, end)]);
     start = end + 1;
@@ -55,11 +71,10 @@ export function decodeSection(bytes: Uint8Array): Field[] {
  */
 export function responseHead(section: Field[]): ResponseHead {
   const [status, reason, ...fields] = section;
-  const code = Number(status?.[1]);
-  if (status?.[0] !== ":status" || reason?.[0] !== ":reason" || !Number.isInteger(code) || code < 200 || code > 999) {
+  if (status?.[0] !== ":status" || reason?.[0] !== ":reason" || !/^[2-9][0-9]{2}$/.test(status[1])) {
     throw new RelayError("answer_invalid", "the response section does not begin with :status and :reason");
   }
-  return { status: code, reason: reason[1], fields };
+  return { status: Number(status[1]), reason: reason[1], fields };
 }
 
 /**
@@ -69,8 +84,12 @@ export function responseHead(section: Field[]): ResponseHead {
  */
 export function checkRequestFields(fields: readonly Field[]): void {
   for (const [name, value] of fields) {
-    if (!isFieldName(name)) throw new RelayError("fields_invalid", `${JSON.stringify(name.slice(0, 64))} is no field name`);
-    if (!isFieldValue(value)) throw new RelayError("fields_invalid", `the value of ${name} has characters that no field may hold`);
+    if (!isFieldName(name)) {
+      throw new RelayError("fields_invalid", `${JSON.stringify(name.slice(0, 64))} is no field name`);
+    }
+    if (!isFieldValue(value)) {
+      throw new RelayError("fields_invalid", `the value of ${name} has characters that no field may hold`);
+    }
     if (isForbiddenRequestField(name.toLowerCase())) {
       throw new RelayError("fields_invalid", `${name} is no end-to-end field: leave it out`);
     }
@@ -110,6 +129,8 @@ export function sectionFromWire(get: (name: string) => string | null | undefined
   if (text === "") return [];
   let bytes: Uint8Array;
   try {
+    // The decoder would skip white space and take padding, which no sender of ours writes.
+    if (!/^[\w-]*$/.test(text)) throw new TypeError("a character outside the alphabet");
     bytes = base64url.decode(text);
   } catch (cause) {
     throw new RelayError("fields_invalid", "Relay-Fields is no base64url", { cause });
@@ -123,14 +144,19 @@ export function singleField(fields: readonly Field[], lowerName: string): string
 }
 
 function tooLarge(): RelayError {
-  return new RelayError("fields_too_large", `more than ${FIELDS_MAX_BYTES} bytes or ${FIELDS_MAX_COUNT} lines of fields`);
+  return new RelayError(
+    "fields_too_large",
+    `more than ${FIELDS_MAX_BYTES} bytes or ${FIELDS_MAX_COUNT} lines of fields`,
+  );
 }
 
 function latin1Encode(text: string): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);
-    if (code > 0xff) throw new RelayError("fields_invalid", "a field holds a character beyond Latin-1: encode it first");
+    if (code > 0xff) {
+      throw new RelayError("fields_invalid", "a field holds a character beyond Latin-1: encode it first");
+    }
     bytes[i] = code;
   }
   return bytes;

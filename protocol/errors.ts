@@ -23,8 +23,7 @@ const row = (
   mend: string,
 ): Row => ({ status, proxy, reached, retryable, mend });
 
-const denied = (status: number, mend: string): Row =>
-  row(status, "http_request_denied", "no", false, mend);
+const denied = (status: number, mend: string): Row => row(status, "http_request_denied", "no", false, mend);
 
 export const ERRORS = {
   // The caller's token, judged at the edge.
@@ -46,7 +45,10 @@ export const ERRORS = {
   // What was asked for, judged at the edge and again at the node.
   request_invalid: denied(400, "Correct the request as the detail says."),
   url_invalid: denied(400, "Write the target as an absolute http(s) URL in its canonical form."),
-  fields_invalid: denied(400, "Send field names and values that RFC 9110 allows, and leave framing fields out."),
+  fields_invalid: denied(
+    400,
+    "Send field names and values that RFC 9110 allows, and leave framing fields out.",
+  ),
   fields_too_large: denied(431, "Send fewer or shorter header fields."),
   body_digest: denied(400, "Sign the digest of the body that is sent: they differ."),
   target_not_allowed: denied(403, "Add the target to the client's allow list."),
@@ -80,8 +82,20 @@ export const ERRORS = {
   dns_timeout: row(504, "dns_timeout", "no", true, "Try again; check the name servers of the target's zone."),
   connect_refused: row(502, "connection_refused", "no", true, "Check that the target listens on this port."),
   connect_failed: row(502, "destination_ip_unroutable", "no", true, "Check that the target can be reached."),
-  connect_timeout: row(504, "connection_timeout", "no", true, "Check that the target admits the relay's addresses."),
-  tls_certificate: row(502, "tls_certificate_error", "no", false, "The target's certificate is not valid for its name."),
+  connect_timeout: row(
+    504,
+    "connection_timeout",
+    "no",
+    true,
+    "Check that the target admits the relay's addresses.",
+  ),
+  tls_certificate: row(
+    502,
+    "tls_certificate_error",
+    "no",
+    false,
+    "The target's certificate is not valid for its name.",
+  ),
   tls_failed: row(502, "tls_protocol_error", "no", true, "The target did not complete the TLS handshake."),
 
   // After the target may have seen the request.
@@ -102,25 +116,85 @@ export const ERRORS = {
     false,
     "Use the enveloped form: a raw answer cannot carry this status.",
   ),
-  body_cut: row(400, "http_request_error", "yes", false, "The request's body ended early or differed from what was signed."),
+  body_cut: row(
+    400,
+    "http_request_error",
+    "yes",
+    false,
+    "The request's body ended early or differed from what was signed.",
+  ),
 
   // The relay itself.
   node_draining: row(503, "destination_unavailable", "no", true, "Try again: another node will take it."),
-  node_unreachable: row(502, "destination_unavailable", "unknown", false, "The edge lost its connection to the node."),
-  node_failed: row(502, "proxy_internal_response", "unknown", false, "The node's answer carried no mark of its own."),
-  node_internal: row(500, "proxy_internal_error", "unknown", false, "See the node's log for this request id."),
+  node_unreachable: row(
+    502,
+    "destination_unavailable",
+    "unknown",
+    false,
+    "The edge lost its connection to the node.",
+  ),
+  node_failed: row(
+    502,
+    "proxy_internal_response",
+    "unknown",
+    false,
+    "The node's answer carried no mark of its own.",
+  ),
+  node_internal: row(
+    500,
+    "proxy_internal_error",
+    "unknown",
+    false,
+    "See the node's log for this request id.",
+  ),
   node_unknown: denied(400, "Name a node of the client's pool, or none."),
   no_node: row(503, "destination_unavailable", "no", true, "No node is configured or in service."),
-  edge_misconfigured: row(503, "proxy_configuration_error", "no", false, "See the edge's log: its configuration is not valid."),
+  edge_misconfigured: row(
+    503,
+    "proxy_configuration_error",
+    "no",
+    false,
+    "See the edge's log: its configuration is not valid.",
+  ),
   edge_internal: row(500, "proxy_internal_error", "unknown", false, "See the edge's log."),
-  registry_unavailable: row(503, "proxy_internal_error", "no", true, "Try again: the registry did not answer."),
+  registry_unavailable: row(
+    503,
+    "proxy_internal_error",
+    "no",
+    true,
+    "Try again: the registry did not answer.",
+  ),
 
   // Seen by the client alone.
-  edge_unreachable: row(502, "destination_unavailable", "unknown", false, "Check the edge's URL and the network."),
-  edge_failed: row(502, "proxy_internal_response", "unknown", false, "The answer carried no mark of the relay: it is a page of something in between."),
-  answer_invalid: row(502, "http_protocol_error", "yes", false, "The relay's answer could not be decoded: update the client or the edge."),
+  edge_unreachable: row(
+    502,
+    "destination_unavailable",
+    "unknown",
+    false,
+    "Check the edge's URL and the network.",
+  ),
+  edge_failed: row(
+    502,
+    "proxy_internal_response",
+    "unknown",
+    false,
+    "The answer carried no mark of the relay: it is a page of something in between.",
+  ),
+  answer_invalid: row(
+    502,
+    "http_protocol_error",
+    "yes",
+    false,
+    "The relay's answer could not be decoded: update the client or the edge.",
+  ),
   answer_cut: row(502, "connection_terminated", "yes", false, "The target's answer ended early."),
-  redirect_failed: row(502, "http_protocol_error", "yes", false, "Set redirect to manual, or send a body that can be sent again."),
+  redirect_failed: row(
+    502,
+    "http_protocol_error",
+    "yes",
+    false,
+    "Set redirect to manual, or send a body that can be sent again.",
+  ),
 } as const satisfies Record<string, Row>;
 
 /** A stable name for one kind of failure. */
@@ -187,8 +261,6 @@ export function isErrorCode(code: string): code is ErrorCode {
 
 /** RFC 9457 problem details, with the relay's own members. */
 export interface Problem {
-  readonly type: string;
-  readonly title: string;
   readonly status: number;
   readonly detail: string;
   readonly code: ErrorCode;
@@ -207,8 +279,6 @@ export function problemResponse(error: RelayError): {
 } {
   const entry: Row = ERRORS[error.code];
   const problem: Problem = {
-    type: `about:blank#${error.code}`,
-    title: error.code.replaceAll("_", " "),
     status: entry.status,
     detail: error.detail,
     code: error.code,
@@ -224,14 +294,20 @@ export function problemResponse(error: RelayError): {
       ["Content-Type", "application/problem+json"],
       ["Cache-Control", "no-store"],
       ["Relay-Error", error.code],
+      ["Relay-Reached", error.reached],
       ["Proxy-Status", `holdfast; error=${entry.proxy}`],
     ],
     body: JSON.stringify(problem),
   };
 }
 
-/** Reads back what `problemResponse` wrote. Unknown codes come from a newer relay: taken as a failure of unknown reach. */
-export function errorFromProblem(code: string, body: string): RelayError {
+/**
+ * Reads back what `problemResponse` wrote. Unknown codes come from a newer relay: taken as a failure of unknown reach.
+ *
+ * @param code the field `Relay-Error`
+ * @param reachedField the field `Relay-Reached`, which says it also where the body was lost, as in an answer to HEAD
+ */
+export function errorFromProblem(code: string, body: string, reachedField?: string | null): RelayError {
   let problem: Partial<Problem> = {};
   try {
     const parsed: unknown = JSON.parse(body);
@@ -239,7 +315,8 @@ export function errorFromProblem(code: string, body: string): RelayError {
   } catch {
     // A body that was lost on the way leaves the code from the field, which is enough.
   }
-  const reached = problem.reached === "no" || problem.reached === "yes" ? problem.reached : "unknown";
+  const said = reachedField ?? (problem.code === code ? (problem.reached ?? "unknown") : undefined);
+  const reached = said === "no" || said === "yes" ? said : "unknown";
   const detail = typeof problem.detail === "string" ? problem.detail : "the relay gave no detail";
   const options: RelayErrorOptions = {
     reached,
@@ -247,7 +324,10 @@ export function errorFromProblem(code: string, body: string): RelayError {
     ...(typeof problem.request_id === "string" && { requestId: problem.request_id }),
   };
   if (isErrorCode(code)) {
-    return new RelayError(code, detail, problem.code === code ? options : { ...options, reached: ERRORS[code].reached });
+    // Without a word on it, the table's own.
+    return new RelayError(code, detail, said === undefined ? { ...options, reached: ERRORS[code].reached } : options);
   }
-  return new RelayError("edge_failed", `unknown code ${code.slice(0, 64)}: ${detail}`, { reached: "unknown" });
+  return new RelayError("edge_failed", `unknown code ${code.slice(0, 64)}: ${detail}`, {
+    reached: "unknown",
+  });
 }

@@ -1,5 +1,6 @@
 import { base64url, compactVerify, CompactSign, decodeProtectedHeader } from "jose";
 import { RelayError } from "./errors.ts";
+import { isMethod } from "./headers.ts";
 import { GRANT_MAX_SECONDS, TOKEN_MAX_BYTES } from "./limits.ts";
 import { checkTimes, type Framing, isFraming, REQUEST_ID, TOKEN_TYPES } from "./tokens.ts";
 
@@ -36,11 +37,18 @@ const HS256 = { name: "HMAC", hash: "SHA-256" } as const;
  * @param master the master key's bytes, at least 32
  * @example base64url.encode(await deriveGrantKey(master, "fra-1")) // what the node's grantKeyFile holds
  */
-export async function deriveGrantKey(master: Uint8Array<ArrayBuffer>, nodeId: string): Promise<Uint8Array<ArrayBuffer>> {
-  if (master.length < 32) throw new RelayError("edge_misconfigured", "the grant master key is shorter than 32 bytes");
+export async function deriveGrantKey(
+  master: Uint8Array<ArrayBuffer>,
+  nodeId: string,
+): Promise<Uint8Array<ArrayBuffer>> {
+  if (master.length < 32) {
+    throw new RelayError("edge_misconfigured", "the grant master key is shorter than 32 bytes");
+  }
   const key = await crypto.subtle.importKey("raw", master, "HKDF", false, ["deriveBits"]);
   const info = new TextEncoder().encode(`holdfast grant v1\n${nodeId}`);
-  return new Uint8Array(await crypto.subtle.deriveBits({ name: "HKDF", hash: "SHA-256", salt: new Uint8Array(), info }, key, 256));
+  return new Uint8Array(
+    await crypto.subtle.deriveBits({ name: "HKDF", hash: "SHA-256", salt: new Uint8Array(), info }, key, 256),
+  );
 }
 
 /** Imports a derived key, for signing at the edge or verifying at the node. */
@@ -69,10 +77,17 @@ export interface GrantContext {
  * Judges a grant: signature first, then every claim.
  * @throws RelayError `grant_missing`, `grant_invalid`, `grant_node`, `grant_expired`
  */
-export async function verifyGrant(authorization: string | undefined, context: GrantContext): Promise<GrantClaims> {
-  if (authorization === undefined || authorization === "") throw new RelayError("grant_missing", "no grant came with the request");
+export async function verifyGrant(
+  authorization: string | undefined,
+  context: GrantContext,
+): Promise<GrantClaims> {
+  if (authorization === undefined || authorization === "") {
+    throw new RelayError("grant_missing", "no grant came with the request");
+  }
   const token = /^Bearer ([\w-]+\.[\w-]+\.[\w-]+)$/.exec(authorization)?.[1];
-  if (token === undefined || token.length > TOKEN_MAX_BYTES) throw invalid("it is no compact JWS of a permitted size");
+  if (token === undefined || token.length > TOKEN_MAX_BYTES) {
+    throw invalid("it is no compact JWS of a permitted size");
+  }
   const claims = await proven(token, context.keys);
   // Who signed is settled; a grant for another node tells of a wrong configuration, so it has its own code.
   if (claims.aud !== context.nodeId) throw new RelayError("grant_node", `this is node ${context.nodeId}`);
@@ -83,6 +98,7 @@ export async function verifyGrant(authorization: string | undefined, context: Gr
     typeof claims.jti !== "string" ||
     !REQUEST_ID.test(claims.jti) ||
     typeof claims.htm !== "string" ||
+    !isMethod(claims.htm) ||
     typeof claims.url !== "string" ||
     !isFraming(claims.framing) ||
     !Number.isSafeInteger(claims.iat) ||
@@ -103,7 +119,6 @@ export async function verifyGrant(authorization: string | undefined, context: Gr
 async function proven(token: string, keys: readonly GrantKey[]): Promise<Partial<GrantClaims>> {
   for (const key of keys) {
     try {
-      // oxlint-disable-next-line no-await-in-loop -- a second key exists during a rotation alone
       const { payload } = await compactVerify(token, key, { algorithms: ["HS256"] });
       if (decodeProtectedHeader(token).typ !== TOKEN_TYPES.grant) throw invalid("typ is not that of a grant");
       const claims: unknown = JSON.parse(new TextDecoder().decode(payload));
@@ -120,9 +135,13 @@ function invalid(why: string): RelayError {
   return new RelayError("grant_invalid", why);
 }
 
-/** Decodes a grant key file's text. */
+/**
+ * Decodes a grant key file's text.
+ * @throws RelayError `request_invalid`; the message never holds the key
+ */
 export function grantKeyBytes(text: string): Uint8Array<ArrayBuffer> {
-  const bytes = Uint8Array.from(base64url.decode(text.trim()));
-  if (bytes.length !== 32) throw new RelayError("request_invalid", "a grant key is 32 bytes in base64url");
-  return bytes;
+  if (!/^\s*[\w-]{43}\s*$/.test(text)) {
+    throw new RelayError("request_invalid", "a grant key is 32 bytes in base64url");
+  }
+  return Uint8Array.from(base64url.decode(text.trim()));
 }

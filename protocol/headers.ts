@@ -17,6 +17,8 @@ export const WIRE = {
   status: "relay-status",
   /** The code of a failure of the relay's own. */
   error: "relay-error",
+  /** On a failure: whether the target can have seen any of the request. */
+  reached: "relay-reached",
   /** The node that made the call. */
   node: "relay-node",
   /** The address the target saw. */
@@ -31,7 +33,6 @@ export const WIRE = {
 const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
 /** RFC 9110 section 5.5: field-value without CR, LF, NUL and the other controls; obs-text (0x80 to 0xFF) is allowed. */
-// oxlint-disable-next-line no-control-regex -- the control characters are what it is about
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 /** A field name as RFC 9110 section 5.1 has it. */
@@ -84,6 +85,7 @@ const RESPONSE_STOPS = new Set([
   "connection",
   "keep-alive",
   "proxy-authenticate",
+  "proxy-authentication-info",
   "proxy-connection",
   "te",
   "trailer",

@@ -46,13 +46,16 @@ export function parseRelayUrl(relayUrl: string | undefined): RelayAddress {
     // The parser's own error quotes its input, which holds the key.
     throw bad("is no URL: it has the form https://<client-id>:<private key>@<edge host>");
   }
-  const loopback = url.hostname === "localhost" || url.hostname === "[::1]" || /^127\.[0-9.]+$/.test(url.hostname);
+  const loopback =
+    url.hostname === "localhost" || url.hostname === "[::1]" || /^127\.[0-9.]+$/.test(url.hostname);
   if (url.protocol !== "https:" && !(url.protocol === "http:" && loopback)) {
     throw bad("must begin with https:// (http:// only for a loopback host)");
   }
   if (!CLIENT_ID.test(url.username)) throw bad("has no valid client id before the colon");
   if (url.password === "") throw bad("has no private key between the colon and the @");
-  if (url.pathname !== "/" || url.search !== "" || url.hash !== "") throw bad("must end after the edge's host and port");
+  if (url.pathname !== "/" || url.search !== "" || url.hash !== "") {
+    throw bad("must end after the edge's host and port");
+  }
   return { edge: url.origin, clientId: url.username, privateKey: url.password };
 }
 
@@ -72,12 +75,17 @@ export async function importPrivateKey(text: string): Promise<BoundKey> {
     return { alg, key: await importPKCS8(pem, alg) };
   } catch {
     // The cause is left out on purpose: a parser's message may quote the key.
-    throw new RelayError("request_invalid", "the private key in HOLDFAST_URL can't be read: it is 43 characters of base64url");
+    throw new RelayError(
+      "request_invalid",
+      "the private key in HOLDFAST_URL can't be read: it is 43 characters of base64url",
+    );
   }
 }
 
 /** A fresh key pair: the public JWK for the registry, the private text for `HOLDFAST_URL`. */
-export async function generateClientKey(alg: SigningAlgorithm = "Ed25519"): Promise<{ publicJwk: JWK; privateKey: string }> {
+export async function generateClientKey(
+  alg: SigningAlgorithm = "Ed25519",
+): Promise<{ publicJwk: JWK; privateKey: string }> {
   const pair = await generateKeyPair(alg, { extractable: true });
   const { d, ...publicJwk } = await exportJWK(pair.privateKey);
   return {
@@ -99,7 +107,9 @@ export function algorithmOf(jwk: JWK): SigningAlgorithm | undefined {
  */
 export async function importPublicKey(jwk: JWK): Promise<BoundKey> {
   const alg = algorithmOf(jwk);
-  if (alg === undefined || "d" in jwk) throw new RelayError("request_invalid", "a key must be a public Ed25519 or P-256 JWK");
+  if (alg === undefined || "d" in jwk) {
+    throw new RelayError("request_invalid", "a key must be a public Ed25519 or P-256 JWK");
+  }
   try {
     const { kty, crv, x, y } = jwk;
     const key = await importJWK({ kty, crv, x, ...(y !== undefined && { y }) } as JWK, alg);

@@ -13,11 +13,12 @@ export const GRANT_MAX_SECONDS = 30;
 export const ADMIN_TOKEN_MAX_SECONDS = 60;
 
 /**
- * How long a node must remember a consumed request id: a token signed at the latest moment (leeway ahead of the node),
- * used at the last moment (leeway behind), under a grant that is begun at the last moment.
+ * How long a node must remember a consumed request id. The earliest use is a leeway before the token's `iat` by the edge's
+ * clock, and one more by a node whose clock is behind the edge's; the latest is a leeway after its `exp`, under a grant
+ * that is begun a leeway after its own `exp`.
  */
 export const CONSUMED_MEMORY_SECONDS =
-  REQUEST_TOKEN_MAX_SECONDS + GRANT_MAX_SECONDS + 3 * CLOCK_LEEWAY_SECONDS;
+  REQUEST_TOKEN_MAX_SECONDS + GRANT_MAX_SECONDS + 4 * CLOCK_LEEWAY_SECONDS;
 
 /** The longest compact JWS that is looked at. It holds a URL of `URL_MAX_BYTES` in base64url with room for the claims. */
 export const TOKEN_MAX_BYTES = 16_384;

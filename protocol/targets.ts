@@ -29,7 +29,9 @@ const DEFAULT_PORT = { https: 443, http: 80 } as const;
 export function parseTargetUrl(url: string): TargetUrl {
   if (url.length > URL_MAX_BYTES) throw invalid(`is longer than ${URL_MAX_BYTES} bytes`);
   if (!/^[\x21-\x7e]*$/.test(url)) {
-    throw invalid("holds a space, a control or a character beyond ASCII: percent-encode it, and write an IDN as A-labels (xn--)");
+    throw invalid(
+      "holds a space, a control or a character beyond ASCII: percent-encode it, and write an IDN as A-labels (xn--)",
+    );
   }
   // Some parsers read a backslash as a slash; in a query it is an ordinary character.
   if (/^[^?]*\\/.test(url)) throw invalid("has a backslash before its query: percent-encode it");
@@ -72,9 +74,14 @@ function canonicalHost(written: string): string {
   } catch (cause) {
     throw invalid("has no valid host", cause);
   }
-  if (parsed !== lower) throw invalid(`has the host ${lower.slice(0, 80)}, whose canonical form is ${parsed.slice(0, 80)}`);
+  if (parsed !== lower) {
+    throw invalid(`has the host ${lower.slice(0, 80)}, whose canonical form is ${parsed.slice(0, 80)}`);
+  }
   if (lower.startsWith("[")) return lower.slice(1, -1);
-  if (lower.length > 253 || !lower.split(".").every((label) => /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/.test(label))) {
+  if (
+    lower.length > 253 ||
+    !lower.split(".").every((label) => /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/.test(label))
+  ) {
     throw invalid("has a host that is no DNS name");
   }
   return lower;
@@ -102,14 +109,21 @@ export interface AllowedTarget {
 export function parseAllowedTarget(entry: string): AllowedTarget {
   const bad = (why: string, cause?: unknown) =>
     new RelayError("request_invalid", `allow entry ${JSON.stringify(entry.slice(0, 200))} ${why}`, { cause });
+  // Case folding maps some letters beyond ASCII to ASCII ones (the Kelvin sign to k), so they are refused before it.
+  if (!/^[\x20-\x7e]*$/.test(entry)) {
+    throw bad("holds a control or a character beyond ASCII: write an IDN as A-labels (xn--)");
+  }
   const match = /^(?:([^\s:/]+) )?(https|http|tcp):\/\/([^/?#\s]+)(\/[^?#\s]*)?$/.exec(entry);
   if (match === null) throw bad("is not of the form [METHOD,METHOD ]scheme://host[:port][/path]");
   const scheme = match[2] as AllowedTarget["scheme"];
   const path = match[4] === "/" ? undefined : match[4];
   const methods = match[1]?.split(",");
-  if (scheme === "tcp" && (path !== undefined || methods !== undefined)) throw bad("names a path or methods, which tcp has none of");
+  if (scheme === "tcp" && (path !== undefined || methods !== undefined)) {
+    throw bad("names a path or methods, which tcp has none of");
+  }
   if (methods?.some((method) => !isMethod(method)) === true) throw bad("names an invalid method");
-  if (path !== undefined && !isPlainPath(path.replace(/\/\*$/, "/"))) {
+  const fixedPath = path?.replace(/\/\*$/, "/");
+  if (fixedPath !== undefined && (fixedPath.includes("*") || !isPlainPath(fixedPath))) {
     throw bad("has a path with dot segments, encoded slashes or a wildcard elsewhere than at its end");
   }
   const [, wildcard, rest] = /^(\*\.|\*(?=:|$))?(.*)$/.exec(match[3]!)!;
@@ -160,20 +174,49 @@ function pathMatches(allowed: string, pathAndQuery: string): boolean {
   return allowed.endsWith("/*") ? path.startsWith(allowed.slice(0, -1)) : path === allowed;
 }
 
-/** A path that every server reads alike. Percent-encoding is judged decoded, also when it was encoded twice. */
+/**
+ * A path that every server reads alike, however often it decodes it. Each layer of percent-encoding is judged until
+ * none is left: `%2e`, `%252e` and `%25252e` are all dots to some server behind a proxy.
+ */
 function isPlainPath(path: string): boolean {
+  // Servers differ on a percent sign without two digits; some read `%u002e`, too.
+  if (/%(?![0-9a-f]{2})/i.test(path)) return false;
+  const depth = path.split("/").length;
   let decoded = path;
-  for (let round = 0; round < 3; round++) {
-    const next = decoded.replace(/%(2e|2f|5c|25)/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
-    if (round === 0 && /%(2f|5c)/i.test(decoded)) return false;
-    if (next === decoded) break;
+  for (let layer = 0; layer < ENCODING_LAYERS_MAX; layer++) {
+    const segments = decoded.split("/");
+    // A decoded slash is a separator to some servers and a character to others.
+    if (segments.length !== depth || decoded.includes("//") || decoded.includes("\\")) return false;
+    if (
+      UNPRINTABLE.test(decoded) ||
+      OVERLONG.test(decoded) ||
+      segments.some((segment) => DOTS.test(segment))
+    ) {
+      return false;
+    }
+    const next = decoded.replace(/%([0-9a-f]{2})/gi, (_, digits: string) =>
+      String.fromCharCode(Number.parseInt(digits, 16)),
+    );
+    if (next === decoded) return true;
     decoded = next;
   }
-  if (/[\\*]/.test(decoded) || decoded.includes("//") || /%(2f|5c)/i.test(decoded)) return false;
-  if (decoded.split("/").length !== path.split("/").length) return false;
-  // A path parameter (`..;x`) is stripped by some servers before dot segments are resolved.
-  return decoded.split("/").every((segment) => !/^\.{1,2}(;.*)?$/.test(segment));
+  return false;
 }
+
+/** Nobody encodes more often in earnest, and each layer costs a pass over the path. */
+const ENCODING_LAYERS_MAX = 8;
+
+/** Controls: some servers end a path at them, some drop them. Written by what it leaves out: each character is a byte. */
+const UNPRINTABLE = /[^\x20-\x7e\x80-\xff]/;
+
+/** Overlong UTF-8 (RFC 3629 section 3): `%c0%ae` is a dot to a decoder that does not check. */
+const OVERLONG = /[\xc0\xc1]|\xe0[\x80-\x9f]|\xf0[\x80-\x8f]/;
+
+/**
+ * A dot segment, with all that some server strips before it resolves it: white space, more dots (Windows), a path
+ * parameter (`..;x`), or a query or fragment that showed up by decoding.
+ */
+const DOTS = /^ *\.[. ]*([;?#]|$)/;
 
 function invalid(why: string, cause?: unknown): RelayError {
   return new RelayError("url_invalid", `the target URL ${why}`, { cause });

@@ -1,7 +1,7 @@
 import { base64url, compactVerify, CompactSign, decodeProtectedHeader } from "jose";
 import { type ErrorCode, RelayError } from "./errors.ts";
 import { isMethod } from "./headers.ts";
-import type { BoundKey } from "./keys.ts";
+import { type BoundKey, CLIENT_ID } from "./keys.ts";
 import {
   ADMIN_TOKEN_MAX_SECONDS,
   CLOCK_LEEWAY_SECONDS,
@@ -102,7 +102,10 @@ export interface Unverified {
  * Reads `Bearer <token>` and checks size, shape and typ. Nothing is proven by this.
  * @throws RelayError `token_missing`, `token_malformed`, `token_type`
  */
-export function readBearer(kind: keyof typeof TOKEN_TYPES, authorization: string | null | undefined): Unverified {
+export function readBearer(
+  kind: keyof typeof TOKEN_TYPES,
+  authorization: string | null | undefined,
+): Unverified {
   if (authorization === null || authorization === undefined || authorization === "") {
     throw new RelayError("token_missing", "the request carries no token");
   }
@@ -110,16 +113,23 @@ export function readBearer(kind: keyof typeof TOKEN_TYPES, authorization: string
   if (token === undefined || token.length > TOKEN_MAX_BYTES) {
     throw malformed(`it is not "Bearer" and one compact JWS of at most ${TOKEN_MAX_BYTES} bytes`);
   }
-  let typ: string | undefined;
+  let header: ReturnType<typeof decodeProtectedHeader>;
   let claims: unknown;
   try {
-    ({ typ } = decodeProtectedHeader(token));
-    claims = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(base64url.decode(token.split(".")[1]!)));
+    header = decodeProtectedHeader(token);
+    claims = JSON.parse(
+      new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(
+        base64url.decode(token.split(".")[1]!),
+      ),
+    );
   } catch (cause) {
     throw malformed("its parts are no base64url of JSON", cause);
   }
-  if (typ !== TOKEN_TYPES[kind]) throw new RelayError("token_type", `typ is not ${TOKEN_TYPES[kind]}`);
-  if (typeof claims !== "object" || claims === null || Array.isArray(claims)) throw malformed("its payload is no object");
+  if (header.b64 !== undefined) throw malformed("RFC 7797 section 7: a JWT has no b64 in its header");
+  if (header.typ !== TOKEN_TYPES[kind]) throw new RelayError("token_type", `typ is not ${TOKEN_TYPES[kind]}`);
+  if (typeof claims !== "object" || claims === null || Array.isArray(claims)) {
+    throw malformed("its payload is no object");
+  }
   return { token, claims: claims as Record<string, unknown> };
 }
 
@@ -130,17 +140,28 @@ export function readBearer(kind: keyof typeof TOKEN_TYPES, authorization: string
  * @param now seconds since 1970
  * @throws RelayError `token_malformed`, `token_audience`, `token_act`, `token_expired`, `token_premature`, `token_lifetime`
  */
-export function checkRequestClaims(claims: Readonly<Record<string, unknown>>, origin: string, now: number): RequestClaims {
+export function checkRequestClaims(
+  claims: Readonly<Record<string, unknown>>,
+  origin: string,
+  now: number,
+): RequestClaims {
   checkCommon(claims, { act: "fetch", origin, now, lifetime: REQUEST_TOKEN_MAX_SECONDS });
+  if (!CLIENT_ID.test(claims["iss"] as string)) throw malformed("iss is no client id");
   if (claims["framing"] !== undefined && !isFraming(claims["framing"])) {
     throw malformed('framing is neither "none", "chunked" nor a length');
   }
-  if (claims["node"] !== undefined && typeof claims["node"] !== "string") throw malformed("node is no string");
+  if (claims["node"] !== undefined && typeof claims["node"] !== "string") {
+    throw malformed("node is no string");
+  }
   return claims as unknown as RequestClaims;
 }
 
 /** The same for an administrative token. */
-export function checkAdminClaims(claims: Readonly<Record<string, unknown>>, origin: string, now: number): AdminClaims {
+export function checkAdminClaims(
+  claims: Readonly<Record<string, unknown>>,
+  origin: string,
+  now: number,
+): AdminClaims {
   checkCommon(claims, { act: "admin", origin, now, lifetime: ADMIN_TOKEN_MAX_SECONDS });
   return claims as unknown as AdminClaims;
 }
@@ -154,8 +175,8 @@ export function checkAdminClaims(claims: Readonly<Record<string, unknown>>, orig
 export async function verifySignature({ token }: Unverified, keys: readonly BoundKey[]): Promise<void> {
   for (const { alg, key } of keys) {
     try {
-      // oxlint-disable-next-line no-await-in-loop -- a second key exists during a rotation alone
-      await compactVerify(token, key, { algorithms: [alg] });
+      // RFC 9864 renamed EdDSA with this curve to Ed25519; older signers know the old name alone.
+      await compactVerify(token, key, { algorithms: alg === "Ed25519" ? ["Ed25519", "EdDSA"] : [alg] });
       return;
     } catch {
       // The next key may be the one.
@@ -176,13 +197,21 @@ interface Common {
   readonly lifetime: number;
 }
 
-function checkCommon(claims: Readonly<Record<string, unknown>>, { act, origin, now, lifetime }: Common): void {
+function checkCommon(
+  claims: Readonly<Record<string, unknown>>,
+  { act, origin, now, lifetime }: Common,
+): void {
   const { iss, aud, iat, exp, jti, htm, url, digest } = claims;
   if (typeof iss !== "string") throw malformed("iss is no string");
   if (typeof jti !== "string" || !REQUEST_ID.test(jti)) throw malformed("jti is not 128 bits in base64url");
-  if (!Number.isSafeInteger(iat) || !Number.isSafeInteger(exp)) throw malformed("iat and exp are not whole seconds");
-  if (typeof htm !== "string" || htm.length > METHOD_MAX_BYTES || !isMethod(htm)) throw malformed("htm is no method");
-  if (htm === "CONNECT" || htm === "TRACE") throw malformed(`htm ${htm} can't be relayed by this door`);
+  if (!Number.isSafeInteger(iat) || !Number.isSafeInteger(exp)) {
+    throw malformed("iat and exp are not whole seconds");
+  }
+  if (typeof htm !== "string" || htm.length > METHOD_MAX_BYTES || !isMethod(htm)) {
+    throw malformed("htm is no method");
+  }
+  // In any case: method names are case-sensitive, but some HTTP clients and servers fold them.
+  if (/^(connect|trace)$/i.test(htm)) throw malformed(`htm ${htm} can't be relayed by this door`);
   if (typeof url !== "string") throw malformed("url is no string");
   if (digest !== undefined && (typeof digest !== "string" || !DIGEST.test(digest))) {
     throw malformed("digest is not of the form sha-256=:…:");
@@ -210,8 +239,12 @@ export function checkTimes(
   if (exp - iat > lifetime || exp < iat) {
     throw new RelayError(codes.lifetime, `exp must lie 0 to ${lifetime} seconds after iat`);
   }
-  if (iat > now + CLOCK_LEEWAY_SECONDS) throw new RelayError(codes.premature, `iat lies ${Math.ceil(iat - now)} s in the future`);
-  if (now >= exp + CLOCK_LEEWAY_SECONDS) throw new RelayError(codes.expired, `exp passed ${Math.floor(now - exp)} s ago`);
+  if (iat > now + CLOCK_LEEWAY_SECONDS) {
+    throw new RelayError(codes.premature, `iat lies ${Math.ceil(iat - now)} s in the future`);
+  }
+  if (now >= exp + CLOCK_LEEWAY_SECONDS) {
+    throw new RelayError(codes.expired, `exp passed ${Math.floor(now - exp)} s ago`);
+  }
 }
 
 function malformed(why: string, cause?: unknown): RelayError {
