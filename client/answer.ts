@@ -1,6 +1,5 @@
 import { decodeSection, type ResponseHead, responseHead, sectionFromWire } from "../protocol/envelope.ts";
 import { errorFromProblem, RelayError } from "../protocol/errors.ts";
-import type { Field } from "../protocol/headers.ts";
 import { WIRE } from "../protocol/headers.ts";
 import { FIELDS_MAX_BYTES } from "../protocol/limits.ts";
 import { PROBLEM_MAX_BYTES } from "./limits.ts";
@@ -28,7 +27,9 @@ export function readMark(wire: Headers): Mark {
   const match = /^1(?: *; *body=([0-9]{1,9}))?$/.exec(wire.get(WIRE.envelope) ?? "");
   if (match === null) return { kind: "invalid", why: "its envelope is not of version 1" };
   const size = match[1] === undefined ? undefined : Number(match[1]);
-  if (size !== undefined && size > FIELDS_MAX_BYTES) return { kind: "invalid", why: "its field section is too large" };
+  if (size !== undefined && size > FIELDS_MAX_BYTES) {
+    return { kind: "invalid", why: "its field section is too large" };
+  }
   return { kind: "target", sectionBytes: size };
 }
 
@@ -40,15 +41,17 @@ export function readMark(wire: Headers): Mark {
  */
 export async function openAnswer({ wire, requestId, explain }: Exchange): Promise<Answer> {
   const mark = readMark(wire.headers);
-  const body = wire.body as ReadableStream<Uint8Array<ArrayBuffer>> | null;
+  const body = wire.body;
   if (mark.kind === "error") {
     const text = await readText(body, PROBLEM_MAX_BYTES);
-    throw explain(() => errorFromProblem(mark.code, text));
+    throw explain(() => errorFromProblem(mark.code, text, wire.headers.get(WIRE.reached)));
   }
   if (mark.kind === "none") {
     if (body !== null) void drain(body.getReader());
     const type = wire.headers.get("content-type")?.slice(0, 80) ?? "no content type";
-    throw new RelayError("edge_failed", `HTTP ${wire.status} with ${type} and no mark of the relay`, { requestId });
+    throw new RelayError("edge_failed", `HTTP ${wire.status} with ${type} and no mark of the relay`, {
+      requestId,
+    });
   }
   let reader: Source["reader"] | undefined;
   try {
@@ -60,8 +63,10 @@ export async function openAnswer({ wire, requestId, explain }: Exchange): Promis
     if (body === null) throw new RelayError("answer_cut", "the answer ended before the target's fields");
     const front = await takeFront(body, mark.sectionBytes);
     reader = front.reader;
-    if (front.bytes === undefined) throw new RelayError("answer_cut", "the answer ended within the target's fields");
-    return { head: responseHead(decodeSection(front.bytes) as Field[]), source: front };
+    if (front.bytes === undefined) {
+      throw new RelayError("answer_cut", "the answer ended within the target's fields");
+    }
+    return { head: responseHead(decodeSection(front.bytes)), source: front };
   } catch (cause) {
     if (reader !== undefined) void drain(reader);
     else if (body !== null && !body.locked) void drain(body.getReader());
@@ -72,7 +77,10 @@ export async function openAnswer({ wire, requestId, explain }: Exchange): Promis
 /** What is wrong with fields is told by the codes for requests; in an answer it is the answer's fault. */
 function answerError(cause: unknown, requestId: string): RelayError {
   if (!(cause instanceof RelayError)) {
-    return new RelayError("answer_cut", "the connection ended within the target's fields", { cause, requestId });
+    return new RelayError("answer_cut", "the connection ended within the target's fields", {
+      cause,
+      requestId,
+    });
   }
   const code = cause.code === "answer_cut" ? cause.code : "answer_invalid";
   return new RelayError(code, cause.detail, { cause, requestId });

@@ -67,21 +67,34 @@ export async function readRequestBody(
   stream: ReadableStream<Uint8Array<ArrayBuffer>>,
   signal: AbortSignal | undefined,
 ): Promise<Body> {
-  const reader = stream.getReader();
-  signal?.addEventListener("abort", () => reader.cancel(signal.reason).catch(() => {}), { once: true });
-  const chunks: Uint8Array<ArrayBuffer>[] = [];
-  for (let size = 0; size <= REQUEST_BODY_AT_HAND_BYTES; ) {
-    // oxlint-disable-next-line no-await-in-loop -- chunks come one after another
-    const { done, value } = await reader.read();
-    if (done) return bytesBody(new Uint8Array(await new Blob(chunks).arrayBuffer()), undefined);
-    chunks.push(value);
-    size += value.byteLength;
+  const reader = readerOf(stream.getReader());
+  const abort = () => void reader.cancel(signal?.reason).catch(() => {});
+  signal?.addEventListener("abort", abort, { once: true });
+  try {
+    const chunks: Uint8Array<ArrayBuffer>[] = [];
+    for (let size = 0; size <= REQUEST_BODY_AT_HAND_BYTES;) {
+      const chunk = await nextChunk(reader);
+      if (chunk === undefined) {
+        return await bytesBody(new Uint8Array(await new Blob(chunks).arrayBuffer()), undefined);
+      }
+      chunks.push(chunk);
+      size += chunk.byteLength;
+    }
+    return streamBody(reader, chunks);
+  } catch (cause) {
+    throw new TypeError("fetch failed", { cause });
+  } finally {
+    signal?.removeEventListener("abort", abort);
   }
-  return streamBody(readerOf(reader), chunks);
 }
 
 async function bytesBody(bytes: Uint8Array<ArrayBuffer>, type: string | undefined): Promise<Body> {
-  return { framing: bytes.length, content: bytes, digest: await digestOf(bytes), ...(type !== undefined && { type }) };
+  return {
+    framing: bytes.length,
+    content: bytes,
+    digest: await digestOf(bytes),
+    ...(type !== undefined && { type }),
+  };
 }
 
 function streamBody(reader: Reader, chunks: Uint8Array<ArrayBuffer>[]): Body {
@@ -125,7 +138,9 @@ function iteratorReader(iterator: AsyncIterator<unknown>): Reader {
 async function nextChunk(reader: Reader): Promise<Uint8Array<ArrayBuffer> | undefined> {
   const { done, value } = await reader.read();
   if (done === true) return undefined;
-  if (!(value instanceof Uint8Array)) throw new TypeError("a request body stream must yield Uint8Array chunks");
+  if (!(value instanceof Uint8Array)) {
+    throw new TypeError("a request body stream must yield Uint8Array chunks");
+  }
   return value as Uint8Array<ArrayBuffer>;
 }
 

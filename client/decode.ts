@@ -17,7 +17,7 @@ function supportedCodings(): ReadonlyMap<string, string> {
   supported ??= new Map(
     CODINGS.filter(({ format }) => {
       try {
-        return new DecompressionStream(format as CompressionFormat) !== undefined;
+        return Boolean(new DecompressionStream(format as CompressionFormat));
       } catch {
         return false;
       }
@@ -80,7 +80,10 @@ export function decodeBody(body: Bytes, format: string): Bytes {
 }
 
 /** The stream that a reader was taken from, its first chunk put back in front. */
-function resume(first: Uint8Array<ArrayBuffer>, reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>): Bytes {
+function resume(
+  first: Uint8Array<ArrayBuffer>,
+  reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>,
+): Bytes {
   return new ReadableStream(
     {
       start: (controller) => controller.enqueue(first),

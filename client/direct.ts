@@ -21,7 +21,10 @@ export interface DirectHop {
  *
  * @throws RelayError `redirect_failed` where the runtime hides redirects, as browsers do
  */
-export async function sendDirect({ hop, body, hops, asked }: DirectHop, underlying: Fetch): Promise<Response> {
+export async function sendDirect(
+  { hop, body, hops, asked }: DirectHop,
+  underlying: Fetch,
+): Promise<Response> {
   const sent: RequestInit = { ...asked.init, redirect: "manual" };
   if (hops > 0) {
     sent.method = hop.method;
@@ -40,7 +43,10 @@ export async function sendDirect({ hop, body, hops, asked }: DirectHop, underlyi
     throw attached?.failure() ?? error;
   }
   if (response.type === "opaqueredirect") {
-    throw new RelayError("redirect_failed", "this runtime hides where a redirect leads: set redirect to manual or error");
+    throw new RelayError(
+      "redirect_failed",
+      "this runtime hides where a redirect leads: set redirect to manual or error",
+    );
   }
   return hops === 0 ? response : withOrigin(response, { url: response.url, redirected: true });
 }

@@ -2,21 +2,11 @@ import { RelayError } from "../protocol/errors.ts";
 import { abortable } from "./abort.ts";
 import { type Body, bodyKind, noBody } from "./body.ts";
 import { sendDirect } from "./direct.ts";
-import type { HostMatcher } from "./hosts.ts";
 import { type Hop, isRedirect, nextHop } from "./redirect.ts";
 import { sendRelayed } from "./relayed.ts";
 import { type Asked, readRequest } from "./request.ts";
 import { drain } from "./stream.ts";
-import type { Fetch, Signer } from "./wire.ts";
-
-/** Everything that a call needs beside its own arguments. */
-export interface Settings extends Signer {
-  /** Which hosts go through the relay; undefined for all. */
-  readonly relayed: HostMatcher | undefined;
-  readonly decompress: boolean;
-  /** The fetch underneath, looked up at each call. */
-  readonly underlying: () => Fetch;
-}
+import type { Fetch, Settings } from "./wire.ts";
 
 /** Makes the drop-in `fetch`. */
 export function makeFetch(settings: Settings): Fetch {
@@ -39,15 +29,15 @@ async function follow(asked: Asked, settings: Settings): Promise<Response> {
     if (isDirect && asked.redirect !== "follow") return settings.underlying()(asked.input, asked.init);
     // A first direct hop takes its arguments as they are, but for a Request's body, which may be needed again.
     if (!isDirect || hops > 0 || asked.bodySource === "request") {
-      // oxlint-disable-next-line no-await-in-loop -- read once, at the first hop that needs it
       body ??= await abortable(asked.readBody(), asked.signal);
     }
-    // oxlint-disable-next-line no-await-in-loop -- a hop follows from the one before
     const response = isDirect
       ? await sendDirect({ hop, body, hops, asked }, settings.underlying())
-      : await sendRelayed({ hop, body: body!, hops, signal: asked.signal }, settings).catch((error: unknown) => {
-          throw afterHops(error, hops);
-        });
+      : await sendRelayed({ hop, body: body!, hops, signal: asked.signal }, settings).catch(
+          (error: unknown) => {
+            throw afterHops(error, hops);
+          },
+        );
     if (asked.redirect === "manual" || !isRedirect(response.status)) return response;
     if (asked.redirect === "error") {
       discard(response);

@@ -11,9 +11,13 @@ import { acceptEncoding } from "./decode.ts";
  */
 export function callerFields(init: RequestInit["headers"]): Field[] {
   if (init === undefined) return [];
-  if (init === null || typeof init !== "object") throw new TypeError("headers must be an object or a list of pairs");
+  if (init === null || typeof init !== "object") {
+    throw new TypeError("headers must be an object or a list of pairs");
+  }
   const iterable = Symbol.iterator in init;
-  const entries: Iterable<readonly unknown[]> = iterable ? (init as Iterable<readonly unknown[]>) : Object.entries(init);
+  const entries: Iterable<readonly unknown[]> = iterable
+    ? (init as Iterable<readonly unknown[]>)
+    : Object.entries(init);
   const fields: Field[] = [];
   for (const entry of entries) {
     const pair = [...entry];
@@ -58,9 +62,13 @@ function endToEnd(fields: readonly Field[]): Field[] {
     const lower = name.toLowerCase();
     if (!isForbiddenRequestField(lower)) return true;
     if (lower.startsWith("proxy-") || lower.startsWith("relay-")) {
-      throw new RelayError("fields_invalid", `${lower.slice(0, 64)} can't be sent to a target through the relay`, {
-        reached: "no",
-      });
+      throw new RelayError(
+        "fields_invalid",
+        `${lower.slice(0, 64)} can't be sent to a target through the relay`,
+        {
+          reached: "no",
+        },
+      );
     }
     return false;
   });

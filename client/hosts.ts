@@ -28,8 +28,10 @@ export function parseHosts(patterns: readonly string[]): HostMatcher {
 
 function parsePattern(pattern: string): string {
   const bad = (why: string, cause?: unknown) =>
-    new RelayError("request_invalid", `hosts entry ${JSON.stringify(String(pattern).slice(0, 200))} ${why}`, { cause });
-  if (typeof pattern !== "string" || !/^(\*\.)?([^\s/:@?#*]+|\[[0-9a-fA-F:.]+\])$/.test(pattern)) {
+    new RelayError("request_invalid", `hosts entry ${JSON.stringify(pattern.slice(0, 200))} ${why}`, {
+      cause,
+    });
+  if (!/^(\*\.)?([^\s/:@?#*]+|\[[0-9a-fA-F:.]+\])$/.test(pattern)) {
     throw bad("is neither a host (api.bank.com) nor a suffix (*.vendor.io); it has no scheme, port or path");
   }
   try {

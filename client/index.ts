@@ -10,5 +10,11 @@
 export { createRelay, type Relay, type RelayOptions } from "./relay.ts";
 export { relayInfo, type RelayInfo } from "./info.ts";
 export type { Fetch } from "./wire.ts";
-export { type ErrorCode, isRelayError, type Reached, RelayError, type RelayErrorOptions } from "../protocol/errors.ts";
+export {
+  type ErrorCode,
+  isRelayError,
+  type Reached,
+  RelayError,
+  type RelayErrorOptions,
+} from "../protocol/errors.ts";
 export type { Field } from "../protocol/headers.ts";

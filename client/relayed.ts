@@ -2,13 +2,12 @@ import { RelayError } from "../protocol/errors.ts";
 import { openAnswer } from "./answer.ts";
 import type { Body } from "./body.ts";
 import { decodersFor } from "./decode.ts";
-import type { Settings } from "./fetch.ts";
 import { relayedFields } from "./fields.ts";
 import { readInfo } from "./info.ts";
 import type { Hop } from "./redirect.ts";
 import { bodyLength, hasNoBody, makeResponse } from "./response.ts";
 import { drain, targetBody } from "./stream.ts";
-import { send } from "./wire.ts";
+import { send, type Settings } from "./wire.ts";
 
 /** One hop through the relay. */
 export interface RelayedHop {
@@ -20,11 +19,18 @@ export interface RelayedHop {
 }
 
 /** Makes one hop through the relay; the response is the target's, whatever its status. */
-export async function sendRelayed({ hop, body, hops, signal }: RelayedHop, settings: Settings): Promise<Response> {
+export async function sendRelayed(
+  { hop, body, hops, signal }: RelayedHop,
+  settings: Settings,
+): Promise<Response> {
   const { decompress } = settings;
   const url = withoutFragment(hop.url);
   const fields = relayedFields(hop.fields, { type: body.type, decompress });
-  const exchange = await send({ method: hop.method, url, fields, body, signal }, settings, settings.underlying());
+  const exchange = await send(
+    { method: hop.method, url, fields, body, signal },
+    settings,
+    settings.underlying(),
+  );
   const { head, source } = await openAnswer(exchange);
   const info = readInfo(exchange.wire.headers, head.fields);
   const origin = { url, redirected: hops > 0, info };
@@ -44,7 +50,9 @@ export async function sendRelayed({ hop, body, hops, signal }: RelayedHop, setti
       if (length !== undefined && length > 0) throw cut(`the body ended after 0 of ${length} bytes`);
       return makeResponse(head, null, origin);
     }
-    const codings = head.fields.filter(([name]) => name.toLowerCase() === "content-encoding").map(([, value]) => value);
+    const codings = head.fields
+      .filter(([name]) => name.toLowerCase() === "content-encoding")
+      .map(([, value]) => value);
     const formats = decompress ? decodersFor(codings.join(",")) : [];
     return makeResponse(head, targetBody(source, { length, formats, cut }), origin);
   } catch (error) {

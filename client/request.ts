@@ -34,7 +34,7 @@ const FORBIDDEN = new Set(["CONNECT", "TRACE", "TRACK"]);
 export function readRequest(input: string | URL | Request, given: RequestInit | undefined): Asked {
   const init = given ?? {};
   const request = isRequest(input) ? input : undefined;
-  const url = new URL(request?.url ?? String(input));
+  const url = new URL(isRequest(input) ? input.url : input);
   const method = normalizeMethod(init.method ?? request?.method ?? "GET");
   // `null` takes the Request's signal away, an absent member leaves it.
   const signal = (init.signal === undefined ? request?.signal : init.signal) ?? undefined;
@@ -43,9 +43,13 @@ export function readRequest(input: string | URL | Request, given: RequestInit | 
     throw new TypeError("redirect must be follow, manual or error");
   }
   if ((init.integrity ?? request?.integrity ?? "") !== "") {
-    throw new RelayError("request_invalid", "integrity is not checked here: leave it out, and check the body's digest yourself", {
-      reached: "no",
-    });
+    throw new RelayError(
+      "request_invalid",
+      "integrity is not checked here: leave it out, and check the body's digest yourself",
+      {
+        reached: "no",
+      },
+    );
   }
   const body = init.body ?? undefined;
   const inherited = body === undefined ? (request?.body ?? undefined) : undefined;

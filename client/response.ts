@@ -54,7 +54,9 @@ export function makeResponse(head: ResponseHead, body: ReadableStream | null, or
     for (const [name, value] of fields) headers.append(name, value);
     response = new Response(body, { status: Math.min(status, STATUS_MAX), statusText: reason, headers });
   } catch (cause) {
-    throw new RelayError("answer_invalid", "the target's status line or fields can't stand in a Response", { cause });
+    throw new RelayError("answer_invalid", "the target's status line or fields can't stand in a Response", {
+      cause,
+    });
   }
   return withOrigin(response, status > STATUS_MAX ? { ...origin, status } : origin);
 }
@@ -62,7 +64,8 @@ export function makeResponse(head: ResponseHead, body: ReadableStream | null, or
 /** Gives a response the properties that no constructor takes; its clones get them too. */
 export function withOrigin(response: Response, origin: Origin): Response {
   const { url, redirected, status, info } = origin;
-  const define = (name: string, value: unknown) => Object.defineProperty(response, name, { value, configurable: true });
+  const define = (name: string, value: unknown) =>
+    Object.defineProperty(response, name, { value, configurable: true });
   define("url", url);
   define("redirected", redirected);
   // Built as 599, so that `ok` is false and `new Response(body, response)` throws and does not turn it into a success.

@@ -19,7 +19,6 @@ export async function takeFront(
   const bytes = new Uint8Array(size);
   let filled = 0;
   while (filled < size) {
-    // oxlint-disable-next-line no-await-in-loop -- chunks come one after another
     const { done, value } = await reader.read();
     if (done) return { reader, rest: undefined, bytes: undefined };
     const part = value.subarray(0, size - filled);
@@ -52,7 +51,9 @@ export function targetBody(
   for (const format of formats) decoded = decodeBody(decoded, format);
   // A decoder reports the loss of its input in its own words; the reader gets the first cause.
   return mapError(decoded, (cause) =>
-    failure === undefined ? new TypeError("the body does not decode by its Content-Encoding", { cause }) : failure.reason,
+    failure === undefined
+      ? new TypeError("the body does not decode by its Content-Encoding", { cause })
+      : failure.reason,
   );
 }
 
@@ -102,7 +103,6 @@ function byteStream(read: () => Promise<Chunk>, cancel: (reason: unknown) => Pro
     pull: async (controller) => {
       let chunk: Chunk;
       do {
-        // oxlint-disable-next-line no-await-in-loop -- a byte stream takes no empty chunk
         chunk = await read();
       } while (!chunk.done && chunk.value.byteLength === 0);
       if (!chunk.done) return controller.enqueue(chunk.value);
@@ -119,10 +119,12 @@ function progress(seen: number, length: number | undefined): string {
 }
 
 /** Reads a body that nobody wants to its end, so that its connection is free again; cancels one that is long. */
-export async function drain(reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>, max = DRAIN_MAX_BYTES): Promise<void> {
+export async function drain(
+  reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>,
+  max = DRAIN_MAX_BYTES,
+): Promise<void> {
   try {
-    for (let size = 0; size <= max; ) {
-      // oxlint-disable-next-line no-await-in-loop -- chunks come one after another
+    for (let size = 0; size <= max;) {
       const { done, value } = await reader.read();
       if (done) return;
       size += value.byteLength;
@@ -141,7 +143,6 @@ export async function readText(stream: Bytes | null, max: number): Promise<strin
   let text = "";
   try {
     while (text.length <= max) {
-      // oxlint-disable-next-line no-await-in-loop -- chunks come one after another
       const { done, value } = await reader.read();
       if (done) return text + decoder.decode();
       text += decoder.decode(value, { stream: true });

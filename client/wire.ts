@@ -5,6 +5,7 @@ import type { BoundKey } from "../protocol/keys.ts";
 import { newRequestId, type RequestClaims, signToken } from "../protocol/tokens.ts";
 import { parseTargetUrl } from "../protocol/targets.ts";
 import type { Body } from "./body.ts";
+import type { HostMatcher } from "./hosts.ts";
 import { REQUEST_TOKEN_SECONDS } from "./limits.ts";
 
 /** The part of `fetch` that this client is and that it uses underneath. */
@@ -18,6 +19,15 @@ export interface Signer {
   readonly node: string | undefined;
   /** Milliseconds since 1970. */
   readonly now: () => number;
+}
+
+/** Everything that a call needs beside its own arguments. */
+export interface Settings extends Signer {
+  /** Which hosts go through the relay; undefined for all. */
+  readonly relayed: HostMatcher | undefined;
+  readonly decompress: boolean;
+  /** The fetch underneath, looked up at each call. */
+  readonly underlying: () => Fetch;
 }
 
 /** One call to be made by the relay. */
@@ -88,7 +98,9 @@ export async function send(call: Call, signer: Signer, underlying: Fetch): Promi
     return { wire: await underlying(`${signer.edge}/fetch`, init), requestId, explain };
   } catch (cause) {
     abandon(cause);
-    throw explain(() => new RelayError("edge_unreachable", `${signer.edge} gave no answer`, { cause, requestId }));
+    throw explain(
+      () => new RelayError("edge_unreachable", `${signer.edge} gave no answer`, { cause, requestId }),
+    );
   }
 }
 
@@ -123,7 +135,7 @@ export function attachBody(
     init.body = content;
   }
   return {
-    failure: () => (signal?.aborted === true ? signal.reason : upload),
+    failure: () => (signal?.aborted === true ? (signal.reason as unknown) : upload),
     abandon: (reason) => ended.abort(reason),
   };
 }

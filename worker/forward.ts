@@ -75,9 +75,30 @@ function envelopeOf(request: Request): [string, string][] {
 function rawEnvelopeOf(request: Request): [string, string][] {
   const fields: Field[] = [];
   for (const [name, value] of request.headers) {
-    if (!isForbiddenRequestField(name) && !isAddedInFront(name)) fields.push([name, value]);
+    if (!isForbiddenRequestField(name) && !isAddedInFront(name)) fields.push([name, bytesOf(name, value)]);
   }
   return sectionToWire(encodeSection(fields));
+}
+
+const ASCII = /^[\0-\x7f]*$/;
+
+/** The runtime reads values as UTF-8: back to the bytes that came, where they were that. */
+function bytesOf(name: string, value: string): string {
+  if (ASCII.test(value)) return value;
+  if (value.includes("\ufffd")) {
+    throw new RelayError("fields_invalid", `the value of ${name} is not UTF-8, which a raw request can't carry: use the enveloped form`);
+  }
+  return Array.from(new TextEncoder().encode(value), (byte) => String.fromCharCode(byte)).join("");
+}
+
+/** And it writes them as UTF-8: bytes that are not that come out as if they had been Latin-1. */
+function textOf(value: string): string {
+  if (ASCII.test(value)) return value;
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(Uint8Array.from(value, (character) => character.charCodeAt(0)));
+  } catch {
+    return value;
+  }
 }
 
 const PASSED = [WIRE.status, WIRE.node, WIRE.egress, WIRE.requestId, WIRE.envelope] as const;
@@ -105,7 +126,7 @@ function relayed(answer: Response, hop: string): Response {
 /** A node's typed failure. */
 function failureOf(answer: Response, hop: string): Response {
   const headers = marks(answer, hop);
-  for (const name of ["content-type", WIRE.error, "proxy-status", "retry-after"]) {
+  for (const name of ["content-type", WIRE.error, WIRE.reached, "proxy-status", "retry-after"]) {
     const value = answer.headers.get(name);
     if (value !== null) headers.set(name, value);
   }
@@ -126,7 +147,7 @@ async function unwrapped(answer: Response, hop: string, method: string): Promise
   const headers = new Headers();
   for (const [name, value] of fields) {
     // The body's own framing says its length, but for an answer without one.
-    if (empty || name.toLowerCase() !== "content-length") headers.append(name, value);
+    if (empty || name.toLowerCase() !== "content-length") headers.append(name, textOf(value));
   }
   for (const [name, value] of marks(answer, hop)) {
     if (name !== WIRE.envelope && name !== "cache-control") headers.set(name, value);

@@ -1,0 +1,40 @@
+import { isRelayError } from "../client/index.ts";
+import { ERRORS, isErrorCode } from "../protocol/errors.ts";
+import { EXIT } from "./command.ts";
+
+const REACHED = {
+  no: "the target has seen nothing of it",
+  yes: "the target has seen it",
+  unknown: "the target may have seen it",
+} as const;
+
+/** Tells on stderr why a request failed, and what can be done; returns the exit code. */
+export function report(error: unknown, maxTime: number | undefined): number {
+  process.stderr.write(`holdfast: ${explain(error, maxTime).join("\n  ")}\n`);
+  return EXIT.failed;
+}
+
+function explain(error: unknown, maxTime: number | undefined): string[] {
+  if (isRelayError(error)) {
+    const { code, detail, reached, retryable, node, requestId } = error;
+    return [
+      `${code}: ${detail}`,
+      `reached: ${reached}, ${REACHED[reached]}${retryable ? "; trying again is safe" : ""}`,
+      ...(isErrorCode(code) ? [`mend: ${ERRORS[code].mend}`] : []),
+      ...(node === undefined ? [] : [`node: ${node}`]),
+      ...(requestId === undefined ? [] : [`request: ${requestId}`]),
+      ...(error.cause instanceof Error ? [`cause: ${rootCause(error.cause)}`] : []),
+    ];
+  }
+  if (!(error instanceof Error)) return [String(error)];
+  if (error.name === "TimeoutError" && maxTime !== undefined) return [`no whole answer within ${maxTime} s`];
+  if ("code" in error && error.code === "EPIPE") return ["stdout was closed before the body's end"];
+  return [rootCause(error)];
+}
+
+/** The innermost message says most: fetch's own is "fetch failed". */
+function rootCause(error: Error): string {
+  let root = error;
+  while (root.cause instanceof Error) root = root.cause;
+  return root.message || String("code" in root ? root.code : root.name);
+}
