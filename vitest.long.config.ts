@@ -1,0 +1,12 @@
+import { defineConfig } from "vitest/config";
+
+/** What takes minutes: bulk bodies and memory. CI runs it beside the rest. */
+export default defineConfig({
+  test: {
+    include: ["test/long/**/*.test.ts"],
+    globalSetup: ["test/support/build-worker.ts"],
+    testTimeout: 400_000,
+    hookTimeout: 60_000,
+    fileParallelism: false,
+  },
+});
