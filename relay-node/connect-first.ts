@@ -22,12 +22,15 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
 };
 
 /**
- * Connects to the first candidate that answers (RFC 8305): the next one starts when the last has had its time, or at
- * once when it fails. When this settles, no socket but the winner is left.
+ * Connects to the first candidate that answers (RFC 8305): the next one starts when the last has had its
+ * time, or at once when it fails. When this settles, no socket but the winner is left.
  *
- * @throws RelayError `connect_refused`, `connect_timeout`, `connect_failed`, after the most preferred candidate's
- * failure; what `open` threw; or the signal's reason
- * @example await connectFirst({ what: "a port 1", candidates: ["127.0.0.1"], open: (host) => connect({ host, port: 1 }), deadlineMs: 1_000 })
+ * @throws RelayError `connect_refused`, `connect_timeout`, `connect_failed`, after the most preferred
+ * candidate's failure; what `open` threw; or the signal's reason
+ * @example
+ * const open = (host: string) => connect({ host, port: 443 });
+ * await connectFirst({ what: "api.bank.com port 443", candidates: ["192.0.2.1", "192.0.2.2"], open,
+ * deadlineMs: 5_000 });
  */
 export function connectFirst<Candidate>(
   options: ConnectFirstOptions<Candidate>,
@@ -39,7 +42,7 @@ export function connectFirst<Candidate>(
     let next = 0;
     let stagger: NodeJS.Timeout | undefined;
 
-    const onAbort = () => fail(signal?.reason);
+    const onAbort = () => fail(signal?.reason as Error);
     const deadline = setTimeout(() => {
       fail(new RelayError("connect_timeout", `${what}: no connection within ${deadlineMs} ms`));
     }, deadlineMs);
@@ -55,9 +58,9 @@ export function connectFirst<Candidate>(
       for (const socket of losers) socket.destroy();
     }
 
-    function fail(error: unknown): void {
+    function fail(error: Error): void {
       settle();
-      reject(error as Error);
+      reject(error);
     }
 
     function attempt(): void {
@@ -82,13 +85,14 @@ export function connectFirst<Candidate>(
         if (!pending.delete(socket)) return;
         failures[index] = error;
         if (next < candidates.length) attempt();
-        else if (pending.size === 0)
+        else if (pending.size === 0) {
           fail(
             failureOf(
               what,
               failures.filter((failure) => failure !== undefined),
             ),
           );
+        }
       };
       socket.on("error", onError);
       socket.once("connect", () => {

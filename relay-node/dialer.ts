@@ -19,6 +19,8 @@ export interface DialerOptions {
   readonly connectDeadlineMs?: number | undefined;
   /** For the TLS handshake, in milliseconds. */
   readonly tlsDeadlineMs?: number | undefined;
+  /** Milliseconds, from any origin that does not jump: ages TLS sessions. `performance.now` by default. */
+  readonly now?: (() => number) | undefined;
 }
 
 /** One connection to open. */
@@ -28,7 +30,7 @@ export interface DialRequest {
   readonly port: number;
   /** `alpn` may be empty: no protocol is negotiated then. */
   readonly tls: false | { readonly alpn: readonly string[] };
-  /** Whose TLS sessions may be resumed: connections under different keys never share one. Without it none is kept. */
+  /** Whose TLS sessions may be resumed: different keys never share one. Without a key none is kept. */
   readonly sessionKey?: string | undefined;
   /** Whether the socket stays writable once the target has ended its side. */
   readonly allowHalfOpen?: boolean | undefined;
@@ -36,8 +38,8 @@ export interface DialRequest {
 }
 
 /**
- * An open connection; the caller owns the socket. An error that comes before the caller listens does not end the
- * process: the socket is destroyed then, and says so.
+ * An open connection; the caller owns the socket. An error that comes before the caller listens does not end
+ * the process: the socket is destroyed then, and says so.
  */
 export interface Dialed {
   /** A `TLSSocket` where `tls` was asked for; TCP_NODELAY is set. */
@@ -68,9 +70,9 @@ export interface Dialer {
 }
 
 /**
- * The only place that opens an outgoing connection: resolves, judges every address, binds the egress address, connects
- * to the literal that was judged, and secures the connection. The guard is asked once more for the very address right
- * before each connect, and the peer is compared with it after.
+ * The only place that opens an outgoing connection: resolves, judges every address, binds the egress address,
+ * connects to the literal that was judged, and secures the connection. The guard is asked once more for the
+ * very address right before each connect, and the peer is compared with it after.
  *
  * @throws Error naming an egress address that is none of its family
  * @example
@@ -82,12 +84,14 @@ export function createDialer(options: DialerOptions): Dialer {
   const egress = { 4: options.egress.ipv4, 6: options.egress.ipv6 } as const;
   for (const family of [4, 6] as const) {
     const address = egress[family];
-    if (address !== undefined && parseIp(address)?.family !== family)
+    if (address !== undefined && parseIp(address)?.family !== family) {
       throw new Error(`${JSON.stringify(address)} is no IPv${family} address to leave from`);
+    }
   }
   const tlsClient = createTlsClient({
     ca: options.ca ?? [],
     deadlineMs: options.tlsDeadlineMs ?? TLS_DEADLINE_MS,
+    now: options.now ?? (() => performance.now()),
   });
 
   function judge(host: string, address: string): void {
@@ -98,7 +102,7 @@ export function createDialer(options: DialerOptions): Dialer {
     throw new RelayError("address_refused", `${what}: ${verdict.reason}`);
   }
 
-  /** All answers are judged, also those that are never dialled: one bad address among good ones is how rebinding looks. */
+  /** All answers are judged, also those never dialled: a bad one among good ones is how rebinding looks. */
   function admit(host: string, addresses: readonly ResolvedAddress[]): readonly ResolvedAddress[] {
     for (const { address } of addresses) judge(host, address);
     const usable = addresses
@@ -166,7 +170,13 @@ export function createDialer(options: DialerOptions): Dialer {
           timings,
         };
       }
-      const secured = await tlsClient.secure(plain, { host, port, alpn: tls.alpn, sessionKey, signal });
+      const secured = await tlsClient
+        .secure(plain, { host, port, alpn: tls.alpn, sessionKey, signal })
+        .catch((error: unknown) => {
+          // Also where the handshake could not even begin, for instance with an ALPN name that is too long.
+          plain.destroy();
+          throw error;
+        });
       secured.socket.on("error", ignore);
       return { ...dialed, ...secured, timings: { ...timings, tls: performance.now() - connected } };
     },
@@ -180,7 +190,8 @@ function checkPeer(socket: Socket, host: string, judged: string): void {
   const peer = parseIp(socket.remoteAddress ?? "");
   if (peer !== undefined && isSameIp(peer, parseIp(judged)!)) return;
   socket.destroy();
-  if (peer === undefined)
+  if (peer === undefined) {
     throw new RelayError("connect_failed", `${host} closed the connection as it was opened`);
+  }
   throw new RelayError("address_refused", `${host} was reached at another address than the one judged`);
 }

@@ -24,7 +24,8 @@ export interface DnsCache {
  * @example createDnsCache(() => performance.now()).get("example.com") // undefined
  */
 export function createDnsCache(now: () => number, maxNames: number = DNS_CACHE_MAX_NAMES): DnsCache {
-  // A Map keeps the order of insertion: used entries are moved to its end, so its first is the least recently used.
+  // A Map keeps the order of insertion: used entries are moved to its end, so its first is the least recently
+  // used.
   const entries = new Map<string, { readonly entry: DnsEntry; readonly until: number }>();
   return {
     get(name) {

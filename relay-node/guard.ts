@@ -43,8 +43,9 @@ const METADATA_IPS = METADATA_ADDRESSES.map((text) => parseIp(text)!);
 /**
  * The address guard: decides by integers what may be dialled, with no I/O and no clock.
  *
- * An opened range lifts the refusals of ranges alone. The node's own addresses and the clouds' metadata addresses are
- * opened only by an entry for that one address (`/32`, `/128`); IPv6 forms that carry an IPv4 address by nothing.
+ * An opened range lifts the refusals of ranges alone. The node's own addresses and the clouds' metadata
+ * addresses are opened only by an entry for that one address (`/32`, `/128`); IPv6 forms that carry an IPv4
+ * address by nothing.
  *
  * @throws Error naming an entry of `open` that is no range, or that can't be opened
  * @example
@@ -88,7 +89,8 @@ function carrierOf(ip: IpAddress): Verdict | undefined {
   const [a, b, c, d] = ip.words;
   // `::` and `::1` lie in the range of IPv4-compatible addresses and are none (RFC 4291 section 2.5.5.1).
   if (a === 0 && b === 0 && c === 0 && d! <= 1) return undefined;
-  // RFC 5214 section 6.1: the interface id ::5efe:a.b.c.d, with or without the universal bit, under any prefix.
+  // RFC 5214 section 6.1: the interface id ::5efe:a.b.c.d, with or without the universal bit, under any
+  // prefix.
   if (c === 0x0000_5efe || c === 0x0200_5efe) return ISATAP;
   return CARRIERS.find(([range]) => isInRange(ip, range))?.[1];
 }
@@ -112,8 +114,8 @@ function rangeVerdict(ip: IpAddress): Verdict | undefined {
 }
 
 /**
- * Parses the node's own addresses once for each list that differs from the last. One that can't be read leaves open
- * what must be refused, so the whole list counts as unreadable then.
+ * Parses the node's own addresses once for each list that differs from the last. One that can't be read
+ * leaves open what must be refused, so the whole list counts as unreadable then.
  */
 function readOwn(own: () => readonly string[]): () => readonly IpAddress[] | undefined {
   let texts: readonly string[] = [];

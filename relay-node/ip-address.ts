@@ -1,8 +1,10 @@
 import { isIPv6 } from "node:net";
+import ipaddr from "ipaddr.js";
 
 /**
- * IP addresses and ranges as integers: the one place where address text is read. What is not written canonically is
- * not read at all, so that no other parser on the way can see another address in the same text.
+ * IP addresses and ranges as integers: the one place where address text is read. What is not written
+ * canonically is not read at all, so that no other parser on the way can see another address in the same
+ * text.
  */
 
 /** An address as 32-bit words, most significant first: one for IPv4, four for IPv6. */
@@ -19,8 +21,8 @@ export interface IpRange extends IpAddress {
 }
 
 /**
- * Reads an address. IPv4 must be dotted decimal, four parts without leading zeros; IPv6 may be any text of RFC 4291
- * section 2.2, without a zone.
+ * Reads an address. IPv4 must be dotted decimal, four parts without leading zeros; IPv6 may be any text of
+ * RFC 4291 section 2.2, without a zone.
  *
  * @returns undefined for anything else
  * @example parseIp("127.0.0.1") // { family: 4, words: [0x7f000001] }
@@ -33,11 +35,13 @@ export function parseIp(text: string): IpAddress | undefined {
   }
   // isIPv6 takes zones, which mean something on one host alone.
   if (text.includes("%") || !isIPv6(text)) return undefined;
-  return { family: 6, words: expand(text) };
+  const { parts } = ipaddr.IPv6.parse(withoutDots(text));
+  return { family: 6, words: [0, 2, 4, 6].map((index) => parts[index]! * 0x10000 + parts[index + 1]!) };
 }
 
 /**
- * Reads a range in CIDR notation, with no bit set beyond the prefix: `10.1.2.3/8` is more likely a mistake than a /8.
+ * Reads a range in CIDR notation, with no bit set beyond the prefix: `10.1.2.3/8` is more likely a mistake
+ * than a /8.
  *
  * @throws Error naming the entry
  * @example parseCidr("10.0.0.0/8").bits // 8
@@ -52,8 +56,9 @@ export function parseCidr(text: string): IpRange {
   const width = address.words.length * 32;
   if (bits > width) throw fail(`the prefix of IPv${address.family} has at most ${width} bits`);
   const masks = address.words.map((_, index) => maskOf(bits - index * 32));
-  if (address.words.some((word, index) => (word & ~masks[index]!) !== 0))
+  if (address.words.some((word, index) => (word & ~masks[index]!) !== 0)) {
     throw fail("it has bits set beyond its prefix");
+  }
   return { ...address, masks, bits };
 }
 
@@ -71,47 +76,25 @@ export function isSameIp(a: IpAddress, b: IpAddress): boolean {
   return a.family === b.family && a.words.every((word, index) => word === b.words[index]);
 }
 
-/** The first `bits` bits of a word set; JavaScript shifts by the count modulo 32, so both ends are cases of their own. */
+/**
+ * The first `bits` bits of a word set; JavaScript shifts by the count modulo 32, so both ends are cases of
+ * their own.
+ */
 function maskOf(bits: number): number {
   if (bits <= 0) return 0;
   return bits >= 32 ? 0xffffffff : (0xffffffff << (32 - bits)) >>> 0;
 }
 
 function parseDotted(text: string): number | undefined {
-  let word = 0;
-  let parts = 0;
-  let start = 0;
-  while (parts < 4) {
-    let value = 0;
-    let at = start;
-    for (; at < text.length; at++) {
-      const digit = text.charCodeAt(at) - 0x30;
-      if (digit < 0 || digit > 9) break;
-      value = value * 10 + digit;
-      if (at - start > 2) return undefined;
-    }
-    if (at === start || value > 255 || (at - start > 1 && text[start] === "0")) return undefined;
-    word = word * 256 + value;
-    parts++;
-    start = at + 1;
-    if (parts < 4 ? text[at] !== "." : at !== text.length) return undefined;
-  }
-  return word;
+  if (!ipaddr.IPv4.isValidFourPartDecimal(text)) return undefined;
+  const [a, b, c, d] = ipaddr.IPv4.parse(text).octets;
+  return ((a! << 24) | (b! << 16) | (c! << 8) | d!) >>> 0;
 }
 
-/** The four words of valid IPv6 text. */
-function expand(text: string): number[] {
-  const gap = text.indexOf("::");
-  const head = groupsOf(gap === -1 ? text : text.slice(0, gap));
-  const tail = gap === -1 ? [] : groupsOf(text.slice(gap + 2));
-  const groups = [...head, ...Array<number>(8 - head.length - tail.length).fill(0), ...tail];
-  return [0, 2, 4, 6].map((index) => groups[index]! * 0x10000 + groups[index + 1]!);
-}
-
-function groupsOf(text: string): number[] {
-  if (text === "") return [];
-  return text.split(":").flatMap((group) => {
-    const dotted = group.includes(".") ? parseDotted(group) : undefined;
-    return dotted === undefined ? [Number.parseInt(group, 16)] : [dotted >>> 16, dotted & 0xffff];
-  });
+/** The last 32 bits in hexadecimal where they stand in decimal: ipaddr.js reads `::1.2.3.4` as `::ffff:1.2.3.4`. */
+function withoutDots(text: string): string {
+  const dotted = /[^:]*\.[^:]*$/.exec(text)?.[0];
+  if (dotted === undefined) return text;
+  const word = parseDotted(dotted)!;
+  return `${text.slice(0, -dotted.length)}${(word >>> 16).toString(16)}:${(word & 0xffff).toString(16)}`;
 }

@@ -1,4 +1,4 @@
-/** Every limit, lifetime and deadline of a node that stands in no contract with others. Units stand in the names. */
+/** Every limit, lifetime and deadline of a node that no other part has to know. Units stand in the names. */
 
 // Resolving names.
 
@@ -14,7 +14,7 @@ export const DNS_DEADLINE_MS = 5_000;
 /** Once one family has answered, how long the other one is waited for. */
 export const DNS_OTHER_FAMILY_MS = 300;
 
-/** Answers are kept for their TTL, within these bounds. The lower one keeps a TTL of 0 from costing a query a request. */
+/** Answers are kept for their TTL, within these bounds: a TTL of 0 must not cost a query for each request. */
 export const DNS_TTL_MIN_SECONDS = 1;
 export const DNS_TTL_MAX_SECONDS = 300;
 
@@ -44,8 +44,10 @@ export const CONNECT_ADDRESSES_MAX = 8;
 /** The TLS handshake, from the established connection on. */
 export const TLS_DEADLINE_MS = 10_000;
 
-/** TLS sessions kept for resumption, each a few kB, and for how long: a resumed one doesn't show its certificate. */
+/** TLS sessions that are kept for resumption, each a few kB. */
 export const TLS_SESSIONS_MAX = 1_000;
+
+/** How long resumption may go on after the handshake that showed the certificate, which it doesn't show again. */
 export const TLS_SESSION_MAX_SECONDS = 600;
 
 // Connections to targets.
@@ -61,6 +63,12 @@ export const IDLE_CONNECTIONS_MAX = 2_000;
 
 /** Requests at once on one HTTP/2 connection. */
 export const STREAMS_PER_CONNECTION = 100;
+
+/**
+ * What a socket may hold in each direction before its peer is slowed: one TLS record. Node's own 64 kB are held several
+ * times over on the way of one stream.
+ */
+export const STREAM_BUFFER_BYTES = 16_384;
 
 // One exchange with a target.
 

@@ -5,7 +5,7 @@ import { createSecureContext } from "node:tls";
 import type { Logger } from "pino";
 import { HTTP_HEADER_MAX_BYTES } from "../protocol/limits.ts";
 import type { NodeConfig } from "./config.ts";
-import { CERTIFICATE_POLL_MS, CONNECTIONS_PER_ADDRESS, HEADERS_DEADLINE_MS, INBOUND_IDLE_MS } from "./limits.ts";
+import { CERTIFICATE_POLL_MS, CONNECTIONS_PER_ADDRESS, HEADERS_DEADLINE_MS, INBOUND_IDLE_MS, STREAM_BUFFER_BYTES } from "./limits.ts";
 
 /**
  * The node's HTTPS listener. It stands on the open internet: a head has a deadline, an address a cap on connections, and
@@ -25,6 +25,7 @@ export async function listenHttps(listen: NodeConfig["listen"], handler: Request
       requestTimeout: 0,
       // Longer than the edge keeps a connection, so that it is never this end that closes under a request.
       keepAliveTimeout: INBOUND_IDLE_MS,
+      highWaterMark: STREAM_BUFFER_BYTES,
       noDelay: true,
     },
     handler,

@@ -1,6 +1,6 @@
 /**
- * What the guard refuses: the special-purpose registries of IANA (RFC 6890 and its updates) and what clouds serve to
- * their own machines. The first match gives the reason, so narrower ranges stand before wider ones.
+ * What the guard refuses: the special-purpose registries of IANA (RFC 6890 and its updates) and what clouds
+ * serve to their own machines. The first match gives the reason, so narrower ranges stand before wider ones.
  */
 
 /** Addresses that no public service has. An operator can open them. */
@@ -41,8 +41,9 @@ export const REFUSED_RANGES: readonly (readonly [cidr: string, reason: string])[
 ];
 
 /**
- * IPv6 ranges whose addresses stand for an IPv4 one somewhere on the way. Nothing opens them: whoever means the IPv4
- * address can write it. ISATAP, which is told by its interface id under any prefix, is a rule of the guard's.
+ * IPv6 ranges whose addresses stand for an IPv4 one somewhere on the way. Nothing opens them: whoever means
+ * the IPv4 address can write it. ISATAP, which is told by its interface id under any prefix, is a rule of the
+ * guard's.
  */
 export const CARRIER_RANGES: readonly (readonly [cidr: string, reason: string])[] = [
   ["::ffff:0:0/96", "ipv4_mapped"],
@@ -54,7 +55,9 @@ export const CARRIER_RANGES: readonly (readonly [cidr: string, reason: string])[
   ["2002::/16", "6to4"],
 ];
 
-/** Where clouds hand credentials to their own machines. Only an entry that names the very address opens one. */
+/**
+ * Where clouds hand credentials to their own machines. Only an entry that names the very address opens one.
+ */
 export const METADATA_ADDRESSES: readonly string[] = [
   // Most clouds.
   "169.254.169.254",

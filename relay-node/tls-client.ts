@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import { connect, createSecureContext, getCACertificates, type TLSSocket } from "node:tls";
 import { RelayError } from "../protocol/errors.ts";
+import { STREAM_BUFFER_BYTES } from "./limits.ts";
 import { parseIp } from "./ip-address.ts";
 import { createTlsSessions } from "./tls-sessions.ts";
 
@@ -31,29 +32,37 @@ export interface TlsClient {
   secure(socket: Socket, request: SecureRequest): Promise<Secured>;
 }
 
-/**
- * TLS 1.2 or newer, certificates always verified against the default roots and `ca`.
- *
- * @param deadlineMs for one handshake, in milliseconds
- * @example await createTlsClient({ ca: [], deadlineMs: 10_000 }).secure(socket, { host: "api.bank.com", port: 443, alpn: [] })
- */
-export function createTlsClient({
-  ca,
-  deadlineMs,
-}: {
+/** What a TLS client is made of. */
+export interface TlsClientOptions {
+  /** PEM certificates of authorities that are trusted besides the default roots. */
   readonly ca: readonly string[];
+  /** For one handshake, in milliseconds. */
   readonly deadlineMs: number;
-}): TlsClient {
+  /** Milliseconds, from any origin that does not jump: ages sessions. */
+  readonly now: () => number;
+}
+
+/** Node's typings leave out that a TLS socket takes this. */
+const BUFFER: { readonly highWaterMark: number } = { highWaterMark: STREAM_BUFFER_BYTES };
+
+/**
+ * TLS 1.2 or newer, with certificates always verified.
+ *
+ * @example
+ * const client = createTlsClient({ ca: [], deadlineMs: 10_000, now: () => performance.now() });
+ * const { socket } = await client.secure(plain, { host: "api.bank.com", port: 443, alpn: ["http/1.1"] });
+ */
+export function createTlsClient({ ca, deadlineMs, now }: TlsClientOptions): TlsClient {
   // Parsing the roots takes longer than a handshake, so that all connections share one context.
   const secureContext = createSecureContext({
     minVersion: "TLSv1.2",
     ...(ca.length > 0 && { ca: [...getCACertificates("default"), ...ca] }),
   });
-  const sessions = createTlsSessions(() => performance.now());
+  const sessions = createTlsSessions(now);
 
   return {
     secure(plain, { host, port, alpn, sessionKey, signal }) {
-      // A resumed session shows no certificate, so it is good for the very name and port that it was proven for.
+      // A resumed session shows no certificate: it is good for the very name and port it was proven for.
       const key = sessionKey === undefined ? undefined : JSON.stringify([sessionKey, host, port]);
       const session = key === undefined ? undefined : sessions.get(key);
       return new Promise((resolve, reject) => {
@@ -61,15 +70,14 @@ export function createTlsClient({
           socket: plain,
           secureContext,
           rejectUnauthorized: true,
+          ...BUFFER,
           // RFC 6066 section 3 has no literals in SNI; the certificate is checked against `host` then.
           ...(parseIp(host) === undefined ? { servername: host } : { host }),
           ...(alpn.length > 0 && { ALPNProtocols: [...alpn] }),
           ...(session !== undefined && { session }),
         });
-        let early: Buffer | undefined;
-        let isProven = false;
 
-        const onAbort = () => fail(signal?.reason);
+        const onAbort = () => fail(signal?.reason as Error);
         const onError = (error: NodeJS.ErrnoException) => fail(failureOf(host, socket, error));
         const onClose = () =>
           fail(new RelayError("tls_failed", `${host} closed the connection during the TLS handshake`));
@@ -88,26 +96,25 @@ export function createTlsClient({
           socket.off("error", onError).off("close", onClose);
         }
 
-        function fail(error: unknown): void {
+        function fail(error: Error): void {
           settle();
           // A session that was offered may be what failed.
           if (key !== undefined) sessions.delete(key);
           socket.on("error", () => {}).destroy();
-          reject(error as Error);
+          reject(error);
         }
 
         if (key !== undefined) {
-          // TLS 1.2 hands its session over before the certificate's name was checked, TLS 1.3 at any time after.
+          // Node holds a session back until the certificate is verified, and asks for one only where someone
+          // listens from the start.
           socket.on("session", (ticket: Buffer) => {
-            if (isProven) sessions.put(key, ticket);
-            else early = ticket;
+            if (socket.isSessionReused()) sessions.renew(key, ticket);
+            else sessions.put(key, ticket);
           });
         }
         socket.on("error", onError).on("close", onClose);
         socket.once("secureConnect", () => {
           settle();
-          isProven = true;
-          if (key !== undefined && early !== undefined) sessions.put(key, early);
           resolve({
             socket,
             alpn: typeof socket.alpnProtocol === "string" ? socket.alpnProtocol : undefined,
@@ -122,7 +129,9 @@ export function createTlsClient({
   };
 }
 
-/** Node notes on the socket when it was the certificate that failed, which needs no list of OpenSSL's codes. */
+/**
+ * Node notes on the socket when it was the certificate that failed, which needs no list of OpenSSL's codes.
+ */
 function failureOf(host: string, socket: TLSSocket, error: NodeJS.ErrnoException): RelayError {
   const code = error.code ?? "no code";
   if (typeof socket.authorizationError === "string" || socket.authorizationError instanceof Error) {

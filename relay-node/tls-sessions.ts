@@ -3,7 +3,13 @@ import { TLS_SESSION_MAX_SECONDS, TLS_SESSIONS_MAX } from "./limits.ts";
 /** TLS sessions to resume, by key. */
 export interface TlsSessions {
   get(key: string): Buffer | undefined;
+  /** Keeps the session of a handshake that showed its certificate. */
   put(key: string, session: Buffer): void;
+  /**
+   * Keeps the session of a resumed handshake in place of the one it came from, without making that live
+   * longer.
+   */
+  renew(key: string, session: Buffer): void;
   delete(key: string): void;
 }
 
@@ -27,6 +33,10 @@ export function createTlsSessions(now: () => number, max: number = TLS_SESSIONS_
       // The oldest goes first: a Map keeps the order of insertion.
       if (sessions.size >= max) sessions.delete(sessions.keys().next().value!);
       sessions.set(key, { session, until: now() + TLS_SESSION_MAX_SECONDS * 1_000 });
+    },
+    renew(key, session) {
+      const found = sessions.get(key);
+      if (found !== undefined) sessions.set(key, { ...found, session });
     },
     delete(key) {
       sessions.delete(key);
