@@ -64,6 +64,8 @@ try {
   const code = await main();
   if (code !== undefined) process.exit(code);
 } catch (error) {
-  console.error(`holdfast: ${(error as Error).message}`);
+  const { code, port, address, message } = error as NodeJS.ErrnoException & { port?: number; address?: string };
+  const inUse = `port ${port} on ${address} is in use: stop what listens there, perhaps another \`npm start\``;
+  console.error(`holdfast: ${code === "EADDRINUSE" ? inUse : message}`);
   process.exit(1);
 }
