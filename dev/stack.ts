@@ -20,6 +20,9 @@ const CLIENT_ID = "dev";
  */
 const NODE_FLAGS = ["--max-semi-space-size=2"];
 
+/** Compiled code is kept between starts: a node starts faster, and without 25 MB for the compiler of types. */
+const NODE_ENV = { NODE_COMPILE_CACHE: join(ROOT, ".holdfast/compile-cache") };
+
 /** One node of a development stack. */
 export interface DevNode {
   readonly id: string;
@@ -145,6 +148,7 @@ async function startNodeProcess(dir: string, config: string, node: DevNode): Pro
   const logFile = join(dir, `${node.id}.log`);
   const log = openSync(logFile, "a", 0o600);
   const child = spawn(process.execPath, [...NODE_FLAGS, join(ROOT, "relay-node/main.ts"), "--config", config], {
+    env: { ...process.env, ...NODE_ENV },
     stdio: ["ignore", log, log, "ipc"],
   });
   closeSync(log);
