@@ -3,10 +3,13 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, relative, resolve } from "node:path";
 import { promisify } from "node:util";
-import { unstable_readConfig as readWranglerConfig } from "wrangler";
 
 const ROOT = resolve(import.meta.dirname, "..");
 const require = createRequire(import.meta.url);
+/** What is used of wrangler's own reading of its configuration. */
+const wranglerApi = require("wrangler") as {
+  unstable_readConfig(args: { config: string }): { compatibility_date?: string; compatibility_flags: readonly string[] };
+};
 /** The path of its binary is what the package exports. */
 const { default: workerdPath } = require("workerd") as { default: string };
 
@@ -67,7 +70,7 @@ export async function startWorkerd(options: WorkerdOptions): Promise<ChildProces
 }
 
 function capnp({ module, dir, host, port, vars, secrets, ca }: WorkerdOptions, storage: string): string {
-  const { compatibility_date: date, compatibility_flags: flags } = readWranglerConfig({ config: join(ROOT, "wrangler.toml") });
+  const { compatibility_date: date, compatibility_flags: flags } = wranglerApi.unstable_readConfig({ config: join(ROOT, "wrangler.toml") });
   const bindings = [
     `(name = "REGISTRY", durableObjectNamespace = "Registry")`,
     ...Object.entries(vars).map(([name, value]) =>
@@ -90,7 +93,7 @@ const config :Workerd.Config = (
 const edge :Workerd.Worker = (
   modules = [(name = "index.js", esModule = embed ${quote(relative(dir, module))})],
   compatibilityDate = ${quote(date ?? "")},
-  compatibilityFlags = [${flags.map(quote).join(", ")}],
+  compatibilityFlags = [${flags.map((flag) => quote(flag)).join(", ")}],
   durableObjectNamespaces = [(className = "Registry", uniqueKey = "holdfast-registry", enableSql = true)],
   durableObjectStorage = (localDisk = "storage"),
   globalOutbound = "internet",

@@ -85,29 +85,30 @@ export function readNodeConfig(file: string): NodeConfig {
   const result = schema.safeParse(value, { reportInput: true });
   const problems = result.success ? [] : result.error.issues.map((issue) => describe(issue));
   const base = dirname(resolve(file));
-  const read = (path: string, what: string): string => {
+  const read = (path: string, what: string): string | undefined => {
     try {
       return readFileSync(resolve(base, path), "utf8");
     } catch (cause) {
       problems.push(`${what}: ${(cause as Error).message}`);
-      return "";
+      return undefined;
     }
   };
   const grantKeys: Uint8Array<ArrayBuffer>[] = [];
   // Files are looked at also where another part is wrong, so that one run tells all there is to mend.
-  for (const path of result.success ? result.data.grantKeyFiles : []) {
-    const text = read(path, "grantKeyFiles");
+  const at = (...path: readonly string[]): unknown =>
+    path.reduce<unknown>((part, key) => (part as Readonly<Record<string, unknown>> | null | undefined)?.[key], value);
+  const keyFiles: unknown = at("grantKeyFiles");
+  for (const path of Array.isArray(keyFiles) ? (keyFiles as unknown[]) : []) {
+    const text = typeof path === "string" ? read(path, "grantKeyFiles") : undefined;
     try {
-      if (text !== "") grantKeys.push(grantKeyBytes(text));
+      if (text !== undefined) grantKeys.push(grantKeyBytes(text));
     } catch {
-      problems.push(`grantKeyFiles: ${path} does not hold 32 bytes in base64url`);
+      problems.push(`grantKeyFiles: ${String(path)} does not hold 32 bytes in base64url`);
     }
   }
-  if (result.success) {
-    const { listen, targetCa } = result.data;
-    read(listen.cert, "listen.cert");
-    read(listen.key, "listen.key");
-    if (targetCa !== undefined) read(targetCa, "targetCa");
+  for (const path of [["listen", "cert"], ["listen", "key"], ["targetCa"]]) {
+    const name = at(...path);
+    if (typeof name === "string") read(name, path.join("."));
   }
   if (!result.success || problems.length > 0) {
     throw new RelayError("request_invalid", `${file}:\n${problems.map((problem) => `  ${problem}`).join("\n")}`);

@@ -1,7 +1,7 @@
 import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, statSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { uptime } from "node:os";
-import { RelayError } from "../protocol/errors.ts";
+import { isRelayError, RelayError } from "../protocol/errors.ts";
 import { CONSUMED_MEMORY_SECONDS } from "../protocol/limits.ts";
 
 const FILE = /^consumed-(\d+)\.log$/;
@@ -49,7 +49,7 @@ export class ConsumedIds {
         rmSync(join(dir, name));
         continue;
       }
-      // A last line that a kill cut short is too short to match any id.
+      // What was cut short is too short to match any id.
       for (const id of ids) this.#previous.add(id);
       this.#files.push(name);
     }
@@ -67,11 +67,13 @@ export class ConsumedIds {
    */
   consume(id: string, issued: number, now: number): void {
     if (issued < this.notBefore) throw new RelayError("request_predates_node", "the token was issued before this node's memory begins");
-    if (now - this.#turned > CONSUMED_MEMORY_SECONDS) this.#turn(now);
-    if (this.#current.has(id) || this.#previous.has(id)) throw new RelayError("token_replayed", "this request id was used before");
     try {
-      writeSync(this.#fd, `${id}\n`);
+      if (now - this.#turned > CONSUMED_MEMORY_SECONDS) this.#turn(now);
+      if (this.#current.has(id) || this.#previous.has(id)) throw new RelayError("token_replayed", "this request id was used before");
+      // The line end comes first: whatever a write that was cut short left behind, this is a line of its own.
+      append(this.#fd, `\n${id}`);
     } catch (cause) {
+      if (isRelayError(cause)) throw cause;
       throw new RelayError("node_internal", "the request id could not be recorded", { cause, reached: "no" });
     }
     this.#current.add(id);
@@ -95,10 +97,24 @@ export class ConsumedIds {
   #open(now: number): number {
     const name = `consumed-${Math.floor(now * 1_000)}.log`;
     const fd = openSync(join(this.#dir, name), "a", 0o600);
-    writeSync(fd, `${this.#bootId}\n`);
+    // A second start within one second goes on in the same file.
+    if (!this.#files.includes(name)) {
+      try {
+        append(fd, this.#bootId);
+      } catch (error) {
+        closeSync(fd);
+        rmSync(join(this.#dir, name), { force: true });
+        throw error;
+      }
+    }
     this.#files = [...this.#files.filter((file) => file !== name), name];
     return fd;
   }
+}
+
+/** A disk that is nearly full takes a part, and says so by the count alone. */
+function append(fd: number, text: string): void {
+  if (writeSync(fd, text) !== Buffer.byteLength(text)) throw new Error("written in part alone");
 }
 
 function currentBootId(): string {

@@ -92,8 +92,14 @@ export const HEADERS_DEADLINE_MS = 10_000;
 /** Open connections from one address. An edge's own addresses are few, so this is no small number. */
 export const CONNECTIONS_PER_ADDRESS = 4_000;
 
+/** Open connections in all, some 50 kB each with TLS. */
+export const CONNECTIONS_MAX = 16_000;
+
 /** A connection from the edge may rest this long between requests; the edge closes its own earlier. */
 export const INBOUND_IDLE_MS = 120_000;
 
 /** How often certificate and key files are looked at for changes. */
 export const CERTIFICATE_POLL_MS = 2_000;
+
+/** What a drain cuts has this long to be told so. */
+export const DRAIN_ANSWER_MS = 1_000;

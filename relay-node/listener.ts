@@ -5,7 +5,7 @@ import { createSecureContext } from "node:tls";
 import type { Logger } from "pino";
 import { HTTP_HEADER_MAX_BYTES } from "../protocol/limits.ts";
 import type { NodeConfig } from "./config.ts";
-import { CERTIFICATE_POLL_MS, CONNECTIONS_PER_ADDRESS, HEADERS_DEADLINE_MS, INBOUND_IDLE_MS, STREAM_BUFFER_BYTES } from "./limits.ts";
+import { CERTIFICATE_POLL_MS, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS, HEADERS_DEADLINE_MS, INBOUND_IDLE_MS, STREAM_BUFFER_BYTES } from "./limits.ts";
 
 /**
  * The node's HTTPS listener. It stands on the open internet: a head has a deadline, an address a cap on connections, and
@@ -19,6 +19,7 @@ export async function listenHttps(listen: NodeConfig["listen"], handler: Request
     {
       ...read(),
       maxHeaderSize: HTTP_HEADER_MAX_BYTES,
+      handshakeTimeout: HEADERS_DEADLINE_MS,
       headersTimeout: HEADERS_DEADLINE_MS,
       connectionsCheckingInterval: 1_000,
       // Uploads may take their time; what stands still is cut by the exchange.
@@ -30,7 +31,10 @@ export async function listenHttps(listen: NodeConfig["listen"], handler: Request
     },
     handler,
   );
+  server.maxConnections = CONNECTIONS_MAX;
   capConnections(server);
+  // Node would answer an Expect that it doesn't know by itself, without a mark of ours; no field is expected to matter here.
+  server.on("checkExpectation", handler);
   // A stranger's broken handshake or half a request is no event worth a line at info.
   server.on("tlsClientError", (error) => log.debug({ code: (error as NodeJS.ErrnoException).code }, "tls handshake failed"));
   server.on("clientError", (_error, socket) => socket.destroy());

@@ -12,7 +12,7 @@ import { ConsumedIds } from "./consumed.ts";
 import { createDialer } from "./dialer.ts";
 import { FetchDoor } from "./fetch-door.ts";
 import { createGuard } from "./guard.ts";
-import { DNS_TRIES, DNS_TRY_MS } from "./limits.ts";
+import { DNS_TRIES, DNS_TRY_MS, DRAIN_ANSWER_MS } from "./limits.ts";
 import { listenHttps } from "./listener.ts";
 import { Metrics } from "./metrics.ts";
 import { Outcome } from "./outcome.ts";
@@ -39,7 +39,7 @@ export class RelayNode implements NodeContext {
   readonly log: Logger;
   readonly #metrics: Metrics;
   readonly #active = new Set<FetchDoor>();
-  #servers: (Server | HttpServer)[] = [];
+  readonly #servers: (Server | HttpServer)[] = [];
   #draining = false;
   #idle: (() => void) | undefined;
 
@@ -61,7 +61,7 @@ export class RelayNode implements NodeContext {
    * @throws RelayError or the system's error where it can't listen
    * @example const node = await RelayNode.start(readNodeConfig("node.json"));
    */
-  static async start(config: NodeConfig, log: Logger = pino({ level: config.logLevel, base: { node: config.id } })): Promise<RelayNode> {
+  static async start(config: NodeConfig, log: Logger = logger(config)): Promise<RelayNode> {
     const keys = await Promise.all(config.grantKeys.map((bytes) => importGrantKey(bytes, "verify")));
     const node = new RelayNode(config, keys, log);
     const { listen, metrics } = config;
@@ -91,17 +91,23 @@ export class RelayNode implements NodeContext {
     if (this.#draining) return;
     this.#draining = true;
     this.log.info({ active: this.#active.size, seconds: this.config.drainSeconds }, "draining");
-    if (this.#active.size > 0) {
-      const finished = new Promise<void>((done) => (this.#idle = done));
-      const { promise: expired, resolve } = Promise.withResolvers<void>();
-      const timer = setTimeout(resolve, this.config.drainSeconds * 1_000);
-      await Promise.race([finished, expired]);
-      clearTimeout(timer);
-    }
+    await this.#untilIdle(this.config.drainSeconds * 1_000);
     const cut = this.#active.size;
     for (const door of this.#active) door.abort(new RelayError("node_draining", "the node had to go before the answer came", { reached: "unknown" }));
+    // The typed error has to get out before its connection is closed.
+    await this.#untilIdle(DRAIN_ANSWER_MS);
     await this.close();
     this.log.info({ cut }, "stopped");
+  }
+
+  /** Waits until no request is under way, or for this long. */
+  async #untilIdle(ms: number): Promise<void> {
+    if (this.#active.size === 0) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#idle = resolve;
+    const timer = setTimeout(resolve, ms);
+    await promise;
+    clearTimeout(timer);
   }
 
   /** Closes everything at once. */
@@ -139,6 +145,11 @@ export class RelayNode implements NodeContext {
     });
     void door.serve();
   }
+}
+
+/** Written at once: the last lines before a kill are the ones that are asked for. */
+function logger({ id, logLevel }: NodeConfig): Logger {
+  return pino({ level: logLevel, base: { node: id } }, pino.destination({ sync: true }));
 }
 
 function dialerOf(config: NodeConfig) {

@@ -3,6 +3,7 @@ import { EventEmitter } from "node:events";
 import type { IncomingMessage } from "node:http";
 import { RelayError } from "../protocol/errors.ts";
 import { digestMember, type Framing } from "../protocol/tokens.ts";
+import { UPLOAD_IDLE_MS } from "./limits.ts";
 
 /**
  * A request's body on its way to the target: counted against its signed length, hashed against its signed digest, and cut
@@ -16,6 +17,8 @@ export class RequestBody extends EventEmitter {
   /** Bytes passed on. */
   bytes = 0;
   destroyed = false;
+  /** The body is whole, and all of it was passed on. */
+  ended = false;
   readonly #source: IncomingMessage;
   readonly #length: number | undefined;
   readonly #digest: string | undefined;
@@ -98,6 +101,7 @@ export class RequestBody extends EventEmitter {
     }
     if (this.#held !== undefined) this.#pass(this.#held);
     this.#held = undefined;
+    this.ended = true;
     this.emit("end");
   };
 
@@ -119,16 +123,24 @@ export class RequestBody extends EventEmitter {
 export async function readWhole(source: IncomingMessage, length: number, digest: string): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const cut = (why: string) => reject(new RelayError("body_cut", why, { reached: "no" }));
+  const timer = setTimeout(() => cut(`no byte of the body came for ${UPLOAD_IDLE_MS / 1_000} s`), UPLOAD_IDLE_MS);
+  const onData = (chunk: Buffer) => {
+    timer.refresh();
+    size += chunk.length;
+    if (size > length) cut(`the body has more than the ${length} bytes that were signed`);
+    else chunks.push(chunk);
+  };
+  const onClose = () => cut("the caller went away before the body's end");
+  source.on("data", onData).once("end", resolve).once("close", onClose).once("error", onClose);
   try {
-    for await (const chunk of source as AsyncIterable<Buffer>) {
-      size += chunk.length;
-      if (size > length) break;
-      chunks.push(chunk);
-    }
-  } catch (cause) {
-    throw new RelayError("body_cut", "the caller went away before the body's end", { cause, reached: "no" });
+    await promise;
+  } finally {
+    clearTimeout(timer);
+    source.off("data", onData).off("end", resolve).off("close", onClose).off("error", onClose);
   }
-  if (size !== length) throw new RelayError("body_cut", `the body has not the ${length} bytes that were signed`, { reached: "no" });
+  if (size !== length) throw new RelayError("body_cut", `the body has ${size} bytes, ${length} were signed`, { reached: "no" });
   const body = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size);
   if (digestMember(createHash("sha256").update(body).digest()) !== digest) {
     throw new RelayError("body_digest", "the body is not the one that was signed");

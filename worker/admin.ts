@@ -47,13 +47,15 @@ admin.put("/clients/:id", async (c) => {
   }
   const record = parseClientRecord(value);
   if (record.id !== c.req.param("id")) throw new RelayError("request_invalid", "the record's id is not the one in the URL");
-  const version = await registryCall(() => registryOf(c.env).putClient(record, expected(c)));
+  const known = expected(c);
+  const version = await registryCall(() => registryOf(c.env).putClient(record, known));
   if (version === null) throw new RelayError("version_conflict", "the record has another version, or exists already");
   return c.json(record, version === 1 ? 201 : 200, { ETag: `"${version}"` });
 });
 
 admin.delete("/clients/:id", async (c) => {
-  if (!(await registryCall(() => registryOf(c.env).deleteClient(c.req.param("id"), expected(c))))) {
+  const known = expected(c);
+  if (!(await registryCall(() => registryOf(c.env).deleteClient(c.req.param("id"), known)))) {
     throw new RelayError("version_conflict", "the record has another version, or does not exist");
   }
   return c.body(null, 204);
@@ -73,7 +75,7 @@ function expected(c: Context): Expected {
 async function readBody(request: Request): Promise<Uint8Array<ArrayBuffer>> {
   const chunks: Uint8Array[] = [];
   let size = 0;
-  for await (const chunk of request.body ?? []) {
+  for await (const chunk of (request.body ?? []) as AsyncIterable<Uint8Array>) {
     size += chunk.length;
     if (size > ADMIN_BODY_MAX_BYTES) throw tooLarge();
     chunks.push(chunk);

@@ -14,8 +14,10 @@ app.all("/fetch", async (c) => {
   const request = c.req.raw;
   const now = Math.floor(Date.now() / 1_000);
   const authorized = await authorize(request, edge, c.env, now);
-  if (request.headers.has(WIRE.envelope)) {
+  const envelope = request.headers.get(WIRE.envelope);
+  if (envelope !== null) {
     if (request.method !== "POST") throw new RelayError("method_not_allowed", "an envelope is sent by POST");
+    if (envelope !== "1") throw new RelayError("request_invalid", "Relay-Envelope is not 1, the one version that there is");
   } else if (request.method !== authorized.claims.htm) {
     throw new RelayError("token_method", `signed for ${authorized.claims.htm}, sent as ${request.method}`);
   }

@@ -4,6 +4,7 @@ import { RelayError } from "../protocol/errors.ts";
 import { algorithmOf, type BoundKey, CLIENT_ID, importPublicKey } from "../protocol/keys.ts";
 import { CLIENT_ALLOW_MAX, CLIENT_KEYS_MAX } from "../protocol/limits.ts";
 import { type AllowedTarget, parseAllowedTarget } from "../protocol/targets.ts";
+import { tellIssue } from "./issues.ts";
 
 /** A client as the registry stores it. */
 export interface ClientRecord {
@@ -54,7 +55,7 @@ const schema = z.strictObject({
 export function parseClientRecord(value: unknown): ClientRecord {
   const result = z.safeParse(schema, value);
   if (result.success) return result.data;
-  const problems = result.error.issues.map(({ path, message }) => `${path.join(".") || "the record"} ${message}`);
+  const problems = result.error.issues.map((issue) => `${issue.path.join(".") || "the record"} ${tellIssue(issue)}`);
   throw new RelayError("request_invalid", problems.join("; "));
 }
 

@@ -2,6 +2,7 @@ import { base64url, type JWK } from "jose";
 import * as z from "zod/mini";
 import { RelayError } from "../protocol/errors.ts";
 import { algorithmOf } from "../protocol/keys.ts";
+import { tellIssue } from "./issues.ts";
 
 /** One relay node as the edge knows it. */
 export interface EdgeNode {
@@ -42,7 +43,7 @@ const json = z.transform((value: unknown, context) => {
 const origin = z.string().check(
   z.refine((value) => {
     const url = URL.parse(value);
-    return url !== null && url.origin === value && (url.protocol === "https:" || LOOPBACK.test(url.hostname));
+    return url?.origin === value && (url.protocol === "https:" || LOOPBACK.test(url.hostname));
   }, "must be an https origin without path (http only for a loopback host)"),
 );
 
@@ -66,7 +67,11 @@ const schema = z.object({
   EDGE_ORIGIN: origin,
   NODES: z.pipe(json, z.array(node).check(z.minLength(1, "must list at least one node"), unique((item) => item.id, "id"))),
   GRANT_MASTER_KEY: z.string().check(
-    z.regex(/^[A-Za-z0-9_-]{43,}$/, "must be at least 32 random bytes in base64url"),
+    z.refine(
+      // No base64 leaves one character over.
+      (value) => /^[A-Za-z0-9_-]{43,}$/.test(value) && value.length % 4 !== 1,
+      "must be at least 32 random bytes in base64url",
+    ),
   ),
   EDGE_SIGNING_KEY: z.pipe(
     json,
@@ -75,8 +80,8 @@ const schema = z.object({
   OPERATOR_KEYS: z.pipe(json, z.object({ keys: z.array(publicKey).check(unique((jwk) => jwk.kid, "kid")) })),
 });
 
-/** Names whose values must never be quoted in a message. */
-const SECRET = new Set(["GRANT_MASTER_KEY", "EDGE_SIGNING_KEY"]);
+/** Names whose values must never be quoted in a message. Operators' keys are public, until a private one is put there. */
+const SECRET = new Set(["GRANT_MASTER_KEY", "EDGE_SIGNING_KEY", "OPERATOR_KEYS"]);
 
 /**
  * Checks a worker's environment and reports every problem at once.
@@ -86,12 +91,13 @@ const SECRET = new Set(["GRANT_MASTER_KEY", "EDGE_SIGNING_KEY"]);
 export function parseEdgeConfig(env: Readonly<Record<string, unknown>>): EdgeConfig {
   const result = z.safeParse(schema, env);
   if (!result.success) {
-    const problems = result.error.issues.map(({ path, message }) => {
+    const problems = result.error.issues.map((issue) => {
+      const { path } = issue;
       const [name, ...rest] = path.map(String);
       const where = [name, ...rest].join(".");
       const value = path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key], env);
       const quoted = SECRET.has(name ?? "") || value === undefined ? "" : ` (is ${JSON.stringify(value).slice(0, 80)})`;
-      return value === undefined && rest.length === 0 ? `${where} is not set` : `${where} ${message}${quoted}`;
+      return value === undefined && rest.length === 0 ? `${where} is not set` : `${where} ${tellIssue(issue)}${quoted}`;
     });
     throw new RelayError("edge_misconfigured", problems.join("; "));
   }

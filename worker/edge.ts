@@ -53,7 +53,8 @@ export class Edge {
     let entry = this.#clients.get(id);
     if (entry === undefined || entry.until <= nowMs) {
       const stored = await registryCall(() => registryOf(env).client(id));
-      entry = { client: stored === null ? null : await loadClient(stored.record), until: nowMs + REGISTRY_CACHE_MS };
+      const client = stored === null ? null : await readable(id, () => loadClient(stored.record));
+      entry = { client, until: nowMs + REGISTRY_CACHE_MS };
       this.#clients.delete(id);
       this.#clients.set(id, entry);
       if (this.#clients.size > REGISTRY_CACHE_ENTRIES) this.#clients.delete(this.#clients.keys().next().value!);
@@ -83,6 +84,15 @@ export function edgeOf(env: Env): Edge {
 /** The one registry object. */
 export function registryOf(env: Env): DurableObjectStub<Registry> {
   return env.REGISTRY.get(env.REGISTRY.idFromName("registry"));
+}
+
+/** A record that this version can't read refuses its client, and is the edge's fault, not the caller's. */
+async function readable(id: string, load: () => Promise<Client>): Promise<Client> {
+  try {
+    return await load();
+  } catch (cause) {
+    throw new RelayError("edge_internal", `the record of ${id} can't be read`, { cause, reached: "no" });
+  }
 }
 
 /** A registry that can't be asked admits nobody. */

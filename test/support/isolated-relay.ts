@@ -1,0 +1,99 @@
+import { networkInterfaces } from "node:os";
+import { type CountingTarget, startCountingTarget } from "./counting-target.ts";
+import { type DnsRecord, startDnsServer } from "./dns-server.ts";
+import { startRefusalStack } from "./refusal-stack.ts";
+
+/**
+ * Runs by `startIsolated`: a whole stack whose nodes ask a name server of this process, and a target that listens on
+ * every address there is.
+ */
+
+/** What can be asked. */
+export type Question =
+  | { readonly what: "names"; readonly records: Readonly<Record<string, DnsRecord>> }
+  | { readonly what: "get"; readonly url: string; readonly node?: string }
+  | { readonly what: "queries"; readonly name: string }
+  | { readonly what: "connections" }
+  | { readonly what: "alive" };
+
+/** What became of one request. */
+export interface Got {
+  readonly status: number | undefined;
+  /** Relay-Error, else Relay-Status. */
+  readonly mark: string | undefined;
+  readonly reached: string | undefined;
+  readonly detail: string | undefined;
+  /** Connections to any address while the request was under way. */
+  readonly connections: number;
+}
+
+/** The port on which every address answers. */
+export const TARGET_PORT = 8080;
+
+/** Opened ranges, and what they must not open with them. */
+const NODE_CONFIG = {
+  open: ["127.0.0.8/29", "10.20.0.0/16", "100.100.0.0/16", "198.51.100.0/24", "fd12::/16", "fd00:ec2::/32"],
+  egress: { ipv4: { bind: "127.0.0.2", public: "198.51.100.7" }, ipv6: { bind: "::1", public: "fd12::7" } },
+};
+
+if (Object.keys(networkInterfaces()).some((name) => name !== "lo")) {
+  throw new Error("this is no namespace of its own: there is more than the loopback interface");
+}
+
+const dns = await startDnsServer();
+const relay = await startRefusalStack(["TARGET", `http://*:${TARGET_PORT}`, `https://*:${TARGET_PORT}`], {
+  ...NODE_CONFIG,
+  nameServers: [dns.address],
+});
+const target: CountingTarget = await startCountingTarget({
+  host: "::",
+  port: TARGET_PORT,
+  // A warm connection would spare the next request its look-up.
+  answer: (request, response) =>
+    response
+      .writeHead(request.url === "/redirect" ? 302 : 200, {
+        Connection: "close",
+        Location: "http://127.0.0.1:8080/",
+      })
+      .end("ok"),
+});
+
+async function get(url: string, node: string | undefined): Promise<Got> {
+  const before = target.connections;
+  const got = await relay.ask({ claims: { url, ...(node !== undefined && { node }) } });
+  const problem = got?.field("relay-error") === undefined ? {} : (JSON.parse(got.body) as Partial<Got>);
+  return {
+    status: got?.status,
+    mark: got?.field("relay-error") ?? got?.field("relay-status"),
+    reached: problem.reached,
+    detail: problem.detail,
+    connections: target.connections - before,
+  };
+}
+
+function answerTo(question: Question): unknown {
+  switch (question.what) {
+    case "names":
+      for (const [name, record] of Object.entries(question.records)) dns.set(name, record);
+      return undefined;
+    case "get":
+      return get(question.url, question.node);
+    case "queries":
+      return dns.count(question.name);
+    case "connections":
+      return target.connections;
+    case "alive":
+      return relay.isAlive() && relay.relayedAllTheSame().length === 0;
+  }
+}
+
+process.on("message", ({ id, question }: { id: number; question: Question }) => {
+  Promise.resolve(answerTo(question)).then(
+    (value) => process.send!({ id, answer: value }),
+    (error: unknown) => process.send!({ id, error: String(error) }),
+  );
+});
+process.once("disconnect", () => {
+  void Promise.all([relay.stop(), target.close(), dns.close()]).then(() => process.exit(0));
+});
+process.send!("ready");

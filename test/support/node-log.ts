@@ -1,0 +1,31 @@
+import { readFileSync } from "node:fs";
+
+/** A node's canonical line of one request, as far as tests look at it. */
+export interface RequestLine {
+  readonly jti?: string;
+  readonly decision: "refused" | "relayed";
+  readonly reason?: string;
+  readonly [field: string]: unknown;
+}
+
+/** The canonical request lines of a node's log file, in order. */
+export function requestLines(file: string): RequestLine[] {
+  return logLines(file).filter((line) => line["msg"] === "request") as unknown as RequestLine[];
+}
+
+/** Every JSON line of a log file. */
+export function logLines(file: string): Record<string, unknown>[] {
+  return readFileSync(file, "utf8")
+    .split("\n")
+    .filter((line) => line.startsWith("{"))
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
+/** Waits until something is so: the line of a request is written when its connection's end has come, after the answer. */
+export async function eventually(check: () => boolean, what: string, patienceMs = 5_000): Promise<void> {
+  const until = performance.now() + patienceMs;
+  while (!check()) {
+    if (performance.now() > until) throw new Error(`it never came to be that ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}

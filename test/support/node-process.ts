@@ -1,0 +1,164 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { createCa, issueCertificate } from "../../dev/certificates.ts";
+import { encodeSection, sectionToWire } from "../../protocol/envelope.ts";
+import type { Field } from "../../protocol/headers.ts";
+import { newRequestId } from "../../protocol/tokens.ts";
+import { compact, hmac, type Signer } from "./compact-jws.ts";
+import { logLines } from "./node-log.ts";
+import { type RawAnswer, rawRequest, sendRaw } from "./raw-http.ts";
+import { freePort } from "./stack.ts";
+
+const MAIN = resolve(import.meta.dirname, "../../relay-node/main.ts");
+
+/** The edge's origin in these tests: nothing listens there. */
+export const EDGE = "https://edge.example.com";
+
+/** What is changed of a request that a node would relay. */
+export interface NodeAsk {
+  readonly claims?: Readonly<Record<string, unknown>>;
+  readonly header?: Readonly<Record<string, unknown>>;
+  readonly signer?: Signer;
+  /** Whole Relay-Authorization lines in place of the grant's. */
+  readonly authorization?: readonly string[];
+  readonly line?: string;
+  readonly fields?: readonly Field[];
+  readonly lines?: readonly string[];
+  readonly body?: string;
+}
+
+/** One node as a process of its own, without an edge: the test signs the grants. */
+export interface NodeProcess {
+  readonly dir: string;
+  readonly port: number;
+  readonly metricsPort: number;
+  readonly ca: string;
+  readonly tls: { readonly cert: string; readonly key: string };
+  readonly key: Buffer;
+  readonly logFile: string;
+  process(): ChildProcess;
+  isAlive(): boolean;
+  claims(changes?: NodeAsk["claims"]): Record<string, unknown>;
+  grant(ask?: NodeAsk): string;
+  /** The bytes of `POST /fetch` with a grant. */
+  bytes(ask?: NodeAsk): string;
+  ask(ask?: NodeAsk): Promise<RawAnswer | undefined>;
+  get(path: string): Promise<RawAnswer | undefined>;
+  log(): Record<string, unknown>[];
+  restart(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Starts a node; what `config` names is laid over its configuration. Targets with certificates of `ca` are trusted. */
+export async function startNodeProcess(config: Readonly<Record<string, unknown>> = {}): Promise<NodeProcess> {
+  const dir = mkdtempSync(join(tmpdir(), "holdfast-node-"));
+  const ca = await createCa("Node test CA");
+  const tls = await issueCertificate(ca, { dns: ["localhost"], ip: ["127.0.0.1"] });
+  const key = randomBytes(32);
+  const [port, metricsPort] = [await freePort(), await freePort()];
+  const files = {
+    "cert.pem": tls.cert,
+    "key.pem": tls.key,
+    "ca.pem": ca.cert,
+    "grant.key": key.toString("base64url"),
+  };
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(dir, name), text, { mode: 0o600 });
+  const complete = {
+    id: "node-1",
+    edge: EDGE,
+    listen: { host: "127.0.0.1", port, cert: "cert.pem", key: "key.pem" },
+    metrics: { host: "127.0.0.1", port: metricsPort },
+    egress: { ipv4: { bind: "127.0.0.2", public: "127.0.0.2" } },
+    nameServers: ["127.0.0.1:1"],
+    open: ["127.0.0.0/8"],
+    targetCa: "ca.pem",
+    state: "state",
+    grantKeyFiles: ["grant.key"],
+    ...config,
+  };
+  writeFileSync(join(dir, "node.json"), JSON.stringify(complete));
+  const logFile = join(dir, "node.log");
+  let child = await launch(dir, logFile);
+  const now = () => Math.floor(Date.now() / 1_000);
+  const node: NodeProcess = {
+    dir,
+    port,
+    metricsPort,
+    ca: ca.cert,
+    tls,
+    key,
+    logFile,
+    process: () => child,
+    isAlive: () => child.exitCode === null && child.signalCode === null,
+    claims: (changes) => ({
+      iss: EDGE,
+      aud: "node-1",
+      sub: "app",
+      act: "fetch",
+      iat: now(),
+      exp: now() + 30,
+      jti: newRequestId(),
+      tat: now(),
+      htm: "GET",
+      url: "http://127.0.0.1:9/",
+      framing: "none",
+      ...changes,
+    }),
+    grant: ({ claims, header, signer } = {}) =>
+      compact(
+        { alg: "HS256", typ: "holdfast-grant+jwt", ...header },
+        node.claims(claims),
+        signer ?? hmac(key),
+      ),
+    bytes(ask = {}) {
+      const lines = [
+        "Host: localhost",
+        "Connection: close",
+        ...(ask.authorization ?? [`Relay-Authorization: Bearer ${node.grant(ask)}`]),
+        "Relay-Envelope: 1",
+        ...sectionToWire(encodeSection(ask.fields ?? [])).map(([name, value]) => `${name}: ${value}`),
+        ...(ask.lines ?? (ask.body === undefined ? [] : [`Content-Length: ${ask.body.length}`])),
+      ];
+      return rawRequest(ask.line ?? "POST /fetch", lines, ask.body);
+    },
+    ask: (ask) => sendRaw({ port, ca: ca.cert }, node.bytes(ask)),
+    get: (path) =>
+      sendRaw({ port, ca: ca.cert }, rawRequest(`GET ${path}`, ["Host: localhost", "Connection: close"])),
+    log: () => logLines(logFile),
+    async restart() {
+      await end(child, "SIGKILL");
+      child = await launch(dir, logFile);
+    },
+    async stop() {
+      await end(child, "SIGTERM");
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+  return node;
+}
+
+async function launch(dir: string, logFile: string): Promise<ChildProcess> {
+  const log = openSync(logFile, "a", 0o600);
+  const child = spawn(process.execPath, [MAIN, "--config", join(dir, "node.json")], {
+    stdio: ["ignore", log, log, "ipc"],
+  });
+  closeSync(log);
+  await new Promise<void>((serving, failed) => {
+    child.once("message", () => serving());
+    child.once("exit", (code) =>
+      failed(new Error(`the node ended with ${code}: ${readFileSync(logFile, "utf8")}`)),
+    );
+  });
+  return child;
+}
+
+async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = once(child, "exit");
+  child.kill(signal);
+  await gone;
+}

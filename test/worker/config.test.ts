@@ -1,0 +1,144 @@
+import { describe, expect, test } from "vitest";
+import { isRelayError } from "../../protocol/errors.ts";
+import { generateClientKey } from "../../protocol/keys.ts";
+import { parseEdgeConfig } from "../../worker/config.ts";
+
+const SECRET = "s3cr3tKeyMaterialThatNoLogMayEverHold0123456789";
+const { publicJwk } = await generateClientKey();
+const NODE = {
+  id: "node-1",
+  url: "https://node-1.example.com:8443",
+  region: "fra",
+  addresses: ["203.0.113.10"],
+};
+const GOOD = {
+  EDGE_ORIGIN: "https://edge.example.com",
+  NODES: [NODE],
+  GRANT_MASTER_KEY: Buffer.alloc(32, 7).toString("base64url"),
+  EDGE_SIGNING_KEY: JSON.stringify({ kty: "OKP", crv: "Ed25519", d: SECRET, x: publicJwk.x }),
+  OPERATOR_KEYS: { keys: [{ ...publicJwk, kid: "operator" }] },
+};
+
+/** The problems that a configuration is refused for. */
+function problems(changes: object): string[] {
+  try {
+    parseEdgeConfig({ ...GOOD, ...changes });
+  } catch (error) {
+    if (!isRelayError(error)) throw error;
+    expect(error.code).toBe("edge_misconfigured");
+    expect(error.message).not.toContain(SECRET.slice(0, 12));
+    return error.detail.split("; ");
+  }
+  return expect.fail("it was taken");
+}
+
+const node = (changes: object) => ({ NODES: [{ ...NODE, ...changes }] });
+const operators = (...keys: object[]) => ({ OPERATOR_KEYS: { keys } });
+
+describe("an edge's configuration", () => {
+  test("is taken from objects and from text alike", () => {
+    const parsed = parseEdgeConfig(GOOD);
+    expect(parsed).toMatchObject({
+      origin: GOOD.EDGE_ORIGIN,
+      nodes: [NODE],
+      grantMasterKey: new Uint8Array(32).fill(7),
+    });
+    expect(parsed.operatorKeys.get("operator")).toMatchObject(publicJwk);
+    const text = {
+      ...GOOD,
+      NODES: JSON.stringify(GOOD.NODES),
+      OPERATOR_KEYS: JSON.stringify(GOOD.OPERATOR_KEYS),
+    };
+    expect(parseEdgeConfig(text)).toEqual(parsed);
+  });
+
+  test.each(["http://localhost:8787", "http://127.0.0.1:8787", "http://[::1]:8787"])(
+    "may have the loopback origin %s",
+    (origin) => {
+      expect(parseEdgeConfig({ ...GOOD, EDGE_ORIGIN: origin }).origin).toBe(origin);
+    },
+  );
+
+  const RULES: readonly (readonly [what: string, changes: object, told: RegExp])[] = [
+    [
+      "an origin over plain http",
+      { EDGE_ORIGIN: "http://edge.example.com" },
+      /^EDGE_ORIGIN must be an https origin.*http:\/\/edge/,
+    ],
+    [
+      "an origin that only begins like loopback",
+      { EDGE_ORIGIN: "http://127.0.0.1.evil.com" },
+      /^EDGE_ORIGIN must be/,
+    ],
+    ["an origin with a path", { EDGE_ORIGIN: "https://edge.example.com/" }, /^EDGE_ORIGIN must be/],
+    ["no origin", { EDGE_ORIGIN: undefined }, /^EDGE_ORIGIN is not set$/],
+    ["no nodes", { NODES: [] }, /^NODES must list at least one node/],
+    ["nodes that are no JSON", { NODES: "[" }, /^NODES is not valid JSON/],
+    ["nodes that are an object", { NODES: {} }, /^NODES /],
+    ["a node with another key", node({ adresses: [] }), /^NODES\.0 has unknown keys: adresses/],
+    ["a node with a bad id", node({ id: "Node 1" }), /^NODES\.0\.id must be 1 to 63 characters.*Node 1/],
+    [
+      "a node over plain http",
+      node({ url: "http://node-1.example.com" }),
+      /^NODES\.0\.url must be an https origin/,
+    ],
+    ["a node without addresses", node({ addresses: [] }), /^NODES\.0\.addresses must list at least one/],
+    [
+      "a node whose address is a name",
+      node({ addresses: ["egress.example.com"] }),
+      /^NODES\.0\.addresses\.0 is no IP address/,
+    ],
+    ["two nodes of one id", { NODES: [NODE, NODE] }, /^NODES holds one id twice/],
+    [
+      "a short master key",
+      { GRANT_MASTER_KEY: SECRET.slice(0, 20) },
+      /^GRANT_MASTER_KEY must be at least 32 random bytes/,
+    ],
+    ["a master key in another base64", { GRANT_MASTER_KEY: `${SECRET}+/=` }, /^GRANT_MASTER_KEY must be/],
+    [
+      "a master key of a length that base64 cannot have",
+      { GRANT_MASTER_KEY: "A".repeat(45) },
+      /^GRANT_MASTER_KEY must be/,
+    ],
+    ["no master key", { GRANT_MASTER_KEY: undefined }, /^GRANT_MASTER_KEY is not set$/],
+    ["a public signing key", { EDGE_SIGNING_KEY: { ...publicJwk } }, /^EDGE_SIGNING_KEY/],
+    ["a signing key that is no JSON", { EDGE_SIGNING_KEY: SECRET }, /^EDGE_SIGNING_KEY is not valid JSON$/],
+    [
+      "a signing key of another kind",
+      { EDGE_SIGNING_KEY: { kty: "EC", crv: "P-256", d: SECRET, x: "x" } },
+      /^EDGE_SIGNING_KEY\.kty/,
+    ],
+    [
+      "an operator's private key",
+      operators({ crv: "Ed25519", d: SECRET, x: publicJwk.x, kty: "OKP", kid: "a" }),
+      /^OPERATOR_KEYS\.keys\.0 must be public/,
+    ],
+    [
+      "an operator's private key as text",
+      { OPERATOR_KEYS: `{"d":"${SECRET}"` },
+      /^OPERATOR_KEYS is not valid JSON/,
+    ],
+    [
+      "an operator's symmetric key",
+      operators({ kty: "oct", k: SECRET, kid: "a" }),
+      /^OPERATOR_KEYS\.keys\.0 must be public/,
+    ],
+    ["an operator's key without an id", operators({ ...publicJwk }), /^OPERATOR_KEYS\.keys\.0\.kid/],
+    [
+      "two operators of one id",
+      operators({ ...publicJwk, kid: "a" }, { ...publicJwk, kid: "a" }),
+      /^OPERATOR_KEYS\.keys holds one kid twice/,
+    ],
+  ];
+  test.each(RULES)("with %s is refused", (_what, changes, told) => {
+    expect(problems(changes)).toContainEqual(expect.stringMatching(told));
+  });
+
+  test("is told all its problems at once", () => {
+    const nothing = Object.fromEntries(Object.keys(GOOD).map((name) => [name, undefined]));
+    expect(problems(nothing)).toEqual(Object.keys(GOOD).map((name) => `${name} is not set`));
+    expect(
+      problems({ EDGE_ORIGIN: "x", GRANT_MASTER_KEY: "x", ...node({ id: "X", url: "x", addresses: ["x"] }) }),
+    ).toHaveLength(5);
+  });
+});
