@@ -5,25 +5,37 @@ import { RelayError } from "../protocol/errors.ts";
 import { HTTP_HEADER_MAX_BYTES } from "../protocol/limits.ts";
 import type { TargetUrl } from "../protocol/targets.ts";
 import type { Framing } from "../protocol/tokens.ts";
+import { watchAnswerStart } from "./answer-start.ts";
 import type { Dialed, Dialer } from "./dialer.ts";
 import { keepFraming } from "./framing.ts";
 import { BODY_IDLE_MS, IDLE_CONNECTION_MS, IDLE_CONNECTIONS_MAX, JUST_USED_MS, STREAMS_PER_CONNECTION } from "./limits.ts";
+
+/** An undici handler, with what undici doesn't tell it. */
+export interface ExchangeHandler extends Dispatcher.DispatchHandler {
+  /** The reason phrase of the answer to come, as Latin-1; HTTP/2 has none. */
+  onReason(reason: string): void;
+}
 
 /** A connection to a target that a request may be sent on. */
 export interface Lease {
   readonly dialed: Dialed;
   /** Whether the connection has served before: its target may have closed it without our knowing yet. */
   readonly reused: boolean;
-  send(options: Dispatcher.DispatchOptions, framing: Framing, handler: Dispatcher.DispatchHandler): void;
+  send(options: Dispatcher.DispatchOptions, framing: Framing, handler: ExchangeHandler): void;
   /** Must be called once, when the answer has ended or failed. */
   release(): void;
+  /** Cuts the connection at once, with all that is on it. */
+  cut(): void;
 }
 
 interface Connection {
   readonly key: string;
   readonly dialed: Dialed;
   readonly client: Client;
-  readonly arm: ((method: string, framing: Framing) => void) | undefined;
+  /** HTTP/1 alone: to be called before each dispatch. */
+  readonly arm: ((method: string, framing: Framing, handler: ExchangeHandler) => void) | undefined;
+  /** Nothing else may be sent on it meanwhile. */
+  exclusive: boolean;
   active: number;
   served: number;
   lastUsed: number;
@@ -52,31 +64,37 @@ export class Connections {
    *
    * @param repeatable whether the request may be sent a second time; if not, it gets a connection that was used a moment
    *   ago or a new one, since a target that just closed an idle one would leave its fate unknown
+   * @param exclusive whether nothing else may go over the connection meanwhile
    * @throws RelayError of the dialer
    */
-  async lease(clientId: string, target: TargetUrl, repeatable: boolean, signal: AbortSignal): Promise<Lease> {
+  async lease(
+    clientId: string,
+    target: TargetUrl,
+    { repeatable, exclusive }: { readonly repeatable: boolean; readonly exclusive: boolean },
+    signal: AbortSignal,
+  ): Promise<Lease> {
     const key = `${clientId} ${target.origin}`;
-    const warm = this.#warm(key, repeatable ? IDLE_CONNECTION_MS : JUST_USED_MS);
-    return this.#leaseOf(warm ?? (await this.#open(key, target, signal)));
+    const warm = this.#warm(key, repeatable ? IDLE_CONNECTION_MS : JUST_USED_MS, exclusive);
+    return this.#leaseOf(warm ?? (await this.#open(key, target, signal)), exclusive);
   }
 
   /** A new connection, whatever stands. */
   async leaseFresh(clientId: string, target: TargetUrl, signal: AbortSignal): Promise<Lease> {
-    return this.#leaseOf(await this.#open(`${clientId} ${target.origin}`, target, signal));
+    return this.#leaseOf(await this.#open(`${clientId} ${target.origin}`, target, signal), false);
   }
 
   /** Ends all, at once. */
   async close(): Promise<void> {
-    const all = [...this.#byKey.values()].flatMap((set) => [...set]);
+    const all = Array.from(this.#byKey.values(), (set) => [...set]).flat();
     await Promise.all(all.map(({ client }) => client.destroy()));
   }
 
-  #warm(key: string, idleMs: number): Connection | undefined {
+  #warm(key: string, idleMs: number, exclusive: boolean): Connection | undefined {
     const now = performance.now();
     let best: Connection | undefined;
     for (const connection of this.#byKey.get(key) ?? []) {
-      const limit = connection.dialed.alpn === "h2" ? STREAMS_PER_CONNECTION : 1;
-      if (connection.active >= limit || !connection.client.stats.connected) continue;
+      const limit = connection.dialed.alpn === "h2" && !exclusive ? STREAMS_PER_CONNECTION : 1;
+      if (connection.exclusive || connection.active >= limit || !connection.client.stats.connected) continue;
       if (connection.active === 0 && now - connection.lastUsed > idleMs) continue;
       // The one used last: the others grow old and are closed.
       if (best === undefined || connection.lastUsed > best.lastUsed) best = connection;
@@ -118,8 +136,8 @@ export class Connections {
       allowH2: true,
       h2Options: { maxConcurrentStreams: STREAMS_PER_CONNECTION },
     });
-    const arm = dialed.alpn === "h2" ? undefined : keepFraming(dialed.socket);
-    const connection: Connection = { key, dialed, client, arm, active: 0, served: 0, lastUsed: performance.now() };
+    const arm = dialed.alpn === "h2" ? undefined : armFor(dialed);
+    const connection: Connection = { key, dialed, client, arm, exclusive: false, active: 0, served: 0, lastUsed: performance.now() };
     client.on("disconnect", () => this.#drop(connection));
     const set = this.#byKey.get(key) ?? new Set();
     this.#byKey.set(key, set.add(connection));
@@ -127,7 +145,8 @@ export class Connections {
     return connection;
   }
 
-  #leaseOf(connection: Connection): Lease {
+  #leaseOf(connection: Connection, exclusive: boolean): Lease {
+    connection.exclusive = exclusive;
     const reused = connection.served > 0;
     connection.active++;
     connection.served++;
@@ -136,7 +155,7 @@ export class Connections {
       dialed: connection.dialed,
       reused,
       send: (options, framing, handler) => {
-        connection.arm?.(options.method, framing);
+        connection.arm?.(options.method, framing, handler);
         connection.client.dispatch(options, handler);
       },
       release: () => {
@@ -145,11 +164,13 @@ export class Connections {
         // undici decides in this same turn whether the connection can go on.
         setImmediate(() => {
           connection.active--;
+          connection.exclusive = false;
           connection.lastUsed = performance.now();
           if (!connection.client.stats.connected) this.#drop(connection);
           else if (connection.active === 0 && this.#count > IDLE_CONNECTIONS_MAX) this.#drop(connection);
         });
       },
+      cut: () => this.#drop(connection),
     };
   }
 
@@ -163,6 +184,21 @@ export class Connections {
   }
 }
 
+/** What HTTP/1 needs beside undici. */
+function armFor({ socket }: Dialed): Connection["arm"] {
+  const armFraming = keepFraming(socket);
+  const armAnswer = watchAnswerStart(socket);
+  // undici takes ECONNRESET for the good end of a body that has no other end. This is heard before it, which is given the
+  // socket later: under another name it sees the failure that it is.
+  socket.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "ECONNRESET") error.code = "ECONNABORTED";
+  });
+  return (method, framing, handler) => {
+    armFraming(method, framing);
+    armAnswer((reason) => handler.onReason(reason));
+  };
+}
+
 /** The raw fields of HTTP/2 answers, by the header object that Node made of them. */
 const rawFields = new WeakMap<object, readonly string[]>();
 
@@ -170,7 +206,27 @@ const rawFields = new WeakMap<object, readonly string[]>();
 subscribe("http2.client.stream.created", (message) => {
   const { stream } = message as { stream: ClientHttp2Stream };
   stream.prependListener("response", (headers: object, _flags: number, raw: readonly string[]) => rawFields.set(headers, raw));
+  failWhereReset(stream);
 });
+
+/**
+ * Node ends an answer's body in good order where its stream is reset with NO_ERROR or CANCEL, or its connection is lost.
+ * The end is pushed in each case; but the end that the target meant is pushed before the stream is closed.
+ */
+function failWhereReset(stream: ClientHttp2Stream): void {
+  const push = stream.push.bind(stream);
+  let ended = false;
+  stream.push = (chunk: unknown, encoding?: BufferEncoding) => {
+    if (chunk !== null || ended || !(stream.closed || stream.destroyed)) {
+      ended ||= chunk === null;
+      return push(chunk, encoding);
+    }
+    // Node goes on with the stream when this returns.
+    const error = Object.assign(new Error("the stream was reset"), { code: "ERR_HTTP2_STREAM_ERROR" });
+    queueMicrotask(() => stream.destroy(error));
+    return false;
+  };
+}
 
 /**
  * An answer's fields in their order, repeats kept, as Latin-1 text, pseudo-fields left out.

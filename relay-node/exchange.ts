@@ -2,7 +2,7 @@ import type { Dispatcher } from "undici";
 import { type ErrorCode, isRelayError, RelayError, type RelayErrorOptions } from "../protocol/errors.ts";
 import { connectionNames, type Field, isStoppedResponseField } from "../protocol/headers.ts";
 import type { ResponseHead } from "../protocol/envelope.ts";
-import { answerFields } from "./connections.ts";
+import { answerFields, type ExchangeHandler } from "./connections.ts";
 import { ANSWER_HEAD_MS, UPLOAD_IDLE_MS } from "./limits.ts";
 import type { RequestBody } from "./request-body.ts";
 
@@ -19,7 +19,7 @@ export interface AnswerSink {
  * One request and its answer on one connection: undici's handler, with a deadline for the answer's head that begins when
  * the request has been sent, and one for an upload that stands still.
  */
-export class Exchange implements Dispatcher.DispatchHandler {
+export class Exchange implements ExchangeHandler {
   /** Bytes of the answer's body. */
   bytes = 0;
   /** The answer's head has come. */
@@ -30,6 +30,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #uploading: boolean;
   #controller: Dispatcher.DispatchController | undefined;
   #failure: RelayError | undefined;
+  #reason = "";
   #done = false;
 
   /** @param upload the body that is being sent, where it is a stream */
@@ -66,16 +67,25 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#timer = setTimeout(() => this.#expire(), ANSWER_HEAD_MS);
   }
 
-  onResponseStart(controller: Dispatcher.DispatchController, status: number, _headers: unknown, reason = ""): void {
+  onReason(reason: string): void {
+    this.#reason = reason;
+  }
+
+  onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
     // Interim answers (RFC 9110 section 15.2) end here: fetch has no way to show them.
     if (status < 200) return;
     clearTimeout(this.#timer);
     this.begun = true;
     this.status = status;
     const raw = answerFields(controller.rawHeaders);
+    if (raw.some(([name, value]) => name.toLowerCase() === "transfer-encoding" && !/^(chunked|identity)$/i.test(value.trim()))) {
+      // RFC 9112 section 7.4: no TE was sent that allows it, and the field that tells of it ends here.
+      this.abort(new RelayError("target_protocol", "the target's answer has a transfer coding besides chunked"));
+      return;
+    }
     const named = connectionNames(raw);
     const fields: Field[] = raw.filter(([name]) => !isStoppedResponseField(name.toLowerCase(), named));
-    this.#sink.head({ status, reason, fields });
+    this.#sink.head({ status, reason: this.#reason, fields });
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -118,6 +128,7 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
   UND_ERR_RES_CONTENT_LENGTH_MISMATCH: "target_protocol",
   UND_ERR_REQ_CONTENT_LENGTH_MISMATCH: "body_cut",
   ECONNRESET: "target_closed",
+  ECONNABORTED: "target_closed",
   EPIPE: "target_closed",
   ETIMEDOUT: "target_closed",
 };
@@ -130,7 +141,7 @@ export function exchangeFailure(error: Error & { code?: string }): RelayError {
   if (code === "UND_ERR_SOCKET" && /^bad (response|upgrade)/.test(error.message)) {
     return new RelayError("target_protocol", `the target sent ${error.message}`, options);
   }
-  if (code.startsWith("HPE_")) return new RelayError("target_protocol", `the target's answer is not HTTP (${code})`, options);
+  if (error.name === "HTTPParserError") return new RelayError("target_protocol", `the target's answer is not HTTP (${code || error.message})`, options);
   if (code.startsWith("ERR_HTTP2")) return new RelayError("target_closed", `the target ended the HTTP/2 stream (${code})`, options);
   return new RelayError(CODES[code] ?? "target_closed", `the connection failed (${code || error.name})`, options);
 }

@@ -9,6 +9,7 @@ import { digestOf, type Framing } from "../protocol/tokens.ts";
 import { type AnswerMarks, writeAnswerHead, writeFailure } from "./answer.ts";
 import type { Lease } from "./connections.ts";
 import { type AnswerSink, Exchange, isRepeatable } from "./exchange.ts";
+import { forHttp2 } from "./http2-request.ts";
 import { DIGEST_BUFFER_BYTES } from "./limits.ts";
 import type { NodeContext } from "./node.ts";
 import type { Outcome } from "./outcome.ts";
@@ -83,7 +84,7 @@ export class FetchDoor implements AnswerSink {
     try {
       writeAnswerHead(this.#response, head, this.#claims!.htm, this.#marks(), headOnly);
     } catch (error) {
-      this.#exchange?.abort(asRelayError(error));
+      this.#exchange?.abort(asAnswerError(error));
     }
   }
 
@@ -92,13 +93,23 @@ export class FetchDoor implements AnswerSink {
   }
 
   end(): void {
+    const body = this.#plan?.body;
+    if (body instanceof RequestBody && !body.ended) {
+      // The answer is whole before its request. What is still to come is read and dropped: closing on it could cut the answer.
+      if (this.#lease?.dialed.alpn === "h2") this.#lease.cut();
+      body.destroy();
+      this.#request.resume();
+    }
     this.#release();
     this.#response.end();
   }
 
   fail(error: RelayError): void {
-    this.#release();
     const plan = this.#plan;
+    // Node can't reset an HTTP/2 stream in mid-upload: it ends it, or says nothing. So the connection goes, which is why an
+    // upload has one for itself.
+    if (plan?.body instanceof RequestBody && this.#lease?.dialed.alpn === "h2") this.#lease.cut();
+    this.#release();
     if (plan !== undefined && this.#mayRepeat(plan, error)) {
       this.#attempt(plan).catch((next: unknown) => this.fail(asRelayError(next)));
       return;
@@ -147,17 +158,21 @@ export class FetchDoor implements AnswerSink {
 
   async #attempt(plan: Plan): Promise<void> {
     const { connections } = this.#node;
-    const { clientId, target, repeatable } = plan;
+    const { clientId, target, repeatable, body } = plan;
     const { signal } = this.#gone;
     this.#lease =
       plan.attempts++ === 0
-        ? await connections.lease(clientId, target, repeatable, signal)
+        ? await connections.lease(clientId, target, { repeatable, exclusive: body instanceof RequestBody }, signal)
         : await connections.leaseFresh(clientId, target, signal);
     this.#outcome.connected(this.#lease.dialed, this.#lease.reused);
     if (signal.aborted) throw signal.reason;
-    this.#exchange = new Exchange(this, plan.body instanceof RequestBody ? plan.body : undefined);
-    this.#outcome.exchange = this.#exchange;
-    this.#lease.send(plan.options, plan.framing, this.#exchange);
+    const exchange = new Exchange(this, body instanceof RequestBody ? body : undefined);
+    this.#exchange = exchange;
+    this.#outcome.exchange = exchange;
+    const isHttp2 = this.#lease.dialed.alpn === "h2";
+    // Heard before the stream over it, which would end the body as it is destroyed.
+    if (isHttp2 && body instanceof RequestBody) body.once("error", (error) => exchange.abort(asRelayError(error)));
+    this.#lease.send(isHttp2 ? forHttp2(plan.options) : plan.options, plan.framing, exchange);
   }
 
   /**
@@ -199,7 +214,13 @@ function dispatchOptions(
 ): Dispatcher.DispatchOptions {
   const headers = ["host", authority, ...fields];
   if (typeof framing === "number" && body !== null) headers.push("content-length", String(framing));
-  return { origin, path, method: htm as Dispatcher.HttpMethod, headers, body: body as Dispatcher.DispatchOptions["body"] & object };
+  return { origin, path, method: htm, headers, body: body as Dispatcher.DispatchOptions["body"] & object };
+}
+
+/** What is wrong with an answer's head is told by the codes for requests, which say that the target has seen nothing. */
+function asAnswerError(error: unknown): RelayError {
+  if (!isRelayError(error) || error.reached === "yes") return asRelayError(error);
+  return new RelayError("target_protocol", `the target's answer can't be passed on: ${error.detail}`, { cause: error });
 }
 
 function asRelayError(error: unknown): RelayError {

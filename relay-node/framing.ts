@@ -21,7 +21,7 @@ export function keepFraming(socket: Socket): (method: string, framing: Framing) 
     }
     return write(...args);
   };
-  socket.write = keeping as Socket["write"];
+  socket.write = keeping;
   return (method, framing) => {
     const differs = framing === "chunked" || (framing === "none" ? EXPECTS_PAYLOAD.has(method) : framing === 0 && !EXPECTS_PAYLOAD.has(method));
     wanted = differs ? { start: `${method} `, framing } : undefined;
