@@ -61,6 +61,11 @@ export async function adminCall(
   const text = await response.text();
   const code = response.headers.get(WIRE.error);
   if (code !== null) throw errorFromProblem(code, text, response.headers.get(WIRE.reached));
-  if (!response.ok) throw new RelayError("edge_failed", `the edge's surroundings answered ${response.status}`);
-  return { value: text === "" ? undefined : (JSON.parse(text) as unknown), version: response.headers.get("etag") ?? undefined };
+  if (!response.ok) {
+    throw new RelayError("edge_failed", `the edge's surroundings answered ${response.status}`);
+  }
+  return {
+    value: text === "" ? undefined : (JSON.parse(text) as unknown),
+    version: response.headers.get("etag") ?? undefined,
+  };
 }

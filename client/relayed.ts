@@ -31,14 +31,18 @@ export async function sendRelayed(
     settings,
     settings.underlying(),
   );
-  const { head, source } = await openAnswer(exchange);
+  const { requestId, explain, interest } = exchange;
+  const { head, source } = await openAnswer(exchange).catch((error: unknown) => {
+    interest.over();
+    throw error;
+  });
   const info = readInfo(exchange.wire.headers, head.fields);
   const origin = { url, redirected: hops > 0, info };
   if (hasNoBody(hop.method, head.status)) {
+    interest.over();
     if (source !== undefined) void drain(source.reader);
     return makeResponse(head, null, origin);
   }
-  const { requestId, explain } = exchange;
   const cut = (why: string, cause?: unknown) =>
     explain(() => {
       const by = info.node === undefined ? {} : { node: info.node };
@@ -47,6 +51,7 @@ export async function sendRelayed(
   try {
     const length = bodyLength(head);
     if (source === undefined) {
+      interest.over();
       if (length !== undefined && length > 0) throw cut(`the body ended after 0 of ${length} bytes`);
       return makeResponse(head, null, origin);
     }
@@ -54,8 +59,9 @@ export async function sendRelayed(
       .filter(([name]) => name.toLowerCase() === "content-encoding")
       .map(([, value]) => value);
     const formats = decompress ? decodersFor(codings.join(",")) : [];
-    return makeResponse(head, targetBody(source, { length, formats, cut }), origin);
+    return makeResponse(head, targetBody(source, { length, formats, cut, interest }), origin);
   } catch (error) {
+    interest.giveUp();
     source?.reader.cancel().catch(() => {});
     throw error;
   }

@@ -1,3 +1,4 @@
+import type { Interest } from "./cancel.ts";
 import { decodeBody } from "./decode.ts";
 import { DRAIN_MAX_BYTES } from "./limits.ts";
 
@@ -32,20 +33,25 @@ export async function takeFront(
 /** Makes the error a reader sees out of how a body ended: by an error, or short or long by its Content-Length. */
 export type CutError = (why: string, cause?: unknown) => unknown;
 
+/** What a target's body is held to, and who is told how it ends. */
+export interface BodyRules {
+  readonly length: number | undefined;
+  readonly formats: readonly string[];
+  readonly cut: CutError;
+  readonly interest: Interest;
+}
+
 /**
  * The target's body as it came, held to its length: one that ends early errors, so that a part never looks whole.
  * Where `formats` are given, they are undone one after another.
  */
-export function targetBody(
-  source: Source,
-  { length, formats, cut }: { length: number | undefined; formats: readonly string[]; cut: CutError },
-): Bytes {
+export function targetBody(source: Source, { length, formats, cut, interest }: BodyRules): Bytes {
   let failure: { readonly reason: unknown } | undefined;
   const fail = (why: string, cause?: unknown) => {
     failure = { reason: cut(why, cause) };
     return failure.reason;
   };
-  const raw = checked(source, length, fail);
+  const raw = checked(source, length, fail, interest);
   if (formats.length === 0) return raw;
   let decoded = raw;
   for (const format of formats) decoded = decodeBody(decoded, format);
@@ -57,7 +63,12 @@ export function targetBody(
   );
 }
 
-function checked({ reader, rest }: Source, length: number | undefined, fail: CutError): Bytes {
+function checked(
+  { reader, rest }: Source,
+  length: number | undefined,
+  fail: CutError,
+  interest: Interest,
+): Bytes {
   let front = rest;
   let seen = 0;
   return byteStream(
@@ -67,20 +78,26 @@ function checked({ reader, rest }: Source, length: number | undefined, fail: Cut
         chunk = front === undefined ? await reader.read() : { done: false, value: front };
         front = undefined;
       } catch (cause) {
+        interest.giveUp();
         throw fail(`the connection ended ${progress(seen, length)}`, cause);
       }
       if (chunk.done) {
+        interest.over();
         if (length !== undefined && seen !== length) throw fail(`the body ended ${progress(seen, length)}`);
         return chunk;
       }
       seen += chunk.value.byteLength;
       if (length !== undefined && seen > length) {
+        interest.over();
         await reader.cancel().catch(() => {});
         throw fail(`the body is longer than its Content-Length of ${length} bytes`);
       }
       return chunk;
     },
-    (reason) => reader.cancel(reason),
+    (reason) => {
+      interest.giveUp();
+      return reader.cancel(reason);
+    },
   );
 }
 

@@ -5,6 +5,7 @@ import type { BoundKey } from "../protocol/keys.ts";
 import { newRequestId, type RequestClaims, signToken } from "../protocol/tokens.ts";
 import { parseTargetUrl } from "../protocol/targets.ts";
 import type { Body } from "./body.ts";
+import { type Interest, watchInterest } from "./cancel.ts";
 import type { HostMatcher } from "./hosts.ts";
 import { REQUEST_TOKEN_SECONDS } from "./limits.ts";
 
@@ -44,6 +45,7 @@ export interface Call {
 export interface Exchange {
   readonly wire: Response;
   readonly requestId: string;
+  readonly interest: Interest;
   /** Turns a failure underneath into what the app is to see. */
   readonly explain: (otherwise: () => unknown) => unknown;
 }
@@ -94,9 +96,11 @@ export async function send(call: Call, signer: Signer, underlying: Fetch): Promi
   };
   const { failure, abandon } = attachBody(init, call.body, call.signal);
   const explain: Exchange["explain"] = (otherwise) => failure() ?? otherwise();
+  const interest = watchInterest(claims, signer, underlying, call.signal);
   try {
-    return { wire: await underlying(`${signer.edge}/fetch`, init), requestId, explain };
+    return { wire: await underlying(`${signer.edge}/fetch`, init), requestId, interest, explain };
   } catch (cause) {
+    interest.over();
     abandon(cause);
     throw explain(
       () => new RelayError("edge_unreachable", `${signer.edge} gave no answer`, { cause, requestId }),

@@ -35,13 +35,21 @@ async function throughNode({ relayUrl, target }: Stack, node: string, egress: st
     const seen = (await response.json()) as { from: string; fields: string[] };
     const total = performance.now() - started;
     const info = relayInfo(response);
-    const strays = seen.fields.filter((field) => /^(relay-|cf-|x-forwarded|via|forwarded|proxy-)/i.test(field));
+    const strays = seen.fields.filter((field) =>
+      /^(relay-|cf-|x-forwarded|via|forwarded|proxy-)/i.test(field),
+    );
     let wrong: string | undefined;
     if (response.status !== 200) wrong = `the target answered ${response.status}`;
     else if (info?.node !== node) wrong = `${info?.node} made the call`;
     else if (seen.from !== egress) wrong = `the target saw ${seen.from}, not ${egress}`;
     else if (strays.length > 0) wrong = `fields of the relay reached the target: ${strays.join(", ")}`;
-    return { what: node, egress: seen.from, status: String(response.status), stages: stages({ ...info?.timing, total }), wrong };
+    return {
+      what: node,
+      egress: seen.from,
+      status: String(response.status),
+      stages: stages({ ...info?.timing, total }),
+      wrong,
+    };
   } catch (error) {
     const status = isRelayError(error) ? error.code : "failed";
     return { what: node, egress: "-", status, stages: "-", wrong: (error as Error).message };
@@ -53,7 +61,13 @@ async function refused({ relayUrl }: Stack): Promise<Row> {
   const started = performance.now();
   try {
     const response = await createRelay(relayUrl).fetch("http://169.254.169.254/latest/meta-data/");
-    return { what: "refused", egress: "-", status: String(response.status), stages: "-", wrong: "a forbidden target was reached" };
+    return {
+      what: "refused",
+      egress: "-",
+      status: String(response.status),
+      stages: "-",
+      wrong: "a forbidden target was reached",
+    };
   } catch (error) {
     const isRight = isRelayError(error) && error.code === "target_not_allowed" && error.reached === "no";
     return {
@@ -73,7 +87,17 @@ function stages(timing: Readonly<Record<string, number>>): string {
 }
 
 function print(rows: readonly Row[]): void {
-  const table = [["node", "egress seen", "status", "milliseconds"], ...rows.map((row) => [row.what, row.egress, row.status, row.stages])];
+  const table = [
+    ["node", "egress seen", "status", "milliseconds"],
+    ...rows.map((row) => [row.what, row.egress, row.status, row.stages]),
+  ];
   const widths = [0, 1, 2, 3].map((column) => Math.max(...table.map((row) => row[column]!.length)));
-  for (const row of table) console.log(row.map((cell, column) => cell.padEnd(widths[column]!)).join("   ").trimEnd());
+  for (const row of table) {
+    console.log(
+      row
+        .map((cell, column) => cell.padEnd(widths[column]!))
+        .join("   ")
+        .trimEnd(),
+    );
+  }
 }

@@ -18,9 +18,13 @@ export async function startDemoTarget(options: {
         fields: request.rawHeaders.flatMap((name, i, all) => (i % 2 === 0 ? [`${name}: ${all[i + 1]}`] : [])),
         body_bytes: bytes,
       };
-      response.writeHead(200, { "Content-Type": "application/json" }).end(`${JSON.stringify(seen, null, 2)}\n`);
+      response
+        .writeHead(200, { "Content-Type": "application/json" })
+        .end(`${JSON.stringify(seen, null, 2)}\n`);
     });
   });
-  await new Promise<void>((done, failed) => server.once("error", failed).listen(options.port, options.host, done));
+  await new Promise<void>((done, failed) =>
+    server.once("error", failed).listen(options.port, options.host, done),
+  );
   return server;
 }

@@ -30,7 +30,11 @@ export async function devKeys(dir: string): Promise<DevKeys> {
   }
   const { privateKey } = await generateKeyPair("Ed25519", { extractable: true });
   const ca = await createCa("Holdfast development CA", CERTIFICATE_DAYS);
-  const { cert, key } = await issueCertificate(ca, { dns: ["localhost"], ip: ["127.0.0.1"], days: CERTIFICATE_DAYS });
+  const { cert, key } = await issueCertificate(ca, {
+    dns: ["localhost"],
+    ip: ["127.0.0.1"],
+    days: CERTIFICATE_DAYS,
+  });
   const keys: DevKeys = {
     grantMasterKey: randomBytes(32).toString("base64url"),
     edgeSigningKey: { ...(await exportJWK(privateKey)), kid: "edge-1" },

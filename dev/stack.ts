@@ -82,7 +82,12 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     target?.close();
   };
   try {
-    target = await startDemoTarget({ host: "127.0.0.1", port: options.targetPort, cert: keys.cert, key: keys.key });
+    target = await startDemoTarget({
+      host: "127.0.0.1",
+      port: options.targetPort,
+      cert: keys.cert,
+      key: keys.key,
+    });
     const startNode = async (node: DevNode) => {
       running.set(node.id, await startNodeProcess(dir, await writeNodeFiles(dir, node, keys, options), node));
     };
@@ -93,7 +98,11 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     const operator = { edge, keyId: "dev-operator", key: await importPrivateKey(keys.operator.privateKey) };
     const targetOrigin = `https://localhost:${options.targetPort}`;
     const allow = (targets: readonly string[]) =>
-      registerClient(operator, { id: CLIENT_ID, keys: [keys.client.publicJwk], allow: [targetOrigin, ...targets] });
+      registerClient(operator, {
+        id: CLIENT_ID,
+        keys: [keys.client.publicJwk],
+        allow: [targetOrigin, ...targets],
+      });
     await allow(options.allow ?? ["https://*"]);
     return {
       edge,
@@ -121,11 +130,21 @@ function edgeOrigin({ edgePort }: StackOptions): string {
   return `http://127.0.0.1:${edgePort}`;
 }
 
-async function writeNodeFiles(dir: string, node: DevNode, keys: DevKeys, options: StackOptions): Promise<string> {
+async function writeNodeFiles(
+  dir: string,
+  node: DevNode,
+  keys: DevKeys,
+  options: StackOptions,
+): Promise<string> {
   const nodeDir = join(dir, node.id);
   mkdirSync(nodeDir, { recursive: true, mode: 0o700 });
   const grantKey = await deriveGrantKey(Uint8Array.from(base64url.decode(keys.grantMasterKey)), node.id);
-  const files = { "grant.key": base64url.encode(grantKey), "cert.pem": keys.cert, "key.pem": keys.key, "ca.pem": keys.ca };
+  const files = {
+    "grant.key": base64url.encode(grantKey),
+    "cert.pem": keys.cert,
+    "key.pem": keys.key,
+    "ca.pem": keys.ca,
+  };
   for (const [name, text] of Object.entries(files)) writeFileSync(join(nodeDir, name), text, { mode: 0o600 });
   const config = {
     id: node.id,
@@ -147,10 +166,14 @@ async function writeNodeFiles(dir: string, node: DevNode, keys: DevKeys, options
 async function startNodeProcess(dir: string, config: string, node: DevNode): Promise<ChildProcess> {
   const logFile = join(dir, `${node.id}.log`);
   const log = openSync(logFile, "a", 0o600);
-  const child = spawn(process.execPath, [...NODE_FLAGS, join(ROOT, "relay-node/main.ts"), "--config", config], {
-    env: { ...process.env, ...NODE_ENV },
-    stdio: ["ignore", log, log, "ipc"],
-  });
+  const child = spawn(
+    process.execPath,
+    [...NODE_FLAGS, join(ROOT, "relay-node/main.ts"), "--config", config],
+    {
+      env: { ...process.env, ...NODE_ENV },
+      stdio: ["ignore", log, log, "ipc"],
+    },
+  );
   closeSync(log);
   await new Promise<void>((serving, failed) => {
     child.once("message", () => serving());
@@ -160,7 +183,12 @@ async function startNodeProcess(dir: string, config: string, node: DevNode): Pro
   return child;
 }
 
-async function startEdge(dir: string, module: string, options: StackOptions, keys: DevKeys): Promise<ChildProcess> {
+async function startEdge(
+  dir: string,
+  module: string,
+  options: StackOptions,
+  keys: DevKeys,
+): Promise<ChildProcess> {
   const log = openSync(join(dir, "edge.log"), "a", 0o600);
   try {
     return await startWorkerd({
@@ -170,21 +198,33 @@ async function startEdge(dir: string, module: string, options: StackOptions, key
       port: options.edgePort,
       vars: {
         EDGE_ORIGIN: edgeOrigin(options),
-        NODES: options.nodes.map(({ id, port, egress }) => ({ id, url: `https://localhost:${port}`, addresses: [egress] })),
+        NODES: options.nodes.map(({ id, port, egress }) => ({
+          id,
+          url: `https://localhost:${port}`,
+          addresses: [egress],
+        })),
         OPERATOR_KEYS: { keys: [{ ...keys.operator.publicJwk, kid: "dev-operator" }] },
       },
-      secrets: { GRANT_MASTER_KEY: keys.grantMasterKey, EDGE_SIGNING_KEY: JSON.stringify(keys.edgeSigningKey) },
+      secrets: {
+        GRANT_MASTER_KEY: keys.grantMasterKey,
+        EDGE_SIGNING_KEY: JSON.stringify(keys.edgeSigningKey),
+      },
       ca: keys.ca,
       output: log,
     });
   } catch (error) {
-    throw new Error(`${(error as Error).message} ${lastLine(join(dir, "edge.log"))}`.trim(), { cause: error });
+    throw new Error(`${(error as Error).message} ${lastLine(join(dir, "edge.log"))}`.trim(), {
+      cause: error,
+    });
   } finally {
     closeSync(log);
   }
 }
 
-async function registerClient(operator: Operator, record: { readonly id: string; readonly [key: string]: unknown }): Promise<void> {
+async function registerClient(
+  operator: Operator,
+  record: { readonly id: string; readonly [key: string]: unknown },
+): Promise<void> {
   const path = `/admin/clients/${record.id}`;
   const known = await adminCall(operator, "GET", path).catch((error: unknown) => {
     if (isRelayError(error) && error.code === "not_found") return undefined;

@@ -12,7 +12,9 @@ import { DEV_NODES, type Stack, startStack } from "./stack.ts";
 const DIR = resolve(import.meta.dirname, "../.holdfast");
 
 async function main(): Promise<number | undefined> {
-  const { values } = parseArgs({ options: { check: { type: "boolean", default: false }, reset: { type: "boolean", default: false } } });
+  const { values } = parseArgs({
+    options: { check: { type: "boolean", default: false }, reset: { type: "boolean", default: false } },
+  });
   if (values.reset) rmSync(DIR, { recursive: true, force: true });
   const stack = await startStack({ dir: DIR, edgePort: 8787, targetPort: 9443, nodes: DEV_NODES });
   if (values.check) {
@@ -64,7 +66,10 @@ try {
   const code = await main();
   if (code !== undefined) process.exit(code);
 } catch (error) {
-  const { code, port, address, message } = error as NodeJS.ErrnoException & { port?: number; address?: string };
+  const { code, port, address, message } = error as NodeJS.ErrnoException & {
+    port?: number;
+    address?: string;
+  };
   const inUse = `port ${port} on ${address} is in use: stop what listens there, perhaps another \`npm start\``;
   console.error(`holdfast: ${code === "EADDRINUSE" ? inUse : message}`);
   process.exit(1);

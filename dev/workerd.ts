@@ -8,7 +8,10 @@ const ROOT = resolve(import.meta.dirname, "..");
 const require = createRequire(import.meta.url);
 /** What is used of wrangler's own reading of its configuration. */
 const wranglerApi = require("wrangler") as {
-  unstable_readConfig(args: { config: string }): { compatibility_date?: string; compatibility_flags: readonly string[] };
+  unstable_readConfig(args: { config: string }): {
+    compatibility_date?: string;
+    compatibility_flags: readonly string[];
+  };
 };
 /** The path of its binary is what the package exports. */
 const { default: workerdPath } = require("workerd") as { default: string };
@@ -22,7 +25,9 @@ export async function buildWorker(outDir: string): Promise<string> {
       env: { ...process.env, WRANGLER_SEND_METRICS: "false", CI: "1" },
     });
   } catch (error) {
-    throw new Error(`the worker does not build:\n${(error as { stderr?: string }).stderr ?? String(error)}`, { cause: error });
+    throw new Error(`the worker does not build:\n${(error as { stderr?: string }).stderr ?? String(error)}`, {
+      cause: error,
+    });
   }
   return join(outDir, "index.js");
 }
@@ -62,7 +67,13 @@ export async function startWorkerd(options: WorkerdOptions): Promise<ChildProces
     child.stdio[3]!.on("data", (chunk: Buffer) => chunk.toString().includes('"listen"') && listening());
     child.once("exit", (code) => {
       const inUse = complaint.includes("Address already in use");
-      failed(new Error(inUse ? `port ${options.port} on ${options.host} is in use` : `workerd ended with ${code}: ${complaint}`));
+      failed(
+        new Error(
+          inUse
+            ? `port ${options.port} on ${options.host} is in use`
+            : `workerd ended with ${code}: ${complaint}`,
+        ),
+      );
     });
     child.once("error", failed);
   });
@@ -70,11 +81,15 @@ export async function startWorkerd(options: WorkerdOptions): Promise<ChildProces
 }
 
 function capnp({ module, dir, host, port, vars, secrets, ca }: WorkerdOptions, storage: string): string {
-  const { compatibility_date: date, compatibility_flags: flags } = wranglerApi.unstable_readConfig({ config: join(ROOT, "wrangler.toml") });
+  const { compatibility_date: date, compatibility_flags: flags } = wranglerApi.unstable_readConfig({
+    config: join(ROOT, "wrangler.toml"),
+  });
   const bindings = [
     `(name = "REGISTRY", durableObjectNamespace = "Registry")`,
     ...Object.entries(vars).map(([name, value]) =>
-      typeof value === "string" ? `(name = "${name}", text = ${quote(value)})` : `(name = "${name}", json = ${quote(JSON.stringify(value))})`,
+      typeof value === "string"
+        ? `(name = "${name}", text = ${quote(value)})`
+        : `(name = "${name}", json = ${quote(JSON.stringify(value))})`,
     ),
     ...Object.keys(secrets).map((name) => `(name = "${name}", fromEnvironment = "${name}")`),
   ];

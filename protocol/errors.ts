@@ -1,207 +1,12 @@
-/**
- * Every failure that the relay itself can answer with: one table, read by the edge, the nodes and the client.
- *
- * - `status`: the HTTP status of the answer.
- * - `proxy`: the error type of RFC 9209 that stands in `Proxy-Status`.
- * - `reached`: whether the target can have seen any byte of the request. `unknown` must be treated as a yes.
- * - `retryable`: a new request, signed anew, is safe and may well succeed.
- * - `mend`: what the reader can do about it.
- */
-interface Row {
-  readonly status: number;
-  readonly proxy: string;
-  readonly reached: "no" | "yes" | "unknown";
-  readonly retryable: boolean;
-  readonly mend: string;
-}
+import { type ErrorRow, ERRORS } from "./error-table.ts";
 
-const row = (
-  status: number,
-  proxy: string,
-  reached: Row["reached"],
-  retryable: boolean,
-  mend: string,
-): Row => ({ status, proxy, reached, retryable, mend });
-
-const denied = (status: number, mend: string): Row => row(status, "http_request_denied", "no", false, mend);
-
-export const ERRORS = {
-  // The caller's token, judged at the edge.
-  token_missing: denied(401, "Send Relay-Authorization: Bearer <request token>."),
-  token_malformed: denied(401, "Send one compact JWS with the claims that docs/protocol.md lists."),
-  token_type: denied(401, "Set the token's typ header to the kind that this door takes."),
-  token_act: denied(401, "Sign a token whose act names this door."),
-  token_signature: denied(401, "Sign with a private key whose public key the client has registered."),
-  token_expired: denied(401, "Sign a new token, and check this machine's clock."),
-  token_premature: denied(401, "Check this machine's clock: the token's iat lies in the future."),
-  token_lifetime: denied(401, "Let exp be at most 60 seconds after iat."),
-  token_audience: denied(401, "Set aud to the edge's own origin."),
-  token_method: denied(401, "Sign the method that is used: htm differs from it."),
-  token_url: denied(401, "Sign the URL that is used: url differs from it."),
-  token_framing: denied(401, "Sign the framing that is used: framing differs from the body that came."),
-  token_replayed: denied(401, "Sign a new token for each request: this one was used before."),
-  client_unknown: denied(401, "Register the client, or correct the id in HOLDFAST_URL."),
-
-  // What was asked for, judged at the edge and again at the node.
-  request_invalid: denied(400, "Correct the request as the detail says."),
-  url_invalid: denied(400, "Write the target as an absolute http(s) URL in its canonical form."),
-  fields_invalid: denied(
-    400,
-    "Send field names and values that RFC 9110 allows, and leave framing fields out.",
-  ),
-  fields_too_large: denied(431, "Send fewer or shorter header fields."),
-  body_digest: denied(400, "Sign the digest of the body that is sent: they differ."),
-  target_not_allowed: denied(403, "Add the target to the client's allow list."),
-  address_refused: row(
-    403,
-    "destination_ip_prohibited",
-    "no",
-    false,
-    "The target's address is private, reserved or the relay's own. An operator can open a range by name.",
-  ),
-  not_found: denied(404, "See the list of routes in docs/protocol.md."),
-  method_not_allowed: denied(405, "Use the method that docs/protocol.md lists for this route."),
-  version_conflict: denied(412, "Read the record again and send its current version in If-Match."),
-  too_large: denied(413, "Send a smaller body."),
-
-  // The grant, judged at the node. A caller meets these only when edge and node disagree.
-  grant_missing: denied(401, "A node takes requests from its edge alone."),
-  grant_invalid: denied(401, "Check that edge and node share the grant key and the edge's origin."),
-  grant_expired: row(401, "http_request_denied", "no", true, "Try again; check the clocks of edge and node."),
-  grant_node: denied(403, "Check the node's URL in the edge's configuration: the grant names another node."),
-  request_predates_node: row(
-    503,
-    "destination_unavailable",
-    "no",
-    true,
-    "Sign a new token: this one is older than what the node remembers.",
-  ),
-
-  // On the way to the target.
-  dns_failed: row(502, "dns_error", "no", true, "Check the target's host name."),
-  dns_timeout: row(504, "dns_timeout", "no", true, "Try again; check the name servers of the target's zone."),
-  connect_refused: row(502, "connection_refused", "no", true, "Check that the target listens on this port."),
-  connect_failed: row(502, "destination_ip_unroutable", "no", true, "Check that the target can be reached."),
-  connect_timeout: row(
-    504,
-    "connection_timeout",
-    "no",
-    true,
-    "Check that the target admits the relay's addresses.",
-  ),
-  tls_certificate: row(
-    502,
-    "tls_certificate_error",
-    "no",
-    false,
-    "The target's certificate is not valid for its name.",
-  ),
-  tls_failed: row(502, "tls_protocol_error", "no", true, "The target did not complete the TLS handshake."),
-
-  // After the target may have seen the request.
-  target_closed: row(502, "connection_terminated", "unknown", false, "The target closed before it answered."),
-  target_protocol: row(502, "http_protocol_error", "yes", false, "The target's answer is not valid HTTP."),
-  target_timeout: row(504, "http_response_timeout", "yes", false, "The target did not answer in time."),
-  target_fields_too_large: row(
-    502,
-    "http_response_header_section_size",
-    "yes",
-    false,
-    "The target's header fields exceed the limit.",
-  ),
-  status_not_representable: row(
-    502,
-    "http_protocol_error",
-    "yes",
-    false,
-    "Use the enveloped form: a raw answer cannot carry this status.",
-  ),
-  body_cut: row(
-    400,
-    "http_request_error",
-    "yes",
-    false,
-    "The request's body ended early or differed from what was signed.",
-  ),
-
-  // The relay itself.
-  node_draining: row(503, "destination_unavailable", "no", true, "Try again: another node will take it."),
-  node_unreachable: row(
-    502,
-    "destination_unavailable",
-    "unknown",
-    false,
-    "The edge lost its connection to the node.",
-  ),
-  node_failed: row(
-    502,
-    "proxy_internal_response",
-    "unknown",
-    false,
-    "The node's answer carried no mark of its own.",
-  ),
-  node_internal: row(
-    500,
-    "proxy_internal_error",
-    "unknown",
-    false,
-    "See the node's log for this request id.",
-  ),
-  node_unknown: denied(400, "Name a node of the client's pool, or none."),
-  no_node: row(503, "destination_unavailable", "no", true, "No node is configured or in service."),
-  edge_misconfigured: row(
-    503,
-    "proxy_configuration_error",
-    "no",
-    false,
-    "See the edge's log: its configuration is not valid.",
-  ),
-  edge_internal: row(500, "proxy_internal_error", "unknown", false, "See the edge's log."),
-  registry_unavailable: row(
-    503,
-    "proxy_internal_error",
-    "no",
-    true,
-    "Try again: the registry did not answer.",
-  ),
-
-  // Seen by the client alone.
-  edge_unreachable: row(
-    502,
-    "destination_unavailable",
-    "unknown",
-    false,
-    "Check the edge's URL and the network.",
-  ),
-  edge_failed: row(
-    502,
-    "proxy_internal_response",
-    "unknown",
-    false,
-    "The answer carried no mark of the relay: it is a page of something in between.",
-  ),
-  answer_invalid: row(
-    502,
-    "http_protocol_error",
-    "yes",
-    false,
-    "The relay's answer could not be decoded: update the client or the edge.",
-  ),
-  answer_cut: row(502, "connection_terminated", "yes", false, "The target's answer ended early."),
-  redirect_failed: row(
-    502,
-    "http_protocol_error",
-    "yes",
-    false,
-    "Set redirect to manual, or send a body that can be sent again.",
-  ),
-} as const satisfies Record<string, Row>;
+export { ERRORS };
 
 /** A stable name for one kind of failure. */
 export type ErrorCode = keyof typeof ERRORS;
 
 /** Whether the target can have seen any of the request. */
-export type Reached = Row["reached"];
+export type Reached = ErrorRow["reached"];
 
 /** A fault's typed details are read as `error.code`; nothing needs to parse `message`. */
 export interface RelayErrorOptions extends ErrorOptions {
@@ -237,7 +42,7 @@ export class RelayError extends Error {
   readonly requestId: string | undefined;
 
   constructor(code: ErrorCode, detail: string, options: RelayErrorOptions = {}) {
-    const entry: Row = ERRORS[code];
+    const entry: ErrorRow = ERRORS[code];
     super(`${code}: ${detail}`, options);
     this.code = code;
     this.status = entry.status;
@@ -277,7 +82,7 @@ export function problemResponse(error: RelayError): {
   headers: [string, string][];
   body: string;
 } {
-  const entry: Row = ERRORS[error.code];
+  const entry: ErrorRow = ERRORS[error.code];
   const problem: Problem = {
     status: entry.status,
     detail: error.detail,
@@ -325,7 +130,11 @@ export function errorFromProblem(code: string, body: string, reachedField?: stri
   };
   if (isErrorCode(code)) {
     // Without a word on it, the table's own.
-    return new RelayError(code, detail, said === undefined ? { ...options, reached: ERRORS[code].reached } : options);
+    return new RelayError(
+      code,
+      detail,
+      said === undefined ? { ...options, reached: ERRORS[code].reached } : options,
+    );
   }
   return new RelayError("edge_failed", `unknown code ${code.slice(0, 64)}: ${detail}`, {
     reached: "unknown",

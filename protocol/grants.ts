@@ -2,7 +2,7 @@ import { base64url, compactVerify, CompactSign, decodeProtectedHeader } from "jo
 import { RelayError } from "./errors.ts";
 import { isMethod } from "./headers.ts";
 import { GRANT_MAX_SECONDS, TOKEN_MAX_BYTES } from "./limits.ts";
-import { checkTimes, type Framing, isFraming, REQUEST_ID, TOKEN_TYPES } from "./tokens.ts";
+import { checkTimes, type Framing, isFraming, REQUEST_ID, type RequestAct, TOKEN_TYPES } from "./tokens.ts";
 
 /** Claims of a grant: what the edge lets one node do once for one client. Times are seconds since 1970. */
 export interface GrantClaims {
@@ -12,7 +12,7 @@ export interface GrantClaims {
   readonly aud: string;
   /** Client id. */
   readonly sub: string;
-  readonly act: "fetch";
+  readonly act: RequestAct;
   readonly iat: number;
   readonly exp: number;
   /** The request's id, the same as the request token's jti. */
@@ -80,6 +80,7 @@ export interface GrantContext {
 export async function verifyGrant(
   authorization: string | undefined,
   context: GrantContext,
+  act: RequestAct = "fetch",
 ): Promise<GrantClaims> {
   if (authorization === undefined || authorization === "") {
     throw new RelayError("grant_missing", "no grant came with the request");
@@ -92,7 +93,7 @@ export async function verifyGrant(
   // Who signed is settled; a grant for another node tells of a wrong configuration, so it has its own code.
   if (claims.aud !== context.nodeId) throw new RelayError("grant_node", `this is node ${context.nodeId}`);
   if (claims.iss !== context.edge) throw invalid("iss is not this node's edge");
-  if (claims.act !== "fetch") throw invalid("act is not fetch");
+  if (claims.act !== act) throw invalid(`act is not ${act}`);
   if (
     typeof claims.sub !== "string" ||
     typeof claims.jti !== "string" ||

@@ -20,13 +20,17 @@ export const TOKEN_TYPES = {
 /** The framing of a body on the wire: none at all, a Content-Length, or chunked. */
 export type Framing = "none" | "chunked" | number;
 
+/** What a request token is for: one act for each door that takes it. */
+export type RequestAct = "fetch" | "cancel";
+
 /** Claims of a request token: one request, signed by the client. Times are seconds since 1970. */
 export interface RequestClaims {
   /** Client id. */
   readonly iss: string;
   /** The edge's origin. */
   readonly aud: string;
-  readonly act: "fetch";
+  /** `fetch` makes a request; `cancel` gives up the one with the same jti. */
+  readonly act: RequestAct;
   readonly iat: number;
   readonly exp: number;
   /** 128 random bits in base64url: the request's id, good once. */
@@ -138,14 +142,16 @@ export function readBearer(
  *
  * @param origin the edge's own origin
  * @param now seconds since 1970
+ * @param act the door's own
  * @throws RelayError `token_malformed`, `token_audience`, `token_act`, `token_expired`, `token_premature`, `token_lifetime`
  */
 export function checkRequestClaims(
   claims: Readonly<Record<string, unknown>>,
   origin: string,
   now: number,
+  act: RequestAct = "fetch",
 ): RequestClaims {
-  checkCommon(claims, { act: "fetch", origin, now, lifetime: REQUEST_TOKEN_MAX_SECONDS });
+  checkCommon(claims, { act, origin, now, lifetime: REQUEST_TOKEN_MAX_SECONDS });
   if (!CLIENT_ID.test(claims["iss"] as string)) throw malformed("iss is no client id");
   if (claims["framing"] !== undefined && !isFraming(claims["framing"])) {
     throw malformed('framing is neither "none", "chunked" nor a length');

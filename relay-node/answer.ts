@@ -20,7 +20,9 @@ function markFields(marks: AnswerMarks): string[] {
   if (marks.requestId !== undefined) fields.push(WIRE.requestId, marks.requestId);
   if (marks.egress !== undefined) fields.push(WIRE.egress, marks.egress);
   const timings = Object.entries(marks.timings ?? {});
-  if (timings.length > 0) fields.push(WIRE.timing, timings.map(([stage, ms]) => `${stage};dur=${ms.toFixed(1)}`).join(", "));
+  if (timings.length > 0) {
+    fields.push(WIRE.timing, timings.map(([stage, ms]) => `${stage};dur=${ms.toFixed(1)}`).join(", "));
+  }
   return fields;
 }
 
@@ -69,6 +71,11 @@ export function writeFailure(response: ServerResponse, error: RelayError, marks:
     ...(marks.requestId !== undefined && { requestId: marks.requestId }),
   });
   const { status, headers, body } = problemResponse(named);
-  response.writeHead(status, [...headers.flat(), ...markFields(marks), "Content-Length", String(Buffer.byteLength(body))]);
+  response.writeHead(status, [
+    ...headers.flat(),
+    ...markFields(marks),
+    "Content-Length",
+    String(Buffer.byteLength(body)),
+  ]);
   response.end(body);
 }

@@ -16,7 +16,12 @@ export interface NodeConfig {
   readonly id: string;
   /** The edge's origin: the issuer of every grant. */
   readonly edge: string;
-  readonly listen: { readonly host: string; readonly port: number; readonly cert: string; readonly key: string };
+  readonly listen: {
+    readonly host: string;
+    readonly port: number;
+    readonly cert: string;
+    readonly key: string;
+  };
   /** Where Prometheus reads; loopback alone. Port 0 leaves it out. */
   readonly metrics: { readonly host: string; readonly port: number };
   readonly egress: { readonly ipv4?: EgressAddress | undefined; readonly ipv6?: EgressAddress | undefined };
@@ -49,11 +54,18 @@ const cidr = z.string().superRefine((value, context) => {
 
 const schema = z.strictObject({
   id: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, "must be 1 to 63 characters of a-z, 0-9 and -"),
-  edge: z.string().refine((value) => URL.parse(value)?.origin === value, "must be an origin, as in https://edge.example.com"),
+  edge: z
+    .string()
+    .refine(
+      (value) => URL.parse(value)?.origin === value,
+      "must be an origin, as in https://edge.example.com",
+    ),
   listen: z.strictObject({ host: z.union([z.ipv4(), z.ipv6()]), port, cert: z.string(), key: z.string() }),
   metrics: z
     .strictObject({
-      host: z.string().refine((value) => /^127(\.\d{1,3}){3}$|^::1$/.test(value), "must be a loopback address"),
+      host: z
+        .string()
+        .refine((value) => /^127(\.\d{1,3}){3}$|^::1$/.test(value), "must be a loopback address"),
       port,
     })
     .default({ host: "127.0.0.1", port: 0 }),
@@ -64,7 +76,10 @@ const schema = z.strictObject({
   open: z.array(cidr).default([]),
   targetCa: z.string().optional(),
   state: z.string(),
-  grantKeyFiles: z.array(z.string()).min(1, "must name at least one file").max(2, "must name at most two files: current and next"),
+  grantKeyFiles: z
+    .array(z.string())
+    .min(1, "must name at least one file")
+    .max(2, "must name at most two files: current and next"),
   logLevel: z.enum(["trace", "debug", "info", "warn", "error"]).default("info"),
   drainSeconds: z.number().min(0).max(600).default(30),
 });
@@ -96,7 +111,10 @@ export function readNodeConfig(file: string): NodeConfig {
   const grantKeys: Uint8Array<ArrayBuffer>[] = [];
   // Files are looked at also where another part is wrong, so that one run tells all there is to mend.
   const at = (...path: readonly string[]): unknown =>
-    path.reduce<unknown>((part, key) => (part as Readonly<Record<string, unknown>> | null | undefined)?.[key], value);
+    path.reduce<unknown>(
+      (part, key) => (part as Readonly<Record<string, unknown>> | null | undefined)?.[key],
+      value,
+    );
   const keyFiles: unknown = at("grantKeyFiles");
   for (const path of Array.isArray(keyFiles) ? (keyFiles as unknown[]) : []) {
     const text = typeof path === "string" ? read(path, "grantKeyFiles") : undefined;
@@ -111,12 +129,19 @@ export function readNodeConfig(file: string): NodeConfig {
     if (typeof name === "string") read(name, path.join("."));
   }
   if (!result.success || problems.length > 0) {
-    throw new RelayError("request_invalid", `${file}:\n${problems.map((problem) => `  ${problem}`).join("\n")}`);
+    throw new RelayError(
+      "request_invalid",
+      `${file}:\n${problems.map((problem) => `  ${problem}`).join("\n")}`,
+    );
   }
   const { grantKeyFiles: _, ...config } = result.data;
   return {
     ...config,
-    listen: { ...config.listen, cert: resolve(base, config.listen.cert), key: resolve(base, config.listen.key) },
+    listen: {
+      ...config.listen,
+      cert: resolve(base, config.listen.cert),
+      key: resolve(base, config.listen.key),
+    },
     ...(config.targetCa !== undefined && { targetCa: resolve(base, config.targetCa) }),
     state: resolve(base, config.state),
     grantKeys,

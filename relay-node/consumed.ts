@@ -1,4 +1,13 @@
-import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, statSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { uptime } from "node:os";
 import { isRelayError, RelayError } from "../protocol/errors.ts";
@@ -66,10 +75,14 @@ export class ConsumedIds {
    * @throws RelayError `token_replayed`, `request_predates_node`, `node_internal` where it can't be written
    */
   consume(id: string, issued: number, now: number): void {
-    if (issued < this.notBefore) throw new RelayError("request_predates_node", "the token was issued before this node's memory begins");
+    if (issued < this.notBefore) {
+      throw new RelayError("request_predates_node", "the token was issued before this node's memory begins");
+    }
     try {
       if (now - this.#turned > CONSUMED_MEMORY_SECONDS) this.#turn(now);
-      if (this.#current.has(id) || this.#previous.has(id)) throw new RelayError("token_replayed", "this request id was used before");
+      if (this.#current.has(id) || this.#previous.has(id)) {
+        throw new RelayError("token_replayed", "this request id was used before");
+      }
       // The line end comes first: whatever a write that was cut short left behind, this is a line of its own.
       append(this.#fd, `\n${id}`);
     } catch (cause) {
@@ -88,7 +101,9 @@ export class ConsumedIds {
     closeSync(this.#fd);
     this.#fd = fd;
     // The newest file but one holds the generation that is now the previous one.
-    for (const name of this.#files.splice(0, this.#files.length - 2)) rmSync(join(this.#dir, name), { force: true });
+    for (const name of this.#files.splice(0, this.#files.length - 2)) {
+      rmSync(join(this.#dir, name), { force: true });
+    }
     this.#previous = this.#current;
     this.#current = new Set();
     this.#turned = now;

@@ -2,7 +2,8 @@ import type { Dispatcher } from "undici";
 import { type ErrorCode, isRelayError, RelayError, type RelayErrorOptions } from "../protocol/errors.ts";
 import { connectionNames, type Field, isStoppedResponseField } from "../protocol/headers.ts";
 import type { ResponseHead } from "../protocol/envelope.ts";
-import { answerFields, type ExchangeHandler } from "./connections.ts";
+import type { ExchangeHandler } from "./connections.ts";
+import { answerFields } from "./http2-answer.ts";
 import { ANSWER_HEAD_MS, UPLOAD_IDLE_MS } from "./limits.ts";
 import type { RequestBody } from "./request-body.ts";
 
@@ -78,9 +79,16 @@ export class Exchange implements ExchangeHandler {
     this.begun = true;
     this.status = status;
     const raw = answerFields(controller.rawHeaders);
-    if (raw.some(([name, value]) => name.toLowerCase() === "transfer-encoding" && !/^(chunked|identity)$/i.test(value.trim()))) {
+    if (
+      raw.some(
+        ([name, value]) =>
+          name.toLowerCase() === "transfer-encoding" && !/^(chunked|identity)$/i.test(value.trim()),
+      )
+    ) {
       // RFC 9112 section 7.4: no TE was sent that allows it, and the field that tells of it ends here.
-      this.abort(new RelayError("target_protocol", "the target's answer has a transfer coding besides chunked"));
+      this.abort(
+        new RelayError("target_protocol", "the target's answer has a transfer coding besides chunked"),
+      );
       return;
     }
     const named = connectionNames(raw);
@@ -115,7 +123,10 @@ export class Exchange implements ExchangeHandler {
     this.abort(
       this.#uploading
         ? new RelayError("body_cut", `no byte of the body came for ${UPLOAD_IDLE_MS / 1_000} s`)
-        : new RelayError("target_timeout", `no answer within ${ANSWER_HEAD_MS / 1_000} s of sending the request`),
+        : new RelayError(
+            "target_timeout",
+            `no answer within ${ANSWER_HEAD_MS / 1_000} s of sending the request`,
+          ),
     );
   }
 }
@@ -141,9 +152,21 @@ export function exchangeFailure(error: Error & { code?: string }): RelayError {
   if (code === "UND_ERR_SOCKET" && /^bad (response|upgrade)/.test(error.message)) {
     return new RelayError("target_protocol", `the target sent ${error.message}`, options);
   }
-  if (error.name === "HTTPParserError") return new RelayError("target_protocol", `the target's answer is not HTTP (${code || error.message})`, options);
-  if (code.startsWith("ERR_HTTP2")) return new RelayError("target_closed", `the target ended the HTTP/2 stream (${code})`, options);
-  return new RelayError(CODES[code] ?? "target_closed", `the connection failed (${code || error.name})`, options);
+  if (error.name === "HTTPParserError") {
+    return new RelayError(
+      "target_protocol",
+      `the target's answer is not HTTP (${code || error.message})`,
+      options,
+    );
+  }
+  if (code.startsWith("ERR_HTTP2")) {
+    return new RelayError("target_closed", `the target ended the HTTP/2 stream (${code})`, options);
+  }
+  return new RelayError(
+    CODES[code] ?? "target_closed",
+    `the connection failed (${code || error.name})`,
+    options,
+  );
 }
 
 /**

@@ -72,6 +72,11 @@ export class FetchDoor implements AnswerSink {
     }
   }
 
+  /** Whether this is the request of that client and id. */
+  is(clientId: string, requestId: string): boolean {
+    return this.#claims?.sub === clientId && this.#claims.jti === requestId;
+  }
+
   /** Ends the exchange with a typed error, as when the node has to go. */
   abort(error: RelayError): void {
     this.#gone.abort(error);
@@ -141,7 +146,8 @@ export class FetchDoor implements AnswerSink {
   /** The body as it was signed: none, a small one whole and proven, or a stream that is held to what was signed. */
   async #takeBody({ framing, digest }: GrantClaims): Promise<Buffer | RequestBody | null> {
     const { headers } = this.#request;
-    const came = headers["transfer-encoding"] === undefined ? Number(headers["content-length"] ?? 0) : undefined;
+    const came =
+      headers["transfer-encoding"] === undefined ? Number(headers["content-length"] ?? 0) : undefined;
     if (framing === "none" || framing === 0) {
       if (came !== 0) throw new RelayError("token_framing", "signed for no body, but one came");
       if (digest !== undefined && digest !== (await digestOf(new ArrayBuffer(0)))) {
@@ -150,8 +156,12 @@ export class FetchDoor implements AnswerSink {
       return null;
     }
     if (typeof framing === "number") {
-      if (came !== undefined && came !== framing) throw new RelayError("token_framing", `signed for ${framing} bytes, ${came} came`);
-      if (digest !== undefined && framing <= DIGEST_BUFFER_BYTES) return readWhole(this.#request, framing, digest);
+      if (came !== undefined && came !== framing) {
+        throw new RelayError("token_framing", `signed for ${framing} bytes, ${came} came`);
+      }
+      if (digest !== undefined && framing <= DIGEST_BUFFER_BYTES) {
+        return readWhole(this.#request, framing, digest);
+      }
     }
     return new RequestBody(this.#request, framing, digest);
   }
@@ -162,7 +172,12 @@ export class FetchDoor implements AnswerSink {
     const { signal } = this.#gone;
     this.#lease =
       plan.attempts++ === 0
-        ? await connections.lease(clientId, target, { repeatable, exclusive: body instanceof RequestBody }, signal)
+        ? await connections.lease(
+            clientId,
+            target,
+            { repeatable, exclusive: body instanceof RequestBody },
+            signal,
+          )
         : await connections.leaseFresh(clientId, target, signal);
     this.#outcome.connected(this.#lease.dialed, this.#lease.reused);
     if (signal.aborted) throw signal.reason;
@@ -171,7 +186,9 @@ export class FetchDoor implements AnswerSink {
     this.#outcome.exchange = exchange;
     const isHttp2 = this.#lease.dialed.alpn === "h2";
     // Heard before the stream over it, which would end the body as it is destroyed.
-    if (isHttp2 && body instanceof RequestBody) body.once("error", (error) => exchange.abort(asRelayError(error)));
+    if (isHttp2 && body instanceof RequestBody) {
+      body.once("error", (error) => exchange.abort(asRelayError(error)));
+    }
     this.#lease.send(isHttp2 ? forHttp2(plan.options) : plan.options, plan.framing, exchange);
   }
 
@@ -180,7 +197,14 @@ export class FetchDoor implements AnswerSink {
    * body that could be gone, is sent once more, on a new one.
    */
   #mayRepeat({ repeatable, attempts }: Plan, error: RelayError): boolean {
-    return repeatable && attempts === 1 && this.#wasReused && error.code === "target_closed" && !this.#response.headersSent && !this.#gone.signal.aborted;
+    return (
+      repeatable &&
+      attempts === 1 &&
+      this.#wasReused &&
+      error.code === "target_closed" &&
+      !this.#response.headersSent &&
+      !this.#gone.signal.aborted
+    );
   }
 
   #release(): void {
@@ -220,7 +244,9 @@ function dispatchOptions(
 /** What is wrong with an answer's head is told by the codes for requests, which say that the target has seen nothing. */
 function asAnswerError(error: unknown): RelayError {
   if (!isRelayError(error) || error.reached === "yes") return asRelayError(error);
-  return new RelayError("target_protocol", `the target's answer can't be passed on: ${error.detail}`, { cause: error });
+  return new RelayError("target_protocol", `the target's answer can't be passed on: ${error.detail}`, {
+    cause: error,
+  });
 }
 
 function asRelayError(error: unknown): RelayError {

@@ -23,7 +23,9 @@ export function keepFraming(socket: Socket): (method: string, framing: Framing) 
   };
   socket.write = keeping;
   return (method, framing) => {
-    const differs = framing === "chunked" || (framing === "none" ? EXPECTS_PAYLOAD.has(method) : framing === 0 && !EXPECTS_PAYLOAD.has(method));
+    const differs =
+      framing === "chunked" ||
+      (framing === "none" ? EXPECTS_PAYLOAD.has(method) : framing === 0 && !EXPECTS_PAYLOAD.has(method));
     wanted = differs ? { start: `${method} `, framing } : undefined;
   };
 }

@@ -5,7 +5,14 @@ import { createSecureContext } from "node:tls";
 import type { Logger } from "pino";
 import { HTTP_HEADER_MAX_BYTES } from "../protocol/limits.ts";
 import type { NodeConfig } from "./config.ts";
-import { CERTIFICATE_POLL_MS, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS, HEADERS_DEADLINE_MS, INBOUND_IDLE_MS, STREAM_BUFFER_BYTES } from "./limits.ts";
+import {
+  CERTIFICATE_POLL_MS,
+  CONNECTIONS_MAX,
+  CONNECTIONS_PER_ADDRESS,
+  HEADERS_DEADLINE_MS,
+  INBOUND_IDLE_MS,
+  STREAM_BUFFER_BYTES,
+} from "./limits.ts";
 
 /**
  * The node's HTTPS listener. It stands on the open internet: a head has a deadline, an address a cap on connections, and
@@ -13,8 +20,16 @@ import { CERTIFICATE_POLL_MS, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS, HEADERS_
  *
  * @throws the system's error where it can't listen, OpenSSL's where the files don't fit each other
  */
-export async function listenHttps(listen: NodeConfig["listen"], handler: RequestListener, log: Logger): Promise<Server> {
-  const read = () => ({ cert: readFileSync(listen.cert), key: readFileSync(listen.key), minVersion: "TLSv1.2" as const });
+export async function listenHttps(
+  listen: NodeConfig["listen"],
+  handler: RequestListener,
+  log: Logger,
+): Promise<Server> {
+  const read = () => ({
+    cert: readFileSync(listen.cert),
+    key: readFileSync(listen.key),
+    minVersion: "TLSv1.2" as const,
+  });
   const server = createServer(
     {
       ...read(),
@@ -36,7 +51,9 @@ export async function listenHttps(listen: NodeConfig["listen"], handler: Request
   // Node would answer an Expect that it doesn't know by itself, without a mark of ours; no field is expected to matter here.
   server.on("checkExpectation", handler);
   // A stranger's broken handshake or half a request is no event worth a line at info.
-  server.on("tlsClientError", (error) => log.debug({ code: (error as NodeJS.ErrnoException).code }, "tls handshake failed"));
+  server.on("tlsClientError", (error) =>
+    log.debug({ code: (error as NodeJS.ErrnoException).code }, "tls handshake failed"),
+  );
   server.on("clientError", (_error, socket) => socket.destroy());
   await new Promise<void>((done, failed) => {
     server.once("error", failed).listen(listen.port, listen.host, () => {

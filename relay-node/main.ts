@@ -34,8 +34,14 @@ try {
     console.error(`holdfast node: ${error.detail}`);
     process.exit(EXIT_CONFIGURATION);
   }
-  const { code, message, address, port } = error as NodeJS.ErrnoException & { address?: string; port?: number };
-  if (code === "EADDRINUSE") console.error(`holdfast node: port ${port} on ${address} is in use: stop what listens there, or set another port`);
-  else console.error(`holdfast node: ${message}`);
+  const { code, message, address, port } = error as NodeJS.ErrnoException & {
+    address?: string;
+    port?: number;
+  };
+  if (code === "EADDRINUSE") {
+    console.error(
+      `holdfast node: port ${port} on ${address} is in use: stop what listens there, or set another port`,
+    );
+  } else console.error(`holdfast node: ${message}`);
   process.exit(EXIT_FAILURE);
 }

@@ -25,7 +25,11 @@ export class Metrics {
     registers: [this.registry],
   });
 
-  constructor(gauges: { readonly active: () => number; readonly connections: () => number; readonly draining: () => boolean }) {
+  constructor(gauges: {
+    readonly active: () => number;
+    readonly connections: () => number;
+    readonly draining: () => boolean;
+  }) {
     collectDefaultMetrics({ register: this.registry });
     const gauge = (name: string, help: string, read: () => number) =>
       new Gauge({
@@ -41,7 +45,13 @@ export class Metrics {
     gauge("holdfast_draining", "1 while the node takes no new requests", () => Number(gauges.draining()));
   }
 
-  finished(outcome: string, up: number, down: number, totalMs: number, timings: Partial<Record<Stage, number>>): void {
+  finished(
+    outcome: string,
+    up: number,
+    down: number,
+    totalMs: number,
+    timings: Partial<Record<Stage, number>>,
+  ): void {
     this.#requests.inc({ outcome });
     this.#bytes.inc({ direction: "up" }, up);
     this.#bytes.inc({ direction: "down" }, down);

@@ -3,8 +3,9 @@ import type { IncomingMessage, Server as HttpServer, ServerResponse } from "node
 import type { Server } from "node:https";
 import { networkInterfaces } from "node:os";
 import pino, { type Logger } from "pino";
-import { RelayError } from "../protocol/errors.ts";
-import { type GrantKey, importGrantKey } from "../protocol/grants.ts";
+import { isRelayError, RelayError } from "../protocol/errors.ts";
+import { type GrantKey, importGrantKey, verifyGrant } from "../protocol/grants.ts";
+import { WIRE } from "../protocol/headers.ts";
 import { writeFailure } from "./answer.ts";
 import type { NodeConfig } from "./config.ts";
 import { Connections } from "./connections.ts";
@@ -68,10 +69,15 @@ export class RelayNode implements NodeContext {
     node.#servers.push(await listenHttps(listen, (request, response) => node.#route(request, response), log));
     if (metrics.port > 0) {
       const server = node.#metrics.server();
-      await new Promise<void>((done, failed) => server.once("error", failed).listen(metrics.port, metrics.host, done));
+      await new Promise<void>((done, failed) =>
+        server.once("error", failed).listen(metrics.port, metrics.host, done),
+      );
       node.#servers.push(server);
     }
-    log.info({ listen: `${listen.host}:${listen.port}`, egress: config.egress, open: config.open }, "serving");
+    log.info(
+      { listen: `${listen.host}:${listen.port}`, egress: config.egress, open: config.open },
+      "serving",
+    );
     return node;
   }
 
@@ -93,7 +99,11 @@ export class RelayNode implements NodeContext {
     this.log.info({ active: this.#active.size, seconds: this.config.drainSeconds }, "draining");
     await this.#untilIdle(this.config.drainSeconds * 1_000);
     const cut = this.#active.size;
-    for (const door of this.#active) door.abort(new RelayError("node_draining", "the node had to go before the answer came", { reached: "unknown" }));
+    for (const door of this.#active) {
+      door.abort(
+        new RelayError("node_draining", "the node had to go before the answer came", { reached: "unknown" }),
+      );
+    }
     // The typed error has to get out before its connection is closed.
     await this.#untilIdle(DRAIN_ANSWER_MS);
     await this.close();
@@ -123,14 +133,36 @@ export class RelayNode implements NodeContext {
   #route(request: IncomingMessage, response: ServerResponse): void {
     const { method, url } = request;
     if (url === "/fetch" && method === "POST") this.#fetch(request, response);
+    else if (url === "/cancel" && method === "POST") void this.#cancel(request, response);
     else if (url === "/healthz" && method === "GET") {
       const status = this.#draining ? "draining" : "ok";
       json(response, this.#draining ? 503 : 200, { status, node: this.config.id });
     } else if (url === "/whoami" && method === "GET") {
       json(response, 200, { address: plainAddress(request.socket.remoteAddress) });
     } else {
-      writeFailure(response, new RelayError("not_found", "no such route at a node"), { node: this.config.id });
+      writeFailure(response, new RelayError("not_found", "no such route at a node"), {
+        node: this.config.id,
+      });
       if (!request.complete) response.once("finish", () => request.destroy());
+    }
+  }
+
+  /** Gives up a request whose caller went away. One that has yet to come is refused when it does. */
+  async #cancel(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    try {
+      const grant = request.headers[WIRE.authorization] as string | undefined;
+      const { config, grantKeys } = this;
+      const context = { edge: config.edge, nodeId: config.id, keys: grantKeys, now: this.now() };
+      const { sub, jti, tat } = await verifyGrant(grant, context, "cancel");
+      const door = [...this.#active].find((one) => one.is(sub, jti));
+      if (door === undefined) this.consumed.consume(jti, tat, this.now());
+      door?.abort(new RelayError("answer_cut", "the caller gave up"));
+      response.writeHead(204).end();
+    } catch (error) {
+      const known = isRelayError(error)
+        ? error
+        : new RelayError("node_internal", "the node failed", { cause: error });
+      writeFailure(response, known, { node: this.config.id });
     }
   }
 
@@ -154,7 +186,9 @@ function logger({ id, logLevel }: NodeConfig): Logger {
 
 function dialerOf(config: NodeConfig) {
   const { egress, open, nameServers, targetCa } = config;
-  const published = [egress.ipv4, egress.ipv6].flatMap((address) => (address === undefined ? [] : [address.bind, address.public]));
+  const published = [egress.ipv4, egress.ipv6].flatMap((address) =>
+    address === undefined ? [] : [address.bind, address.public],
+  );
   const guard = createGuard({ open, own: () => [...published, ...interfaceAddresses()] });
   const resolver = createResolver({
     ...(nameServers !== undefined && { servers: [...nameServers] }),
@@ -165,14 +199,19 @@ function dialerOf(config: NodeConfig) {
   return createDialer({
     resolver,
     guard,
-    egress: { ...(egress.ipv4 && { ipv4: egress.ipv4.bind }), ...(egress.ipv6 && { ipv6: egress.ipv6.bind }) },
+    egress: {
+      ...(egress.ipv4 && { ipv4: egress.ipv4.bind }),
+      ...(egress.ipv6 && { ipv6: egress.ipv6.bind }),
+    },
     ...(targetCa !== undefined && { ca: [readFileSync(targetCa, "utf8")] }),
   });
 }
 
 /** This host's addresses but the loopback ones, which are the guard's own business. */
 function interfaceAddresses(): string[] {
-  return Object.values(networkInterfaces()).flatMap((list) => (list ?? []).filter(({ internal }) => !internal).map(({ address }) => address));
+  return Object.values(networkInterfaces()).flatMap((list) =>
+    (list ?? []).filter(({ internal }) => !internal).map(({ address }) => address),
+  );
 }
 
 /** An IPv4 caller of a dual-stack listener shows as a mapped address. */
@@ -181,5 +220,7 @@ function plainAddress(address = ""): string {
 }
 
 function json(response: ServerResponse, status: number, value: unknown): void {
-  response.writeHead(status, { "Content-Type": "application/json", "Cache-Control": "no-store" }).end(JSON.stringify(value));
+  response
+    .writeHead(status, { "Content-Type": "application/json", "Cache-Control": "no-store" })
+    .end(JSON.stringify(value));
 }

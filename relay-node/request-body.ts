@@ -38,7 +38,11 @@ export class RequestBody extends EventEmitter {
   resume(): this {
     if (!this.#flowing) {
       this.#flowing = true;
-      this.#source.on("data", this.#onData).on("end", this.#onEnd).on("close", this.#onClose).on("error", this.#onClose);
+      this.#source
+        .on("data", this.#onData)
+        .on("end", this.#onEnd)
+        .on("close", this.#onClose)
+        .on("error", this.#onClose);
       if (this.#source.readableEnded) this.#onEnd();
       else if (this.#source.destroyed) this.#onClose();
     }
@@ -69,7 +73,9 @@ export class RequestBody extends EventEmitter {
   readonly #onData = (chunk: Buffer): void => {
     this.#received += chunk.length;
     if (this.#length !== undefined && this.#received > this.#length) {
-      this.destroy(new RelayError("body_cut", `the body has more than the ${this.#length} bytes that were signed`));
+      this.destroy(
+        new RelayError("body_cut", `the body has more than the ${this.#length} bytes that were signed`),
+      );
       return;
     }
     if (this.#hash === undefined) {
@@ -89,13 +95,17 @@ export class RequestBody extends EventEmitter {
       return;
     }
     if (this.#length !== undefined && this.#received !== this.#length) {
-      this.destroy(new RelayError("body_cut", `the body has ${this.#received} bytes, ${this.#length} were signed`));
+      this.destroy(
+        new RelayError("body_cut", `the body has ${this.#received} bytes, ${this.#length} were signed`),
+      );
       return;
     }
     if (this.#hash !== undefined && digestMember(this.#hash.digest()) !== this.#digest) {
       // Nothing has left if the only chunk is the one held.
       this.destroy(
-        new RelayError("body_digest", "the body is not the one that was signed", { reached: this.bytes === 0 ? "no" : "yes" }),
+        new RelayError("body_digest", "the body is not the one that was signed", {
+          reached: this.bytes === 0 ? "no" : "yes",
+        }),
       );
       return;
     }
@@ -125,7 +135,10 @@ export async function readWhole(source: IncomingMessage, length: number, digest:
   let size = 0;
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const cut = (why: string) => reject(new RelayError("body_cut", why, { reached: "no" }));
-  const timer = setTimeout(() => cut(`no byte of the body came for ${UPLOAD_IDLE_MS / 1_000} s`), UPLOAD_IDLE_MS);
+  const timer = setTimeout(
+    () => cut(`no byte of the body came for ${UPLOAD_IDLE_MS / 1_000} s`),
+    UPLOAD_IDLE_MS,
+  );
   const onData = (chunk: Buffer) => {
     timer.refresh();
     size += chunk.length;
@@ -140,7 +153,9 @@ export async function readWhole(source: IncomingMessage, length: number, digest:
     clearTimeout(timer);
     source.off("data", onData).off("end", resolve).off("close", onClose).off("error", onClose);
   }
-  if (size !== length) throw new RelayError("body_cut", `the body has ${size} bytes, ${length} were signed`, { reached: "no" });
+  if (size !== length) {
+    throw new RelayError("body_cut", `the body has ${size} bytes, ${length} were signed`, { reached: "no" });
+  }
   const body = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size);
   if (digestMember(createHash("sha256").update(body).digest()) !== digest) {
     throw new RelayError("body_digest", "the body is not the one that was signed");

@@ -24,15 +24,28 @@ test("docs/protocol.md names every field of the wire", () => {
 });
 
 test("docs/dependencies.md gives a reason for every dependency", () => {
-  const { dependencies, devDependencies } = JSON.parse(read("package.json")) as Record<string, Record<string, string>>;
+  const { dependencies, devDependencies } = JSON.parse(read("package.json")) as Record<
+    string,
+    Record<string, string>
+  >;
   const text = read("docs/dependencies.md");
-  for (const name of [...Object.keys(dependencies!), ...Object.keys(devDependencies!)]) expect(text).toContain(name);
+  for (const name of [...Object.keys(dependencies!), ...Object.keys(devDependencies!)]) {
+    expect(text).toContain(name);
+  }
 });
 
 test("every link between documents leads somewhere", () => {
-  for (const file of ["README.md", "SECURITY.md", "docs/protocol.md", "docs/fidelity.md", "docs/configuration.md"]) {
+  for (const file of [
+    "README.md",
+    "SECURITY.md",
+    "docs/protocol.md",
+    "docs/fidelity.md",
+    "docs/configuration.md",
+  ]) {
     for (const [, link] of read(file).matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)) {
-      expect(() => read(join(file, "..", link!).replace(/\/$/, "")), `${file}: ${link}`).not.toThrow(/ENOENT/);
+      expect(() => read(join(file, "..", link!).replace(/\/$/, "")), `${file}: ${link}`).not.toThrow(
+        /ENOENT/,
+      );
     }
   }
 });

@@ -21,11 +21,19 @@ admin.use(async (c, next) => {
   await verifySignature(unverified, [key]);
   if (claims.htm !== c.req.method) throw new RelayError("token_method", `signed for ${claims.htm}`);
   const { pathname, search } = new URL(c.req.url);
-  if (claims.url !== `${edge.config.origin}${pathname}${search}`) throw new RelayError("token_url", "signed for another URL");
+  if (claims.url !== `${edge.config.origin}${pathname}${search}`) {
+    throw new RelayError("token_url", "signed for another URL");
+  }
   if (Number(c.req.header("content-length") ?? 0) > ADMIN_BODY_MAX_BYTES) throw tooLarge();
   const body = await readBody(c.req.raw);
-  if (body.length > 0 && claims.digest !== (await digestOf(body))) throw new RelayError("body_digest", "the body is not the one that was signed");
-  if (!(await registryCall(() => registryOf(c.env).useOnce(claims.jti, claims.exp + 2 * CLOCK_LEEWAY_SECONDS, now)))) {
+  if (body.length > 0 && claims.digest !== (await digestOf(body))) {
+    throw new RelayError("body_digest", "the body is not the one that was signed");
+  }
+  if (
+    !(await registryCall(() =>
+      registryOf(c.env).useOnce(claims.jti, claims.exp + 2 * CLOCK_LEEWAY_SECONDS, now),
+    ))
+  ) {
     throw new RelayError("token_replayed", "this token was used before");
   }
   c.set("body", new TextDecoder().decode(body));
@@ -46,10 +54,14 @@ admin.put("/clients/:id", async (c) => {
     throw new RelayError("request_invalid", "the body is no JSON", { cause });
   }
   const record = parseClientRecord(value);
-  if (record.id !== c.req.param("id")) throw new RelayError("request_invalid", "the record's id is not the one in the URL");
+  if (record.id !== c.req.param("id")) {
+    throw new RelayError("request_invalid", "the record's id is not the one in the URL");
+  }
   const known = expected(c);
   const version = await registryCall(() => registryOf(c.env).putClient(record, known));
-  if (version === null) throw new RelayError("version_conflict", "the record has another version, or exists already");
+  if (version === null) {
+    throw new RelayError("version_conflict", "the record has another version, or exists already");
+  }
   return c.json(record, version === 1 ? 201 : 200, { ETag: `"${version}"` });
 });
 
@@ -67,7 +79,9 @@ function expected(c: Context): Expected {
   if (match === undefined) return "none";
   if (match === "*") return "any";
   const version = /^"([1-9]\d{0,14})"$/.exec(match)?.[1];
-  if (version === undefined) throw new RelayError("request_invalid", 'If-Match must be "*" or one version, as in "3"');
+  if (version === undefined) {
+    throw new RelayError("request_invalid", 'If-Match must be "*" or one version, as in "3"');
+  }
   return Number(version);
 }
 

@@ -4,7 +4,7 @@ import { WIRE } from "../protocol/headers.ts";
 import { admin } from "./admin.ts";
 import { authorize } from "./authorize.ts";
 import { type Env, edgeOf } from "./edge.ts";
-import { forward } from "./forward.ts";
+import { cancel, forward } from "./forward.ts";
 
 /** The edge: each route is one door. */
 export const app = new Hono<{ Bindings: Env }>();
@@ -17,14 +17,25 @@ app.all("/fetch", async (c) => {
   const envelope = request.headers.get(WIRE.envelope);
   if (envelope !== null) {
     if (request.method !== "POST") throw new RelayError("method_not_allowed", "an envelope is sent by POST");
-    if (envelope !== "1") throw new RelayError("request_invalid", "Relay-Envelope is not 1, the one version that there is");
+    if (envelope !== "1") {
+      throw new RelayError("request_invalid", "Relay-Envelope is not 1, the one version that there is");
+    }
   } else if (request.method !== authorized.claims.htm) {
     throw new RelayError("token_method", `signed for ${authorized.claims.htm}, sent as ${request.method}`);
   }
   return forward(request, authorized, edge, now);
 });
 
-app.get("/.well-known/jwks.json", (c) => c.json(edgeOf(c.env).jwks(), 200, { "Cache-Control": "public, max-age=300" }));
+app.post("/cancel", async (c) => {
+  const edge = edgeOf(c.env);
+  const now = Math.floor(Date.now() / 1_000);
+  await cancel(await authorize(c.req.raw, edge, c.env, now, "cancel"), edge, now);
+  return c.body(null, 204);
+});
+
+app.get("/.well-known/jwks.json", (c) =>
+  c.json(edgeOf(c.env).jwks(), 200, { "Cache-Control": "public, max-age=300" }),
+);
 
 app.get("/.well-known/egress.json", (c) => {
   const { origin, nodes } = edgeOf(c.env).config;
@@ -41,12 +52,18 @@ app.get("/healthz", (c) => {
 
 app.route("/admin", admin);
 
-app.notFound((c) => answer(new RelayError("not_found", `no route ${c.req.method} ${new URL(c.req.url).pathname.slice(0, 64)}`)));
+app.notFound((c) =>
+  answer(new RelayError("not_found", `no route ${c.req.method} ${new URL(c.req.url).pathname.slice(0, 64)}`)),
+);
 
 app.onError((error) => {
   if (isRelayError(error)) {
-    if (error.status >= 500) console.error(`${error.message}${error.cause instanceof Error ? ` (${error.cause.message})` : ""}`);
-    return answer(error.code === "edge_misconfigured" ? new RelayError(error.code, "the edge is not configured") : error);
+    if (error.status >= 500) {
+      console.error(`${error.message}${error.cause instanceof Error ? ` (${error.cause.message})` : ""}`);
+    }
+    return answer(
+      error.code === "edge_misconfigured" ? new RelayError(error.code, "the edge is not configured") : error,
+    );
   }
   console.error(error);
   return answer(new RelayError("edge_internal", "the edge failed"));

@@ -1,7 +1,14 @@
 import { RelayError } from "../protocol/errors.ts";
 import { WIRE } from "../protocol/headers.ts";
 import { isAllowed, parseTargetUrl, type TargetUrl } from "../protocol/targets.ts";
-import { checkRequestClaims, type Framing, readBearer, type RequestClaims, verifySignature } from "../protocol/tokens.ts";
+import {
+  checkRequestClaims,
+  type Framing,
+  readBearer,
+  type RequestAct,
+  type RequestClaims,
+  verifySignature,
+} from "../protocol/tokens.ts";
 import type { Client } from "./clients.ts";
 import type { EdgeNode } from "./config.ts";
 import type { Edge, Env } from "./edge.ts";
@@ -21,17 +28,26 @@ export interface Authorized {
  * Whatever costs a look-up or a signature comes after what does not.
  *
  * @param now seconds since 1970
+ * @param act the door's own
  * @throws RelayError any of the token codes, `client_unknown`, `url_invalid`, `target_not_allowed`, `node_unknown`, `no_node`
  */
-export async function authorize(request: Request, edge: Edge, env: Env, now: number): Promise<Authorized> {
+export async function authorize(
+  request: Request,
+  edge: Edge,
+  env: Env,
+  now: number,
+  act: RequestAct = "fetch",
+): Promise<Authorized> {
   const { headers } = request;
   const unverified = readBearer("request", headers.get(WIRE.authorization));
-  const claims = checkRequestClaims(unverified.claims, edge.config.origin, now);
+  const claims = checkRequestClaims(unverified.claims, edge.config.origin, now, act);
   const client = await edge.client(claims.iss, env, now * 1_000);
   await verifySignature(unverified, client.keys);
 
   const restated = headers.get(WIRE.target);
-  if (restated !== null && restated !== claims.url) throw new RelayError("token_url", "Relay-Target is not the URL that was signed");
+  if (restated !== null && restated !== claims.url) {
+    throw new RelayError("token_url", "Relay-Target is not the URL that was signed");
+  }
   const framing = framingOf(request);
   if (claims.framing !== undefined && !mayBe(claims.framing, framing)) {
     throw new RelayError("token_framing", `signed for ${claims.framing}, came as ${framing}`);
@@ -40,7 +56,13 @@ export async function authorize(request: Request, edge: Edge, env: Env, now: num
   if (!isAllowed(client.allow, claims.htm, target)) {
     throw new RelayError("target_not_allowed", `${client.id} may not send ${claims.htm} to ${target.origin}`);
   }
-  return { client, claims, target, framing: claims.framing ?? framing, nodes: eligible(edge.config.nodes, client, claims) };
+  return {
+    client,
+    claims,
+    target,
+    framing: claims.framing ?? framing,
+    nodes: eligible(edge.config.nodes, client, claims),
+  };
 }
 
 /** How the body came in. What the signer said of it is compared with this, and the node holds the body to it. */

@@ -29,18 +29,30 @@ const schema = z.strictObject({
   id: z.string().check(z.regex(CLIENT_ID, "must be 1 to 63 characters of a-z, 0-9, - and _")),
   keys: z
     .array(
-      z.looseObject({ kty: z.string() }).check(
-        z.refine((jwk) => algorithmOf(jwk) !== undefined && !("d" in jwk), "must be a public Ed25519 or P-256 JWK"),
-      ),
+      z
+        .looseObject({ kty: z.string() })
+        .check(
+          z.refine(
+            (jwk) => algorithmOf(jwk) !== undefined && !("d" in jwk),
+            "must be a public Ed25519 or P-256 JWK",
+          ),
+        ),
     )
-    .check(z.minLength(1, "must hold at least one key"), z.maxLength(CLIENT_KEYS_MAX, `must hold at most ${CLIENT_KEYS_MAX} keys`)),
+    .check(
+      z.minLength(1, "must hold at least one key"),
+      z.maxLength(CLIENT_KEYS_MAX, `must hold at most ${CLIENT_KEYS_MAX} keys`),
+    ),
   allow: z
     .array(
       z.string().check((context) => {
         try {
           parseAllowedTarget(context.value);
         } catch (error) {
-          context.issues.push({ code: "custom", message: `: ${(error as Error).message}`, input: context.value });
+          context.issues.push({
+            code: "custom",
+            message: `: ${(error as Error).message}`,
+            input: context.value,
+          });
         }
       }),
     )
@@ -55,7 +67,9 @@ const schema = z.strictObject({
 export function parseClientRecord(value: unknown): ClientRecord {
   const result = z.safeParse(schema, value);
   if (result.success) return result.data;
-  const problems = result.error.issues.map((issue) => `${issue.path.join(".") || "the record"} ${tellIssue(issue)}`);
+  const problems = result.error.issues.map(
+    (issue) => `${issue.path.join(".") || "the record"} ${tellIssue(issue)}`,
+  );
   throw new RelayError("request_invalid", problems.join("; "));
 }
 

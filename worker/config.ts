@@ -59,13 +59,24 @@ const node = z.strictObject({
 const unique = <T>(of: (item: T) => string, what: string) =>
   z.refine<readonly T[]>((items) => new Set(items.map(of)).size === items.length, `holds one ${what} twice`);
 
-const publicKey = z.looseObject({ kid: z.string(), kty: z.string() }).check(
-  z.refine((jwk) => algorithmOf(jwk) !== undefined && !("d" in jwk), "must be public Ed25519 or P-256 JWKs"),
-);
+const publicKey = z
+  .looseObject({ kid: z.string(), kty: z.string() })
+  .check(
+    z.refine(
+      (jwk) => algorithmOf(jwk) !== undefined && !("d" in jwk),
+      "must be public Ed25519 or P-256 JWKs",
+    ),
+  );
 
 const schema = z.object({
   EDGE_ORIGIN: origin,
-  NODES: z.pipe(json, z.array(node).check(z.minLength(1, "must list at least one node"), unique((item) => item.id, "id"))),
+  NODES: z.pipe(
+    json,
+    z.array(node).check(
+      z.minLength(1, "must list at least one node"),
+      unique((item) => item.id, "id"),
+    ),
+  ),
   GRANT_MASTER_KEY: z.string().check(
     z.refine(
       // No base64 leaves one character over.
@@ -95,9 +106,15 @@ export function parseEdgeConfig(env: Readonly<Record<string, unknown>>): EdgeCon
       const { path } = issue;
       const [name, ...rest] = path.map(String);
       const where = [name, ...rest].join(".");
-      const value = path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key], env);
-      const quoted = SECRET.has(name ?? "") || value === undefined ? "" : ` (is ${JSON.stringify(value).slice(0, 80)})`;
-      return value === undefined && rest.length === 0 ? `${where} is not set` : `${where} ${tellIssue(issue)}${quoted}`;
+      const value = path.reduce<unknown>(
+        (at, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key],
+        env,
+      );
+      const quoted =
+        SECRET.has(name ?? "") || value === undefined ? "" : ` (is ${JSON.stringify(value).slice(0, 80)})`;
+      return value === undefined && rest.length === 0
+        ? `${where} is not set`
+        : `${where} ${tellIssue(issue)}${quoted}`;
     });
     throw new RelayError("edge_misconfigured", problems.join("; "));
   }

@@ -57,7 +57,9 @@ export class Edge {
       entry = { client, until: nowMs + REGISTRY_CACHE_MS };
       this.#clients.delete(id);
       this.#clients.set(id, entry);
-      if (this.#clients.size > REGISTRY_CACHE_ENTRIES) this.#clients.delete(this.#clients.keys().next().value!);
+      if (this.#clients.size > REGISTRY_CACHE_ENTRIES) {
+        this.#clients.delete(this.#clients.keys().next().value!);
+      }
     }
     if (entry.client === null) throw new RelayError("client_unknown", `no client ${id} is registered`);
     return entry.client;
@@ -77,7 +79,9 @@ let current: { readonly env: unknown; readonly edge: Edge } | undefined;
  * @throws RelayError `edge_misconfigured`
  */
 export function edgeOf(env: Env): Edge {
-  if (current?.env !== env) current = { env, edge: new Edge(parseEdgeConfig(env as unknown as Record<string, unknown>)) };
+  if (current?.env !== env) {
+    current = { env, edge: new Edge(parseEdgeConfig(env as unknown as Record<string, unknown>)) };
+  }
   return current.edge;
 }
 

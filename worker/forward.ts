@@ -1,9 +1,16 @@
-import { responseHead, sectionFromWire, sectionToWire, encodeSection, wirePieces } from "../protocol/envelope.ts";
+import {
+  responseHead,
+  sectionFromWire,
+  sectionToWire,
+  encodeSection,
+  wirePieces,
+} from "../protocol/envelope.ts";
 import { RelayError } from "../protocol/errors.ts";
 import { signGrant } from "../protocol/grants.ts";
 import { type Field, isAddedInFront, isForbiddenRequestField, WIRE } from "../protocol/headers.ts";
 import { GRANT_MAX_SECONDS } from "../protocol/limits.ts";
 import type { Authorized } from "./authorize.ts";
+import type { EdgeNode } from "./config.ts";
 import type { Edge } from "./edge.ts";
 
 /**
@@ -16,27 +23,16 @@ import type { Edge } from "./edge.ts";
  * @param now seconds since 1970
  * @throws RelayError `node_unreachable`, `node_failed`, `fields_too_large`, `status_not_representable`
  */
-export async function forward(request: Request, authorized: Authorized, edge: Edge, now: number): Promise<Response> {
-  const { client, claims, framing, nodes } = authorized;
+export async function forward(
+  request: Request,
+  authorized: Authorized,
+  edge: Edge,
+  now: number,
+): Promise<Response> {
+  const { claims, nodes } = authorized;
   const node = nodes[0]!;
   const enveloped = request.headers.has(WIRE.envelope);
-  const grant = await signGrant(
-    {
-      iss: edge.config.origin,
-      aud: node.id,
-      sub: client.id,
-      act: "fetch",
-      iat: now,
-      exp: now + GRANT_MAX_SECONDS,
-      jti: claims.jti,
-      tat: claims.iat,
-      htm: claims.htm,
-      url: claims.url,
-      framing,
-      ...(claims.digest !== undefined && { digest: claims.digest }),
-    },
-    await edge.grantKey(node),
-  );
+  const grant = await grantFor(authorized, node, edge, now);
   const headers = new Headers(enveloped ? envelopeOf(request) : rawEnvelopeOf(request));
   headers.set(WIRE.authorization, `Bearer ${grant}`);
   headers.set(WIRE.envelope, enveloped ? "1" : "1; head-only");
@@ -52,7 +48,11 @@ export async function forward(request: Request, authorized: Authorized, edge: Ed
       signal: request.signal,
     });
   } catch (cause) {
-    throw new RelayError("node_unreachable", `the call to ${node.id} failed`, { cause, node: node.id, requestId: claims.jti });
+    throw new RelayError("node_unreachable", `the call to ${node.id} failed`, {
+      cause,
+      node: node.id,
+      requestId: claims.jti,
+    });
   }
   const hop = `edge_node;dur=${(performance.now() - started).toFixed(1)}`;
   if (answer.headers.has(WIRE.error)) return failureOf(answer, hop);
@@ -66,9 +66,55 @@ export async function forward(request: Request, authorized: Authorized, edge: Ed
   return enveloped ? relayed(answer, hop) : unwrapped(answer, hop, claims.htm);
 }
 
+/**
+ * Gives a request up whose caller went away: its node cuts the call to the target. A caller's silence alone tells nobody:
+ * workerd learns that a connection is gone by writing to it, and a target may be silent for long.
+ */
+export async function cancel(authorized: Authorized, edge: Edge, now: number): Promise<void> {
+  const node = authorized.nodes[0]!;
+  const grant = await grantFor(authorized, node, edge, now);
+  const answer = await fetch(`${node.url}/cancel`, {
+    method: "POST",
+    headers: { [WIRE.authorization]: `Bearer ${grant}` },
+    redirect: "manual",
+  }).catch((cause: unknown) => {
+    throw new RelayError("node_unreachable", `the call to ${node.id} failed`, { cause, node: node.id });
+  });
+  await answer.body?.cancel();
+}
+
+async function grantFor(
+  { client, claims, framing }: Authorized,
+  node: EdgeNode,
+  edge: Edge,
+  now: number,
+): Promise<string> {
+  const { act, jti, iat, htm, url, digest } = claims;
+  return signGrant(
+    {
+      iss: edge.config.origin,
+      aud: node.id,
+      sub: client.id,
+      act,
+      iat: now,
+      exp: now + GRANT_MAX_SECONDS,
+      jti,
+      tat: iat,
+      htm,
+      url,
+      framing,
+      ...(digest !== undefined && { digest }),
+    },
+    await edge.grantKey(node),
+  );
+}
+
 /** Our client's envelope goes on as it came. */
 function envelopeOf(request: Request): [string, string][] {
-  return wirePieces((name) => request.headers.get(name)).map((piece, index) => [`${WIRE.fields}${index + 1}`, piece]);
+  return wirePieces((name) => request.headers.get(name)).map((piece, index) => [
+    `${WIRE.fields}${index + 1}`,
+    piece,
+  ]);
 }
 
 /** A raw caller's own fields, put into an envelope: without the ones of this hop, the relay's, and those added in front. */
@@ -86,7 +132,10 @@ const ASCII = /^[\0-\x7f]*$/;
 function bytesOf(name: string, value: string): string {
   if (ASCII.test(value)) return value;
   if (value.includes("\ufffd")) {
-    throw new RelayError("fields_invalid", `the value of ${name} is not UTF-8, which a raw request can't carry: use the enveloped form`);
+    throw new RelayError(
+      "fields_invalid",
+      `the value of ${name} is not UTF-8, which a raw request can't carry: use the enveloped form`,
+    );
   }
   return Array.from(new TextEncoder().encode(value), (byte) => String.fromCharCode(byte)).join("");
 }
@@ -95,7 +144,9 @@ function bytesOf(name: string, value: string): string {
 function textOf(value: string): string {
   if (ASCII.test(value)) return value;
   try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(Uint8Array.from(value, (character) => character.charCodeAt(0)));
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(
+      Uint8Array.from(value, (character) => character.charCodeAt(0)),
+    );
   } catch {
     return value;
   }
@@ -119,7 +170,9 @@ function marks(answer: Response, hop: string): Headers {
 /** A target's answer for our client: the envelope as the node made it. */
 function relayed(answer: Response, hop: string): Response {
   const headers = marks(answer, hop);
-  wirePieces((name) => answer.headers.get(name)).forEach((piece, index) => headers.set(`${WIRE.fields}${index + 1}`, piece));
+  wirePieces((name) => answer.headers.get(name)).forEach((piece, index) =>
+    headers.set(`${WIRE.fields}${index + 1}`, piece),
+  );
   return new Response(answer.body, { status: 200, headers });
 }
 
@@ -141,7 +194,10 @@ async function unwrapped(answer: Response, hop: string, method: string): Promise
   const { status, reason, fields } = responseHead(sectionFromWire((name) => answer.headers.get(name)));
   if (status > 599) {
     await answer.body?.cancel();
-    throw new RelayError("status_not_representable", `the target answered ${status}, which a raw answer can't carry`);
+    throw new RelayError(
+      "status_not_representable",
+      `the target answered ${status}, which a raw answer can't carry`,
+    );
   }
   const empty = method === "HEAD" || NULL_BODY.has(status);
   const headers = new Headers();

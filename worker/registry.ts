@@ -28,7 +28,9 @@ export class Registry extends DurableObject<object> {
     const row = this.ctx.storage.sql
       .exec<{ version: number; record: string }>("SELECT version, record FROM clients WHERE id = ?", id)
       .toArray()[0];
-    return row === undefined ? null : { version: row.version, record: JSON.parse(row.record) as ClientRecord };
+    return row === undefined
+      ? null
+      : { version: row.version, record: JSON.parse(row.record) as ClientRecord };
   }
 
   /** Stores a record; returns its new version, or null where another version is there than was expected. */
@@ -60,12 +62,18 @@ export class Registry extends DurableObject<object> {
    */
   useOnce(id: string, expires: number, now: number): boolean {
     this.ctx.storage.sql.exec("DELETE FROM used_ids WHERE expires < ?", now);
-    const { rowsWritten } = this.ctx.storage.sql.exec("INSERT OR IGNORE INTO used_ids VALUES (?, ?)", id, expires);
+    const { rowsWritten } = this.ctx.storage.sql.exec(
+      "INSERT OR IGNORE INTO used_ids VALUES (?, ?)",
+      id,
+      expires,
+    );
     return rowsWritten > 0;
   }
 
   #versionOf(id: string): number | undefined {
-    return this.ctx.storage.sql.exec<{ version: number }>("SELECT version FROM clients WHERE id = ?", id).toArray()[0]?.version;
+    return this.ctx.storage.sql
+      .exec<{ version: number }>("SELECT version FROM clients WHERE id = ?", id)
+      .toArray()[0]?.version;
   }
 }
 

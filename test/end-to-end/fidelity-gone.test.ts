@@ -31,23 +31,51 @@ describe("a client that goes away takes its target's connection with it, within 
     expect((await exchange.closed) - left).toBeLessThan(GONE_MS);
   });
 
-  // workerd takes a client's FIN for the end of its request and no more: that nobody reads any longer it learns by writing.
-  // While a target is silent, workerd by itself says nothing to the node. A reset it does notice.
-  test("a named exception: while the target is silent, at the first byte that it sends", async () => {
+  // workerd takes a client's FIN for the end of its request and no more, and learns by writing that nobody reads any longer.
+  // So our client says it in words.
+  test("our client, by its signal, while the target is silent before its answer", async () => {
+    bench.tls.next(() => new Promise(() => {}));
+    const abort = new AbortController();
+    const response = bench.relay.fetch(bench.tls.url, { signal: abort.signal });
+    response.catch(() => {});
+    const exchange = await bench.tls.request();
+    const left = performance.now();
+    abort.abort();
+    await expect(response).rejects.toThrow("aborted");
+    expect((await exchange.closed) - left).toBeLessThan(GONE_MS);
+  });
+
+  test.each(["its signal", "giving up the body"])(
+    "our client, by %s, while the target is silent in mid-answer",
+    async (how) => {
+      bench.tls.next((exchange) =>
+        exchange.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nstart\r\n"),
+      );
+      const abort = new AbortController();
+      const response = await bench.relay.fetch(bench.tls.url, { signal: abort.signal });
+      const exchange = await bench.tls.request();
+      const reader = response.body!.getReader();
+      await reader.read();
+      const left = performance.now();
+      if (how === "its signal") abort.abort();
+      else await reader.cancel();
+      expect((await exchange.closed) - left).toBeLessThan(GONE_MS);
+    },
+  );
+
+  test("a named exception: who closes its socket without a word, while the target is silent, at the first byte that it sends", async () => {
     let speak = () => {};
     bench.tls.next(async (exchange) => {
       await new Promise<void>((resolve) => (speak = resolve));
       await ticking(exchange);
     });
-    const abort = new AbortController();
-    const response = bench.relay.fetch(bench.tls.url, { signal: abort.signal });
-    response.catch(() => {});
+    const call = await EdgeCall.begin(
+      bench.edge,
+      await FORMS[0].wire(bench.relayUrl, { method: "GET", url: bench.tls.url }),
+    );
     const exchange = await bench.tls.request();
-    await sleep(100);
-    abort.abort();
-    await expect(response).rejects.toThrow("aborted");
-    const first = await Promise.race([exchange.closed, sleep(500)]);
-    expect(first).toBeUndefined();
+    call.destroy();
+    expect(await Promise.race([exchange.closed, sleep(500)])).toBeUndefined();
     const spoke = performance.now();
     speak();
     expect((await exchange.closed) - spoke).toBeLessThan(GONE_MS);

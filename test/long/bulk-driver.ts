@@ -4,7 +4,13 @@ import { createRelay } from "../../client/index.ts";
  * Sends or takes bulk bodies through the relay, all at once, in a process of its own.
  * Arguments: direction, streams, bytes each, target, node; the relay's URL in HOLDFAST_URL. Says how many were whole.
  */
-const [direction, streams, bytes, target, node] = process.argv.slice(2) as [string, string, string, string, string];
+const [direction, streams, bytes, target, node] = process.argv.slice(2) as [
+  string,
+  string,
+  string,
+  string,
+  string,
+];
 const relay = createRelay(process.env["HOLDFAST_URL"], { node });
 const size = Number(bytes);
 const piece = new Uint8Array(65_536);
@@ -30,7 +36,9 @@ async function up(): Promise<number> {
   return Number(await response.text());
 }
 
-const results = await Promise.allSettled(Array.from({ length: Number(streams) }, direction === "up" ? up : down));
+const results = await Promise.allSettled(
+  Array.from({ length: Number(streams) }, direction === "up" ? up : down),
+);
 const whole = results.filter((result) => result.status === "fulfilled" && result.value === size).length;
 const failure = results.find((result) => result.status === "rejected");
 process.send!({ whole, failure: failure === undefined ? undefined : String(failure.reason) });

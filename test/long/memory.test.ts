@@ -48,9 +48,13 @@ test.each(["down", "up"])(
     const node = stack.nodes[direction === "down" ? 0 : 1]!;
     const before = peakMb(stack.process(node.id));
     const started = performance.now();
-    const driver = fork(join(import.meta.dirname, "bulk-driver.ts"), [direction, String(STREAMS), String(BYTES), target, node.id], {
-      env: { ...process.env, HOLDFAST_URL: stack.relayUrl },
-    });
+    const driver = fork(
+      join(import.meta.dirname, "bulk-driver.ts"),
+      [direction, String(STREAMS), String(BYTES), target, node.id],
+      {
+        env: { ...process.env, HOLDFAST_URL: stack.relayUrl },
+      },
+    );
     const result = await next<{ whole: number; failure?: string }>(driver);
     const peak = peakMb(stack.process(node.id));
     const seconds = (performance.now() - started) / 1_000;

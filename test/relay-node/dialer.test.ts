@@ -419,12 +419,7 @@ describe("TLS", () => {
     ["another name", { dns: ["other.example.test"] }, {}, "ERR_TLS_CERT_ALTNAME_INVALID"],
     ["an expired certificate", { ip: ["127.0.0.1"], days: -1 }, {}, "CERT_HAS_EXPIRED"],
     ["a self-signed certificate", {}, selfSigned, "DEPTH_ZERO_SELF_SIGNED_CERT"],
-    [
-      "an unknown issuer",
-      {},
-      strange,
-      "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
-    ],
+    ["an unknown issuer", {}, strange, "UNABLE_TO_VERIFY_LEAF_SIGNATURE"],
   ])("rejects %s", async (_what, names, options, code) => {
     const { port } = await serveTls(names, options);
     const error = await failure(dialerOf().dial({ host: "127.0.0.1", port, tls: { alpn: [] } }));

@@ -121,9 +121,9 @@ export class FrameOrigin {
         const frame = { type: pending[3]!, flags: pending[4]!, stream: pending.readUInt32BE(5), payload };
         pending = pending.subarray(end);
         const isAcknowledged = (frame.flags & END_STREAM) !== 0;
-        if (frame.type === FRAME.settings && !isAcknowledged)
-          this.#write(FRAME.settings, END_STREAM, 0, payload.subarray(0, 0));
-        if (frame.type === FRAME.ping && !isAcknowledged) this.#write(FRAME.ping, END_STREAM, 0, payload);
+        const none = Buffer.alloc(0);
+        if (frame.type === FRAME.settings && !isAcknowledged) this.#write(frame.type, END_STREAM, 0, none);
+        if (frame.type === FRAME.ping && !isAcknowledged) this.#write(frame.type, END_STREAM, 0, payload);
         this.frames.push(frame);
         for (const wake of this.#waiting.splice(0)) wake();
       }

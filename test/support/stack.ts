@@ -18,9 +18,16 @@ export async function freePort(host = "127.0.0.1"): Promise<number> {
  * A whole stack of its own: workerd, two nodes as processes, a demonstration target; in a folder that goes with it.
  * @example const stack = await testStack({ allow: [`https://localhost:${port}`] });
  */
-export async function testStack(options: Partial<Pick<StackOptions, "allow" | "nodeConfig" | "nodes">> = {}): Promise<Stack & { readonly dir: string }> {
+export async function testStack(
+  options: Partial<Pick<StackOptions, "allow" | "nodeConfig" | "nodes">> = {},
+): Promise<Stack & { readonly dir: string }> {
   const dir = mkdtempSync(join(tmpdir(), "holdfast-test-"));
-  const [edgePort, targetPort, one, two] = [await freePort(), await freePort(), await freePort(), await freePort()];
+  const [edgePort, targetPort, one, two] = [
+    await freePort(),
+    await freePort(),
+    await freePort(),
+    await freePort(),
+  ];
   const stack = await startStack({
     dir,
     edgePort,

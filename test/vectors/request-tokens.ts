@@ -90,7 +90,11 @@ export function requestTokenVectors(toolbox: Toolbox): object {
       taken("the current key of two", {}, { keys: ["ed25519", "ed25519-next"] }),
       taken("the next key of two", {}, { keys: ["ed25519-next", "ed25519"] }),
       taken("the longest token", { note: padding(16_384, compact) }),
-      taken("alg EdDSA, the older name of the same", {}, { authorization: `Bearer ${compact({ ...HEADER, alg: "EdDSA" }, CLAIMS)}` }),
+      taken(
+        "alg EdDSA, the older name of the same",
+        {},
+        { authorization: `Bearer ${compact({ ...HEADER, alg: "EdDSA" }, CLAIMS)}` },
+      ),
       es256(toolbox, "ES256"),
       { ...es256(toolbox, "ES256 beside another key"), keys: ["ed25519", "es256"] },
 

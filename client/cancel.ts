@@ -1,0 +1,58 @@
+import { WIRE } from "../protocol/headers.ts";
+import { type RequestClaims, signToken } from "../protocol/tokens.ts";
+import { REQUEST_TOKEN_SECONDS } from "./limits.ts";
+import type { Fetch, Signer } from "./wire.ts";
+
+/** Whether somebody still waits for an exchange. */
+export interface Interest {
+  /** The exchange has ended by itself. */
+  readonly over: () => void;
+  /** Nobody wants what is still to come: the relay is told, once. */
+  readonly giveUp: () => void;
+}
+
+/**
+ * A connection that is closed says nothing until somebody writes to it, and while a target is silent nobody does: its
+ * work would go on for a caller who has left. So the edge is told in words, by `POST /cancel` with the request's id.
+ *
+ * Whether that arrives changes nothing for the caller, so it is not waited for and its failure is not told.
+ */
+export function watchInterest(
+  claims: RequestClaims,
+  signer: Signer,
+  underlying: Fetch,
+  signal: AbortSignal | undefined,
+): Interest {
+  let isOver = false;
+  const over = () => {
+    isOver = true;
+    signal?.removeEventListener("abort", giveUp);
+  };
+  const giveUp = () => {
+    if (isOver) return;
+    over();
+    void cancel(claims, signer, underlying).catch(() => {});
+  };
+  signal?.addEventListener("abort", giveUp, { once: true });
+  return { over, giveUp };
+}
+
+async function cancel({ iss, aud, jti, htm, url, node }: RequestClaims, signer: Signer, underlying: Fetch) {
+  const iat = Math.floor(signer.now() / 1_000);
+  const exp = iat + REQUEST_TOKEN_SECONDS;
+  const claims = {
+    iss,
+    aud,
+    act: "cancel",
+    iat,
+    exp,
+    jti,
+    htm,
+    url,
+    ...(node !== undefined && { node }),
+  } as const;
+  const token = await signToken("request", claims, await signer.key());
+  const headers = { [WIRE.authorization]: `Bearer ${token}` };
+  const answer = await underlying(`${signer.edge}/cancel`, { method: "POST", headers, keepalive: true });
+  await answer.body?.cancel();
+}
