@@ -24,17 +24,38 @@ export function watchInterest(
   signal: AbortSignal | undefined,
 ): Interest {
   let isOver = false;
+  let forget = () => {};
   const over = () => {
     isOver = true;
-    signal?.removeEventListener("abort", giveUp);
+    forget();
   };
   const giveUp = () => {
     if (isOver) return;
     over();
     void cancel(claims, signer, underlying).catch(() => {});
   };
-  signal?.addEventListener("abort", giveUp, { once: true });
-  return { over, giveUp };
+  const interest = { over, giveUp };
+  if (signal !== undefined) forget = listenWeakly(signal, interest);
+  return interest;
+}
+
+/** Runtimes that have no weak references keep the listener until the exchange is over. */
+const weakly = typeof WeakRef === "function" && typeof FinalizationRegistry === "function";
+const forgotten = weakly ? new FinalizationRegistry<() => void>((forget) => forget()) : undefined;
+
+/**
+ * A signal may live as long as the process, and answers that nobody reads to their end must not add up at it: the listener
+ * holds its exchange no longer than somebody else does. It stands in a function of its own, or it would share its scope.
+ *
+ * @returns removes the listener
+ */
+function listenWeakly(signal: AbortSignal, interest: Interest): () => void {
+  const held = weakly ? new WeakRef(interest) : { deref: () => interest };
+  const onAbort = () => held.deref()?.giveUp();
+  signal.addEventListener("abort", onAbort, { once: true });
+  const forget = () => signal.removeEventListener("abort", onAbort);
+  forgotten?.register(interest, forget);
+  return forget;
 }
 
 async function cancel({ iss, aud, jti, htm, url, node }: RequestClaims, signer: Signer, underlying: Fetch) {

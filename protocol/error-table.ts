@@ -40,7 +40,14 @@ export const ERRORS = {
   token_method: denied(401, "Sign the method that is used: htm differs from it."),
   token_url: denied(401, "Sign the URL that is used: url differs from it."),
   token_framing: denied(401, "Sign the framing that is used: framing differs from the body that came."),
-  token_replayed: denied(401, "Sign a new token for each request: this one was used before."),
+  // Its first use may have reached the target: a network stack that repeats a request on its own makes such replays.
+  token_replayed: row(
+    401,
+    "http_request_denied",
+    "unknown",
+    false,
+    "Sign a new token for each request: this one was used before.",
+  ),
   client_unknown: denied(401, "Register the client, or correct the id in HOLDFAST_URL."),
 
   // What was asked for, judged at the edge and again at the node.
@@ -73,9 +80,9 @@ export const ERRORS = {
   request_predates_node: row(
     503,
     "destination_unavailable",
-    "no",
-    true,
-    "Sign a new token: this one is older than what the node remembers.",
+    "unknown",
+    false,
+    "The token is older than what the node remembers, so it may have been used. A new one is taken.",
   ),
 
   // On the way to the target.

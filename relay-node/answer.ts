@@ -2,7 +2,7 @@ import type { ServerResponse } from "node:http";
 import { encodeResponseSection, type ResponseHead, sectionToWire } from "../protocol/envelope.ts";
 import { problemResponse, RelayError } from "../protocol/errors.ts";
 import { WIRE } from "../protocol/headers.ts";
-import { FIELDS_IN_HEAD_BYTES, FIELDS_MAX_BYTES } from "../protocol/limits.ts";
+import { FIELDS_IN_HEAD_BYTES, FIELDS_MAX_BYTES, FIELDS_MAX_COUNT } from "../protocol/limits.ts";
 import { isBodiless } from "./exchange.ts";
 
 /** What every answer says of the call, as far as it is known. */
@@ -41,8 +41,12 @@ export function writeAnswerHead(
   headOnly: boolean,
 ): void {
   const section = encodeResponseSection(head);
-  if (section.length > FIELDS_MAX_BYTES) {
-    throw new RelayError("target_fields_too_large", `the answer's fields exceed ${FIELDS_MAX_BYTES} bytes`);
+  // Two lines are the pseudo-fields'.
+  if (section.length > FIELDS_MAX_BYTES || head.fields.length > FIELDS_MAX_COUNT - 2) {
+    throw new RelayError(
+      "target_fields_too_large",
+      `the answer's fields exceed ${FIELDS_MAX_BYTES} bytes or ${FIELDS_MAX_COUNT - 2} lines`,
+    );
   }
   const inHead = headOnly || section.length <= FIELDS_IN_HEAD_BYTES;
   const fields = [

@@ -104,7 +104,9 @@ export function readNodeConfig(file: string): NodeConfig {
     try {
       return readFileSync(resolve(base, path), "utf8");
     } catch (cause) {
-      problems.push(`${what}: ${(cause as Error).message}`);
+      // A grant key's path is not quoted: somebody may have put the key itself there.
+      const { code = "", message } = cause as NodeJS.ErrnoException;
+      problems.push(`${what}: ${what === "grantKeyFiles" ? `a file can't be read (${code})` : message}`);
       return undefined;
     }
   };
@@ -121,7 +123,7 @@ export function readNodeConfig(file: string): NodeConfig {
     try {
       if (text !== undefined) grantKeys.push(grantKeyBytes(text));
     } catch {
-      problems.push(`grantKeyFiles: ${String(path)} does not hold 32 bytes in base64url`);
+      problems.push("grantKeyFiles: a file does not hold 32 bytes in base64url");
     }
   }
   for (const path of [["listen", "cert"], ["listen", "key"], ["targetCa"]]) {

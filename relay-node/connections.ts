@@ -16,6 +16,8 @@ import {
 
 /** An undici handler, with what undici doesn't tell it. */
 export interface ExchangeHandler extends Dispatcher.DispatchHandler {
+  /** To be called when undici is about to write the request, and not before. */
+  onAboutToSend: (() => void) | undefined;
   /** The reason phrase of the answer to come, as Latin-1; HTTP/2 has none. */
   onReason(reason: string): void;
 }
@@ -36,7 +38,7 @@ interface Connection {
   readonly key: string;
   readonly dialed: Dialed;
   readonly client: Client;
-  /** HTTP/1 alone: to be called before each dispatch. */
+  /** HTTP/1 alone: to be called before each request is written. */
   readonly arm: ((method: string, framing: Framing, handler: ExchangeHandler) => void) | undefined;
   /** Nothing else may be sent on it meanwhile. */
   exclusive: boolean;
@@ -52,7 +54,8 @@ interface Connection {
 export class Connections {
   readonly #dialer: Dialer;
   readonly #byKey = new Map<string, Set<Connection>>();
-  #count = 0;
+  /** All that stand, also those that take nothing new. */
+  readonly #all = new Set<Connection>();
 
   constructor(dialer: Dialer) {
     this.#dialer = dialer;
@@ -60,7 +63,7 @@ export class Connections {
 
   /** How many connections stand, busy ones included. */
   get size(): number {
-    return this.#count;
+    return this.#all.size;
   }
 
   /**
@@ -89,8 +92,7 @@ export class Connections {
 
   /** Ends all, at once. */
   async close(): Promise<void> {
-    const all = Array.from(this.#byKey.values(), (set) => [...set]).flat();
-    await Promise.all(all.map(({ client }) => client.destroy()));
+    await Promise.all(Array.from(this.#all, ({ client }) => client.destroy()));
   }
 
   #warm(key: string, idleMs: number, exclusive: boolean): Connection | undefined {
@@ -151,10 +153,10 @@ export class Connections {
       served: 0,
       lastUsed: performance.now(),
     };
-    client.on("disconnect", () => this.#drop(connection));
+    client.on("disconnect", () => this.#retire(connection));
     const set = this.#byKey.get(key) ?? new Set();
     this.#byKey.set(key, set.add(connection));
-    this.#count++;
+    this.#all.add(connection);
     return connection;
   }
 
@@ -168,7 +170,9 @@ export class Connections {
       dialed: connection.dialed,
       reused,
       send: (options, framing, handler) => {
-        connection.arm?.(options.method, framing, handler);
+        // Before it writes, undici looks whether an idle connection has bytes that nobody asked for, and drops it then: what
+        // reads along must not take them away.
+        handler.onAboutToSend = () => connection.arm?.(options.method, framing, handler);
         connection.client.dispatch(options, handler);
       },
       release: () => {
@@ -179,19 +183,25 @@ export class Connections {
           connection.active--;
           connection.exclusive = false;
           connection.lastUsed = performance.now();
-          if (!connection.client.stats.connected) this.#drop(connection);
-          else if (connection.active === 0 && this.#count > IDLE_CONNECTIONS_MAX) this.#drop(connection);
+          if (!connection.client.stats.connected || this.#all.size > IDLE_CONNECTIONS_MAX) {
+            this.#retire(connection);
+          }
         });
       },
       cut: () => this.#drop(connection),
     };
   }
 
-  #drop(connection: Connection): void {
+  /** Takes nothing new, and goes when nothing is under way: after an HTTP/2 GOAWAY open streams are still served. */
+  #retire(connection: Connection): void {
     const set = this.#byKey.get(connection.key);
-    if (set?.delete(connection) !== true) return;
-    if (set.size === 0) this.#byKey.delete(connection.key);
-    this.#count--;
+    if (set?.delete(connection) === true && set.size === 0) this.#byKey.delete(connection.key);
+    if (connection.active === 0) this.#drop(connection);
+  }
+
+  #drop(connection: Connection): void {
+    if (!this.#all.delete(connection)) return;
+    this.#retire(connection);
     connection.client.destroy().catch(() => {});
     connection.dialed.socket.destroy();
   }

@@ -70,7 +70,7 @@ export class ConsumedIds {
   /**
    * Consumes an id, or refuses.
    *
-   * @param id the request id
+   * @param id whose and which request: client id and request id
    * @param issued the token's iat, seconds since 1970
    * @throws RelayError `token_replayed`, `request_predates_node`, `node_internal` where it can't be written
    */

@@ -4,7 +4,7 @@ import { connectionNames, type Field, isStoppedResponseField } from "../protocol
 import type { ResponseHead } from "../protocol/envelope.ts";
 import type { ExchangeHandler } from "./connections.ts";
 import { answerFields } from "./http2-answer.ts";
-import { ANSWER_HEAD_MS, UPLOAD_IDLE_MS } from "./limits.ts";
+import { ANSWER_HEAD_MS, BODY_IDLE_MS, UPLOAD_IDLE_MS } from "./limits.ts";
 import type { RequestBody } from "./request-body.ts";
 
 /** Where an answer goes. `write` tells whether there is room for more, as a stream's does. */
@@ -26,6 +26,7 @@ export class Exchange implements ExchangeHandler {
   /** The answer's head has come. */
   begun = false;
   status = 0;
+  onAboutToSend: (() => void) | undefined;
   readonly #sink: AnswerSink;
   #timer: NodeJS.Timeout;
   #uploading: boolean;
@@ -52,12 +53,18 @@ export class Exchange implements ExchangeHandler {
 
   /** There is room again. */
   resume(): void {
+    if (this.begun) clearTimeout(this.#timer);
     this.#controller?.resume();
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
+    // undici sends what an HTTP/2 target refused a second time. Whether that is safe is not its to decide.
+    if (this.#controller !== undefined) {
+      this.#failure ??= new RelayError("target_closed", "the target refused the request's stream");
+    }
     this.#controller = controller;
     if (this.#failure !== undefined) controller.abort(this.#failure);
+    else this.onAboutToSend?.();
   }
 
   /** undici calls this when the last byte of the request was written. */
@@ -98,7 +105,14 @@ export class Exchange implements ExchangeHandler {
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     this.bytes += chunk.length;
-    if (!this.#sink.write(chunk)) controller.pause();
+    if (this.#sink.write(chunk)) return;
+    controller.pause();
+    // undici's own deadline rests while it is paused.
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(
+      () => this.abort(new RelayError("answer_cut", `the caller read nothing for ${BODY_IDLE_MS / 1_000} s`)),
+      BODY_IDLE_MS,
+    );
   }
 
   onResponseEnd(): void {

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Dispatcher } from "undici";
 import { checkRequestFields, type ResponseHead, sectionFromWire } from "../protocol/envelope.ts";
-import { isRelayError, RelayError } from "../protocol/errors.ts";
+import { isRelayError, type Reached, RelayError } from "../protocol/errors.ts";
 import { type GrantClaims, verifyGrant } from "../protocol/grants.ts";
 import { WIRE } from "../protocol/headers.ts";
 import { parseTargetUrl, type TargetUrl } from "../protocol/targets.ts";
@@ -10,7 +10,7 @@ import { type AnswerMarks, writeAnswerHead, writeFailure } from "./answer.ts";
 import type { Lease } from "./connections.ts";
 import { type AnswerSink, Exchange, isRepeatable } from "./exchange.ts";
 import { forHttp2 } from "./http2-request.ts";
-import { DIGEST_BUFFER_BYTES } from "./limits.ts";
+import { DIGEST_BUFFER_BYTES, LATE_UPLOAD_MS } from "./limits.ts";
 import type { NodeContext } from "./node.ts";
 import type { Outcome } from "./outcome.ts";
 import { readWhole, RequestBody } from "./request-body.ts";
@@ -51,10 +51,10 @@ export class FetchDoor implements AnswerSink {
       const target = parseTargetUrl(claims.url);
       const fields = sectionFromWire((name) => this.#request.headers[name] as string | undefined);
       checkRequestFields(fields);
+      // Nothing waits between the grant's verdict and the consumed id, least of all for a body: what the grant said of the
+      // time would be old.
+      this.#node.consumed.consume(consumedId(claims), claims.tat, this.#node.now());
       const body = await this.#takeBody(claims);
-      // Between here and the consumed id nothing waits, so no two requests with one id can pass.
-      this.#node.assertServing();
-      this.#node.consumed.consume(claims.jti, claims.tat, this.#node.now());
       this.#outcome.lap("judge");
       this.#outcome.body = body;
       this.#plan = {
@@ -79,6 +79,7 @@ export class FetchDoor implements AnswerSink {
 
   /** Ends the exchange with a typed error, as when the node has to go. */
   abort(error: RelayError): void {
+    this.#outcome.error ??= error;
     this.#gone.abort(error);
     this.#exchange?.abort(error);
   }
@@ -104,6 +105,8 @@ export class FetchDoor implements AnswerSink {
       if (this.#lease?.dialed.alpn === "h2") this.#lease.cut();
       body.destroy();
       this.#request.resume();
+      const timer = setTimeout(() => this.#request.destroy(), LATE_UPLOAD_MS);
+      this.#request.once("close", () => clearTimeout(timer));
     }
     this.#release();
     this.#response.end();
@@ -119,6 +122,16 @@ export class FetchDoor implements AnswerSink {
       this.#attempt(plan).catch((next: unknown) => this.fail(asRelayError(next)));
       return;
     }
+    if (error.reached === "no" && plan !== undefined && plan.attempts > 1) {
+      // The second attempt reached nobody, but the first may have.
+      this.#answerFailure(withReached(error, "unknown"));
+      return;
+    }
+    this.#answerFailure(error);
+  }
+
+  #answerFailure(error: RelayError): void {
+    const plan = this.#plan;
     this.#outcome.error ??= error;
     if (plan?.body instanceof RequestBody) plan.body.destroy();
     if (this.#response.headersSent) this.#response.destroy();
@@ -187,7 +200,8 @@ export class FetchDoor implements AnswerSink {
     const isHttp2 = this.#lease.dialed.alpn === "h2";
     // Heard before the stream over it, which would end the body as it is destroyed.
     if (isHttp2 && body instanceof RequestBody) {
-      body.once("error", (error) => exchange.abort(asRelayError(error)));
+      // Its head has left before the first byte of a body, unlike with HTTP/1.
+      body.once("error", (error) => exchange.abort(withReached(asRelayError(error), "yes")));
     }
     this.#lease.send(isHttp2 ? forHttp2(plan.options) : plan.options, plan.framing, exchange);
   }
@@ -219,6 +233,11 @@ export class FetchDoor implements AnswerSink {
   }
 }
 
+/** An id is its client's own: another's is another id. */
+export function consumedId({ sub, jti }: Pick<GrantClaims, "sub" | "jti">): string {
+  return `${sub} ${jti}`;
+}
+
 /** What is to be done, once it may be. */
 interface Plan {
   readonly clientId: string;
@@ -247,6 +266,10 @@ function asAnswerError(error: unknown): RelayError {
   return new RelayError("target_protocol", `the target's answer can't be passed on: ${error.detail}`, {
     cause: error,
   });
+}
+
+function withReached(error: RelayError, reached: Reached): RelayError {
+  return new RelayError(error.code, error.detail, { cause: error.cause, reached });
 }
 
 function asRelayError(error: unknown): RelayError {

@@ -81,6 +81,9 @@ export const BODY_IDLE_MS = 300_000;
 /** A request's body may stand still this long. */
 export const UPLOAD_IDLE_MS = 60_000;
 
+/** Once an answer is whole, what is still being uploaded is read and dropped for this long. */
+export const LATE_UPLOAD_MS = 10_000;
+
 /** A body with a signed digest and at most this long is proven whole before anything is dialled. */
 export const DIGEST_BUFFER_BYTES = 65_536;
 

@@ -11,7 +11,7 @@ import type { NodeConfig } from "./config.ts";
 import { Connections } from "./connections.ts";
 import { ConsumedIds } from "./consumed.ts";
 import { createDialer } from "./dialer.ts";
-import { FetchDoor } from "./fetch-door.ts";
+import { consumedId, FetchDoor } from "./fetch-door.ts";
 import { createGuard } from "./guard.ts";
 import { DNS_TRIES, DNS_TRY_MS, DRAIN_ANSWER_MS } from "./limits.ts";
 import { listenHttps } from "./listener.ts";
@@ -154,8 +154,8 @@ export class RelayNode implements NodeContext {
       const { config, grantKeys } = this;
       const context = { edge: config.edge, nodeId: config.id, keys: grantKeys, now: this.now() };
       const { sub, jti, tat } = await verifyGrant(grant, context, "cancel");
-      const door = [...this.#active].find((one) => one.is(sub, jti));
-      if (door === undefined) this.consumed.consume(jti, tat, this.now());
+      const door = this.#doorOf(sub, jti);
+      if (door === undefined) this.consumed.consume(consumedId({ sub, jti }), tat, this.now());
       door?.abort(new RelayError("answer_cut", "the caller gave up"));
       response.writeHead(204).end();
     } catch (error) {
@@ -164,6 +164,11 @@ export class RelayNode implements NodeContext {
         : new RelayError("node_internal", "the node failed", { cause: error });
       writeFailure(response, known, { node: this.config.id });
     }
+  }
+
+  #doorOf(clientId: string, requestId: string): FetchDoor | undefined {
+    for (const door of this.#active) if (door.is(clientId, requestId)) return door;
+    return undefined;
   }
 
   #fetch(request: IncomingMessage, response: ServerResponse): void {

@@ -74,8 +74,11 @@ export class Outcome {
       bytes_down: down,
       ms: rounded({ ...this.timings, total }),
     };
-    if (error !== undefined && error.status >= 500) log.warn({ ...line, cause: causeOf(error) }, "request");
-    else log.info(line, "request");
+    // Strangers could fill a disk with their refusals; the counters tell of them.
+    if (error?.code === "grant_missing" || error?.code === "grant_invalid") log.debug(line, "request");
+    else if (error !== undefined && error.status >= 500) {
+      log.warn({ ...line, cause: causeOf(error) }, "request");
+    } else log.info(line, "request");
   }
 }
 

@@ -136,11 +136,10 @@ export async function readWhole(source: IncomingMessage, length: number, digest:
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const cut = (why: string) => reject(new RelayError("body_cut", why, { reached: "no" }));
   const timer = setTimeout(
-    () => cut(`no byte of the body came for ${UPLOAD_IDLE_MS / 1_000} s`),
+    () => cut(`the body did not come within ${UPLOAD_IDLE_MS / 1_000} s`),
     UPLOAD_IDLE_MS,
   );
   const onData = (chunk: Buffer) => {
-    timer.refresh();
     size += chunk.length;
     if (size > length) cut(`the body has more than the ${length} bytes that were signed`);
     else chunks.push(chunk);

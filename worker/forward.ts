@@ -1,8 +1,9 @@
 import {
+  encodeSection,
+  type ResponseHead,
   responseHead,
   sectionFromWire,
   sectionToWire,
-  encodeSection,
   wirePieces,
 } from "../protocol/envelope.ts";
 import { RelayError } from "../protocol/errors.ts";
@@ -189,9 +190,19 @@ function failureOf(answer: Response, hop: string): Response {
 /** Statuses whose answer has no body (Fetch standard, "null body status"). */
 const NULL_BODY = new Set([204, 205, 304]);
 
+/** The head in an answer's envelope. What is wrong with it is not the caller's fault, whose request has been made. */
+async function headOf(answer: Response): Promise<ResponseHead> {
+  try {
+    return responseHead(sectionFromWire((name) => answer.headers.get(name)));
+  } catch (cause) {
+    await answer.body?.cancel();
+    throw new RelayError("answer_invalid", "the node's answer can't be read", { cause });
+  }
+}
+
 /** A target's answer for a raw caller: its status and fields on the wire, as far as the runtime can say them. */
 async function unwrapped(answer: Response, hop: string, method: string): Promise<Response> {
-  const { status, reason, fields } = responseHead(sectionFromWire((name) => answer.headers.get(name)));
+  const { status, reason, fields } = await headOf(answer);
   if (status > 599) {
     await answer.body?.cancel();
     throw new RelayError(

@@ -85,7 +85,7 @@ describe("the canonical line", () => {
   });
 
   const FAILED: readonly (readonly [string, Changes["claims"] & object, object, readonly string[]])[] = [
-    ["a replay", { jti: newRequestId(), twice: true }, { reason: "token_replayed", reached: "no" }, []],
+    ["a replay", { jti: newRequestId(), twice: true }, { reason: "token_replayed", reached: "unknown" }, []],
     [
       "a refused address",
       { url: "http://10.0.0.1:9/secret" },
