@@ -51,6 +51,11 @@ export class Exchange implements ExchangeHandler {
     else this.#controller.abort(error);
   }
 
+  /** Whether undici has begun to send: before that, the target has seen nothing. */
+  get sent(): boolean {
+    return this.#controller !== undefined;
+  }
+
   /** There is room again. */
   resume(): void {
     if (this.begun) clearTimeout(this.#timer);

@@ -33,6 +33,8 @@ export class FetchDoor implements AnswerSink {
   #lease: Lease | undefined;
   #exchange: Exchange | undefined;
   #wasReused = false;
+  /** The first of two attempts may have reached the target. */
+  #sentBefore = false;
 
   constructor(node: NodeContext, request: IncomingMessage, response: ServerResponse, outcome: Outcome) {
     this.#node = node;
@@ -119,10 +121,11 @@ export class FetchDoor implements AnswerSink {
     if (plan?.body instanceof RequestBody && this.#lease?.dialed.alpn === "h2") this.#lease.cut();
     this.#release();
     if (plan !== undefined && this.#mayRepeat(plan, error)) {
+      this.#sentBefore = this.#exchange?.sent === true;
       this.#attempt(plan).catch((next: unknown) => this.fail(asRelayError(next)));
       return;
     }
-    if (error.reached === "no" && plan !== undefined && plan.attempts > 1) {
+    if (error.reached === "no" && plan !== undefined && plan.attempts > 1 && this.#sentBefore) {
       // The second attempt reached nobody, but the first may have.
       this.#answerFailure(withReached(error, "unknown"));
       return;
@@ -207,15 +210,15 @@ export class FetchDoor implements AnswerSink {
   }
 
   /**
-   * A warm connection that its target closed a moment ago shows only when it is used. What is safe to repeat, and has no
-   * body that could be gone, is sent once more, on a new one.
+   * A warm connection that its target closed a moment ago shows only when it is used. What was not sent at all, or is safe
+   * to repeat, and has no body that could be gone, goes once more over a new one.
    */
-  #mayRepeat({ repeatable, attempts }: Plan, error: RelayError): boolean {
+  #mayRepeat({ repeatable, attempts, body }: Plan, error: RelayError): boolean {
+    const isUnsent = this.#exchange?.sent === false && !(body instanceof RequestBody);
     return (
-      repeatable &&
+      (isUnsent || (repeatable && error.code === "target_closed")) &&
       attempts === 1 &&
       this.#wasReused &&
-      error.code === "target_closed" &&
       !this.#response.headersSent &&
       !this.#gone.signal.aborted
     );
