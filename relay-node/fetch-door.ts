@@ -8,10 +8,10 @@ import { parseTargetUrl, type TargetUrl } from "../protocol/targets.ts";
 import { digestOf, type Framing } from "../protocol/tokens.ts";
 import { type AnswerMarks, writeAnswerHead, writeFailure } from "./answer.ts";
 import type { Lease } from "./connections.ts";
+import type { NodeContext } from "./context.ts";
 import { type AnswerSink, Exchange, isRepeatable } from "./exchange.ts";
 import { forHttp2 } from "./http2-request.ts";
 import { DIGEST_BUFFER_BYTES, LATE_UPLOAD_MS } from "./limits.ts";
-import type { NodeContext } from "./node.ts";
 import type { Outcome } from "./outcome.ts";
 import { readWhole, RequestBody } from "./request-body.ts";
 

@@ -1,6 +1,8 @@
 import { createServer, type Server } from "node:http";
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
-import type { Stage } from "./outcome.ts";
+
+/** The stages of a call, each in milliseconds; those that a warm connection skips are absent. */
+export type Stage = "judge" | "dns" | "connect" | "tls" | "target";
 
 /** What Prometheus may read. Labels hold codes and stages alone: nothing that a caller could choose. */
 export class Metrics {

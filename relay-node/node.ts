@@ -9,6 +9,7 @@ import { WIRE } from "../protocol/headers.ts";
 import { writeFailure } from "./answer.ts";
 import type { NodeConfig } from "./config.ts";
 import { Connections } from "./connections.ts";
+import type { NodeContext } from "./context.ts";
 import { ConsumedIds } from "./consumed.ts";
 import { createDialer } from "./dialer.ts";
 import { consumedId, FetchDoor } from "./fetch-door.ts";
@@ -18,18 +19,6 @@ import { listenHttps } from "./listener.ts";
 import { Metrics } from "./metrics.ts";
 import { Outcome } from "./outcome.ts";
 import { createResolver } from "./resolver.ts";
-
-/** What a door needs of its node. */
-export interface NodeContext {
-  readonly config: NodeConfig;
-  readonly grantKeys: readonly GrantKey[];
-  readonly consumed: ConsumedIds;
-  readonly connections: Connections;
-  /** Seconds since 1970. */
-  now(): number;
-  /** @throws RelayError `node_draining` */
-  assertServing(): void;
-}
 
 /** One relay node: its listener, its doors, and what they share. */
 export class RelayNode implements NodeContext {

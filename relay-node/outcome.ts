@@ -4,11 +4,8 @@ import type { GrantClaims } from "../protocol/grants.ts";
 import type { NodeConfig } from "./config.ts";
 import type { Dialed } from "./dialer.ts";
 import type { Exchange } from "./exchange.ts";
-import type { Metrics } from "./metrics.ts";
+import type { Metrics, Stage } from "./metrics.ts";
 import { RequestBody } from "./request-body.ts";
-
-/** The stages of a call, each in milliseconds; those that a warm connection skips are absent. */
-export type Stage = "judge" | "dns" | "connect" | "tls" | "target";
 
 /** What is known of one call, filled in as it goes on, told at its end in one log line and the metrics. */
 export class Outcome {

@@ -1,0 +1,16 @@
+import type { GrantKey } from "../protocol/grants.ts";
+import type { NodeConfig } from "./config.ts";
+import type { Connections } from "./connections.ts";
+import type { ConsumedIds } from "./consumed.ts";
+
+/** What a door needs of its node. */
+export interface NodeContext {
+  readonly config: NodeConfig;
+  readonly grantKeys: readonly GrantKey[];
+  readonly consumed: ConsumedIds;
+  readonly connections: Connections;
+  /** Seconds since 1970. */
+  now(): number;
+  /** @throws RelayError `node_draining` */
+  assertServing(): void;
+}
