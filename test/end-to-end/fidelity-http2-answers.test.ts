@@ -121,8 +121,11 @@ describe("answers", () => {
 
   test("one that begins and ends before its request does", async () => {
     origin.next(({ stream }) => {
-      stream.respond({ ":status": 413 });
-      stream.end("stop");
+      // Once some of the body is there: what an answer overtakes altogether is not sent at all.
+      stream.once("data", () => {
+        stream.respond({ ":status": 413 });
+        stream.end("stop");
+      });
     });
     const call = await EdgeCall.begin(
       bench.edge,
