@@ -125,12 +125,8 @@ export class FetchDoor implements AnswerSink {
       this.#attempt(plan).catch((next: unknown) => this.fail(asRelayError(next)));
       return;
     }
-    if (error.reached === "no" && plan !== undefined && plan.attempts > 1 && this.#sentBefore) {
-      // The second attempt reached nobody, but the first may have.
-      this.#answerFailure(withReached(error, "unknown"));
-      return;
-    }
-    this.#answerFailure(error);
+    // A second attempt that reached nobody doesn't tell what became of the first.
+    this.#answerFailure(this.#sentBefore && error.reached === "no" ? withReached(error, "unknown") : error);
   }
 
   #answerFailure(error: RelayError): void {
