@@ -8,7 +8,7 @@ import { isRelayError } from "../protocol/errors.ts";
 import { deriveGrantKey } from "../protocol/grants.ts";
 import { importPrivateKey } from "../protocol/keys.ts";
 import { startDemoTarget } from "./demo-target.ts";
-import { type DevKeys, devKeys } from "./keys.ts";
+import { type DevKeys, devKeys, publicHalf } from "./keys.ts";
 import { buildWorker, startWorkerd } from "./workerd.ts";
 
 const ROOT = resolve(import.meta.dirname, "..");
@@ -73,7 +73,10 @@ export const DEV_NODES: readonly DevNode[] = [
 export async function startStack(options: StackOptions): Promise<Stack> {
   const dir = resolve(options.dir);
   mkdirSync(dir, { recursive: true, mode: 0o700 });
-  const keys = await devKeys(dir);
+  const keys = await devKeys(
+    dir,
+    options.nodes.map(({ id }) => id),
+  );
   const running = new Map<string, ChildProcess>();
   let target: Server | undefined;
   const stop = async () => {
@@ -126,6 +129,10 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   }
 }
 
+function nodeUrl(port: number): string {
+  return `https://localhost:${port}`;
+}
+
 function edgeOrigin({ edgePort }: StackOptions): string {
   return `http://127.0.0.1:${edgePort}`;
 }
@@ -141,6 +148,7 @@ async function writeNodeFiles(
   const grantKey = await deriveGrantKey(Uint8Array.from(base64url.decode(keys.grantMasterKey)), node.id);
   const files = {
     "grant.key": base64url.encode(grantKey),
+    "signing.jwk": JSON.stringify(keys.nodeSigningKeys[node.id]),
     "cert.pem": keys.cert,
     "key.pem": keys.key,
     "ca.pem": keys.ca,
@@ -153,6 +161,16 @@ async function writeNodeFiles(
     egress: { ipv4: { bind: node.egress, public: node.egress } },
     open: ["127.0.0.0/8"],
     targetCa: "ca.pem",
+    relayCa: "ca.pem",
+    peers: options.nodes
+      .filter(({ id }) => id !== node.id)
+      .map(({ id, port, egress }) => ({
+        id,
+        url: nodeUrl(port),
+        key: publicHalf(keys.nodeSigningKeys[id]!),
+        addresses: [egress],
+      })),
+    signingKeyFile: "signing.jwk",
     state: "state",
     grantKeyFiles: ["grant.key"],
     drainSeconds: 5,
@@ -200,8 +218,9 @@ async function startEdge(
         EDGE_ORIGIN: edgeOrigin(options),
         NODES: options.nodes.map(({ id, port, egress }) => ({
           id,
-          url: `https://localhost:${port}`,
-          addresses: [egress],
+          url: nodeUrl(port),
+          key: publicHalf(keys.nodeSigningKeys[id]!),
+          addresses: [{ address: egress, since: "2026-01-01" }],
         })),
         OPERATOR_KEYS: { keys: [{ ...keys.operator.publicJwk, kid: "dev-operator" }] },
       },

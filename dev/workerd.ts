@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, relative, resolve } from "node:path";
 import { promisify } from "node:util";
+import { workerdConfig } from "../cli/workerd-config.ts";
 
 const ROOT = resolve(import.meta.dirname, "..");
 const require = createRequire(import.meta.url);
@@ -44,6 +45,8 @@ export interface WorkerdOptions {
   readonly vars: Readonly<Record<string, unknown>>;
   /** Secrets: handed over in the environment, so that no file and no argument holds them. */
   readonly secrets: Readonly<Record<string, string>>;
+  /** Where it is to serve https: PEM texts. */
+  readonly tls?: { readonly cert: string; readonly key: string } | undefined;
   /** PEM of authorities that the worker's outgoing TLS trusts besides the public ones. */
   readonly ca: string;
   /** Where its output goes; a file descriptor, or "pipe". */
@@ -55,7 +58,23 @@ export async function startWorkerd(options: WorkerdOptions): Promise<ChildProces
   const storage = join(options.dir, "durable-objects");
   mkdirSync(storage, { recursive: true });
   const file = join(options.dir, "workerd.capnp");
-  writeFileSync(file, capnp(options, storage));
+  const { compatibility_date: compatibilityDate = "", compatibility_flags: compatibilityFlags } =
+    wranglerApi.unstable_readConfig({ config: join(ROOT, "wrangler.toml") });
+  const { module, host, port, vars, secrets, ca, tls } = options;
+  writeFileSync(
+    file,
+    workerdConfig({
+      module: relative(options.dir, module),
+      address: `${host}:${port}`,
+      storage,
+      compatibilityDate,
+      compatibilityFlags,
+      vars,
+      secrets: Object.keys(secrets),
+      ca: [ca],
+      tls,
+    }),
+  );
   const child = spawn(workerdPath, ["serve", file, "--control-fd=3"], {
     env: { ...options.secrets },
     stdio: ["ignore", options.output, options.output, "pipe"],
@@ -78,46 +97,4 @@ export async function startWorkerd(options: WorkerdOptions): Promise<ChildProces
     child.once("error", failed);
   });
   return child;
-}
-
-function capnp({ module, dir, host, port, vars, secrets, ca }: WorkerdOptions, storage: string): string {
-  const { compatibility_date: date, compatibility_flags: flags } = wranglerApi.unstable_readConfig({
-    config: join(ROOT, "wrangler.toml"),
-  });
-  const bindings = [
-    `(name = "REGISTRY", durableObjectNamespace = "Registry")`,
-    ...Object.entries(vars).map(([name, value]) =>
-      typeof value === "string"
-        ? `(name = "${name}", text = ${quote(value)})`
-        : `(name = "${name}", json = ${quote(JSON.stringify(value))})`,
-    ),
-    ...Object.keys(secrets).map((name) => `(name = "${name}", fromEnvironment = "${name}")`),
-  ];
-  return `using Workerd = import "/workerd/workerd.capnp";
-const config :Workerd.Config = (
-  services = [
-    (name = "edge", worker = .edge),
-    (name = "storage", disk = (path = ${quote(storage)}, writable = true)),
-    (name = "internet", network = (
-      allow = ["public", "private", "local"],
-      tlsOptions = (trustBrowserCas = true, trustedCertificates = [${quote(ca)}])
-    )),
-  ],
-  sockets = [(name = "http", address = ${quote(`${host}:${port}`)}, http = (), service = "edge")]
-);
-const edge :Workerd.Worker = (
-  modules = [(name = "index.js", esModule = embed ${quote(relative(dir, module))})],
-  compatibilityDate = ${quote(date ?? "")},
-  compatibilityFlags = [${flags.map((flag) => quote(flag)).join(", ")}],
-  durableObjectNamespaces = [(className = "Registry", uniqueKey = "holdfast-registry", enableSql = true)],
-  durableObjectStorage = (localDisk = "storage"),
-  globalOutbound = "internet",
-  bindings = [${bindings.join(",\n    ")}]
-);
-`;
-}
-
-/** Cap'n Proto takes C-like string literals. */
-function quote(text: string): string {
-  return JSON.stringify(text);
 }

@@ -72,6 +72,22 @@ export const ERRORS = {
   version_conflict: denied(412, "Read the record again and send its current version in If-Match."),
   too_large: denied(413, "Send a smaller body."),
 
+  // Limits. Nothing of the request went anywhere, and its id is not used up.
+  rate_limited: row(
+    429,
+    "connection_limit_reached",
+    "no",
+    true,
+    "Send less often: wait as long as Retry-After says, or have the client's limits raised.",
+  ),
+  concurrency_limited: row(
+    429,
+    "connection_limit_reached",
+    "no",
+    true,
+    "Have fewer requests under way at once, or have the client's limits raised.",
+  ),
+
   // The grant, judged at the node. A caller meets these only when edge and node disagree.
   grant_missing: denied(401, "A node takes requests from its edge alone."),
   grant_invalid: denied(401, "Check that edge and node share the grant key and the edge's origin."),
@@ -134,6 +150,13 @@ export const ERRORS = {
 
   // The relay itself.
   node_draining: row(503, "destination_unavailable", "no", true, "Try again: another node will take it."),
+  node_out_of_service: row(
+    503,
+    "destination_unavailable",
+    "no",
+    true,
+    "The node can't prove its egress address. Another node will take the request; see this one's /healthz.",
+  ),
   node_unreachable: row(
     502,
     "destination_unavailable",
@@ -196,6 +219,20 @@ export const ERRORS = {
     "The relay's answer could not be decoded: update the client or the edge.",
   ),
   answer_cut: row(502, "connection_terminated", "yes", false, "The target's answer ended early."),
+  receipt_invalid: row(
+    502,
+    "proxy_internal_response",
+    "yes",
+    false,
+    "The answer has no receipt that its node's published key verifies: the address it left from is not proven.",
+  ),
+  egress_not_listed: row(
+    502,
+    "proxy_internal_response",
+    "yes",
+    false,
+    "The request left from an address that is not in the list given to the client: compare it with egress.json.",
+  ),
   redirect_failed: row(
     502,
     "http_protocol_error",

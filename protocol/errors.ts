@@ -16,6 +16,8 @@ export interface RelayErrorOptions extends ErrorOptions {
   readonly node?: string;
   /** The request's id (the token's `jti`), where it is known. */
   readonly requestId?: string;
+  /** Seconds after which trying again may help. */
+  readonly retryAfter?: number;
 }
 
 /**
@@ -40,6 +42,8 @@ export class RelayError extends Error {
   readonly detail: string;
   readonly node: string | undefined;
   readonly requestId: string | undefined;
+  /** Seconds after which trying again may help, where the relay knows. */
+  readonly retryAfter: number | undefined;
 
   constructor(code: ErrorCode, detail: string, options: RelayErrorOptions = {}) {
     const entry: ErrorRow = ERRORS[code];
@@ -51,6 +55,7 @@ export class RelayError extends Error {
     this.detail = detail;
     this.node = options.node;
     this.requestId = options.requestId;
+    this.retryAfter = options.retryAfter;
   }
 }
 
@@ -74,6 +79,7 @@ export interface Problem {
   readonly mend: string;
   readonly node?: string;
   readonly request_id?: string;
+  readonly retry_after?: number;
 }
 
 /** The answer to a failure: problem JSON (RFC 9457) with `Relay-Error` and `Proxy-Status` (RFC 9209). */
@@ -92,6 +98,7 @@ export function problemResponse(error: RelayError): {
     mend: entry.mend,
     ...(error.node !== undefined && { node: error.node }),
     ...(error.requestId !== undefined && { request_id: error.requestId }),
+    ...(error.retryAfter !== undefined && { retry_after: error.retryAfter }),
   };
   return {
     status: entry.status,
@@ -101,6 +108,9 @@ export function problemResponse(error: RelayError): {
       ["Relay-Error", error.code],
       ["Relay-Reached", error.reached],
       ["Proxy-Status", `holdfast; error=${entry.proxy}`],
+      ...(error.retryAfter === undefined
+        ? []
+        : ([["Retry-After", String(Math.ceil(error.retryAfter))]] as [string, string][])),
     ],
     body: JSON.stringify(problem),
   };
@@ -127,6 +137,7 @@ export function errorFromProblem(code: string, body: string, reachedField?: stri
     reached,
     ...(typeof problem.node === "string" && { node: problem.node }),
     ...(typeof problem.request_id === "string" && { requestId: problem.request_id }),
+    ...(typeof problem.retry_after === "number" && { retryAfter: problem.retry_after }),
   };
   if (isErrorCode(code)) {
     // Without a word on it, the table's own.

@@ -1,7 +1,7 @@
 import { base64url, compactVerify, CompactSign, decodeProtectedHeader } from "jose";
 import { RelayError } from "./errors.ts";
 import { isMethod } from "./headers.ts";
-import { GRANT_MAX_SECONDS, TOKEN_MAX_BYTES } from "./limits.ts";
+import { GRANT_MAX_SECONDS, GRANT_TAIL_MAX_BYTES, TOKEN_MAX_BYTES } from "./limits.ts";
 import { checkTimes, type Framing, isFraming, REQUEST_ID, type RequestAct, TOKEN_TYPES } from "./tokens.ts";
 
 /** Claims of a grant: what the edge lets one node do once for one client. Times are seconds since 1970. */
@@ -23,6 +23,33 @@ export interface GrantClaims {
   readonly url: string;
   readonly framing: Framing;
   readonly digest?: string;
+  /** Random, one for each time that the edge serves a request: tells its own second attempt from a replay. */
+  readonly pass: string;
+  /** How many attempts that may have begun went before this one, at other nodes. */
+  readonly attempt: number;
+  /** The signer says that doing it twice is the same as once. */
+  readonly idempotent?: boolean;
+  /** The node is to sign from where the request left. */
+  readonly receipt?: boolean;
+  /** Bytes that follow the body on the wire and are no part of it: the node begins only when all of them have come. */
+  readonly tail?: number;
+  /** What the node is to hold the client to: its share of the client's limits. */
+  readonly limits?: GrantLimits;
+}
+
+/** A client's limits at one node; what is left out is not limited. */
+export interface GrantLimits {
+  /** Requests per second. */
+  readonly rate?: number;
+  /** Requests at once. */
+  readonly concurrent?: number;
+  /** Bytes of bodies per second, both ways together. */
+  readonly bytes?: number;
+}
+
+/** A fresh `pass`: 64 random bits in base64url. */
+export function newPass(): string {
+  return base64url.encode(crypto.getRandomValues(new Uint8Array(8)));
 }
 
 /** HMAC key that the edge shares with one node. */
@@ -105,7 +132,14 @@ export async function verifyGrant(
     !Number.isSafeInteger(claims.iat) ||
     !Number.isSafeInteger(claims.exp) ||
     !Number.isSafeInteger(claims.tat) ||
-    (claims.digest !== undefined && typeof claims.digest !== "string")
+    (claims.digest !== undefined && typeof claims.digest !== "string") ||
+    typeof claims.pass !== "string" ||
+    !/^[\w-]{11,22}$/.test(claims.pass) ||
+    !isCount(claims.attempt) ||
+    (claims.idempotent !== undefined && typeof claims.idempotent !== "boolean") ||
+    (claims.receipt !== undefined && typeof claims.receipt !== "boolean") ||
+    (claims.tail !== undefined && (!isCount(claims.tail) || claims.tail > GRANT_TAIL_MAX_BYTES)) ||
+    (claims.limits !== undefined && !areLimits(claims.limits))
   ) {
     throw invalid("a claim is missing or of another type");
   }
@@ -115,6 +149,18 @@ export async function verifyGrant(
     lifetime: "grant_invalid",
   });
   return claims as GrantClaims;
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+function areLimits(value: unknown): value is GrantLimits {
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    Object.values(value).every((limit) => typeof limit === "number" && limit > 0 && Number.isFinite(limit))
+  );
 }
 
 async function proven(token: string, keys: readonly GrantKey[]): Promise<Partial<GrantClaims>> {

@@ -25,6 +25,8 @@ export const WIRE = {
   egress: "relay-egress",
   /** Milliseconds by stage, in the syntax of Server-Timing. */
   timing: "relay-timing",
+  /** Where the token asks for one: the node's signed word on where the request left from. */
+  receipt: "relay-receipt",
   /** The request's id: the token's jti. */
   requestId: "relay-request-id",
 } as const;

@@ -9,6 +9,9 @@ export const REQUEST_TOKEN_MAX_SECONDS = 60;
 /** A grant must be begun within this time of being signed. */
 export const GRANT_MAX_SECONDS = 30;
 
+/** The longest tail behind a body between edge and node. */
+export const GRANT_TAIL_MAX_BYTES = 16;
+
 /** An administrative token lives at most this long; each names one call. */
 export const ADMIN_TOKEN_MAX_SECONDS = 60;
 
@@ -46,6 +49,15 @@ export const FIELDS_IN_HEAD_BYTES = 8_192;
 
 /** The limit that Node's HTTP parser is raised to on every hop of the relay's own. */
 export const HTTP_HEADER_MAX_BYTES = 262_144;
+
+/** How many nodes one token may name. */
+export const NODE_CHOICE_MAX = 16;
+
+/**
+ * A body of at most this length is held whole before anything is dialled: at the edge, so that another node can be sent it
+ * where the first one never began, and at the node, so that a signed digest is proven first.
+ */
+export const BUFFERED_BODY_BYTES = 65_536;
 
 /** How many `allow` entries and keys one client may have. */
 export const CLIENT_ALLOW_MAX = 200;

@@ -6,6 +6,7 @@ import {
   ADMIN_TOKEN_MAX_SECONDS,
   CLOCK_LEEWAY_SECONDS,
   METHOD_MAX_BYTES,
+  NODE_CHOICE_MAX,
   REQUEST_TOKEN_MAX_SECONDS,
   TOKEN_MAX_BYTES,
 } from "./limits.ts";
@@ -15,6 +16,12 @@ export const TOKEN_TYPES = {
   request: "holdfast-request+jwt",
   grant: "holdfast-grant+jwt",
   admin: "holdfast-admin+jwt",
+  /** A node speaks to another node of its pool. */
+  node: "holdfast-node+jwt",
+  /** A node says from where a request left. */
+  receipt: "holdfast-receipt+jwt",
+  /** The edge's list of published addresses. */
+  egress: "holdfast-egress+jwt",
 } as const;
 
 /** The framing of a body on the wire: none at all, a Content-Length, or chunked. */
@@ -42,8 +49,12 @@ export interface RequestClaims {
   readonly framing?: Framing;
   /** RFC 9530 member of the body, `sha-256=:…:`, where the body was at hand. */
   readonly digest?: string;
-  /** The one node that is to make the call. */
-  readonly node?: string;
+  /** The one node, or the few, that the call may be made by. */
+  readonly node?: string | readonly string[];
+  /** The signer says that doing it twice is the same as once, whatever the method. */
+  readonly idempotent?: boolean;
+  /** The node is to sign from where the request left. */
+  readonly receipt?: boolean;
 }
 
 /** Claims of an administrative token: one call to `/admin/*`, signed by an operator. */
@@ -87,12 +98,13 @@ export function digestMember(sha256: Uint8Array): string {
  * @example await signToken("request", claims, await importPrivateKey(address.privateKey))
  */
 export function signToken(
-  kind: keyof typeof TOKEN_TYPES,
-  claims: RequestClaims | AdminClaims,
+  kind: Exclude<keyof typeof TOKEN_TYPES, "grant">,
+  claims: object,
   { alg, key }: BoundKey,
+  kid?: string,
 ): Promise<string> {
   return new CompactSign(new TextEncoder().encode(JSON.stringify(claims)))
-    .setProtectedHeader({ alg, typ: TOKEN_TYPES[kind] })
+    .setProtectedHeader({ alg, typ: TOKEN_TYPES[kind], ...(kid !== undefined && { kid }) })
     .sign(key);
 }
 
@@ -156,8 +168,13 @@ export function checkRequestClaims(
   if (claims["framing"] !== undefined && !isFraming(claims["framing"])) {
     throw malformed('framing is neither "none", "chunked" nor a length');
   }
-  if (claims["node"] !== undefined && typeof claims["node"] !== "string") {
-    throw malformed("node is no string");
+  if (claims["node"] !== undefined && !isNodeChoice(claims["node"])) {
+    throw malformed(`node is neither an id nor a list of 1 to ${NODE_CHOICE_MAX} ids`);
+  }
+  for (const name of ["idempotent", "receipt"]) {
+    if (claims[name] !== undefined && typeof claims[name] !== "boolean") {
+      throw malformed(`${name} is neither true nor false`);
+    }
   }
   return claims as unknown as RequestClaims;
 }
@@ -194,6 +211,16 @@ export async function verifySignature({ token }: Unverified, keys: readonly Boun
 /** Whether a value is a framing claim. */
 export function isFraming(value: unknown): value is Framing {
   return value === "none" || value === "chunked" || (Number.isSafeInteger(value) && (value as number) >= 0);
+}
+
+function isNodeChoice(value: unknown): boolean {
+  if (typeof value === "string") return true;
+  return (
+    Array.isArray(value) &&
+    value.length > 0 &&
+    value.length <= NODE_CHOICE_MAX &&
+    value.every((id) => typeof id === "string")
+  );
 }
 
 interface Common {

@@ -71,6 +71,7 @@ export function writeAnswerHead(
 export function writeFailure(response: ServerResponse, error: RelayError, marks: AnswerMarks): void {
   const named = new RelayError(error.code, error.detail, {
     reached: error.reached,
+    ...(error.retryAfter !== undefined && { retryAfter: error.retryAfter }),
     node: marks.node,
     ...(marks.requestId !== undefined && { requestId: marks.requestId }),
   });

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
+import type { JWK } from "jose";
 import * as z from "zod";
 import { RelayError } from "../protocol/errors.ts";
 import { grantKeyBytes } from "../protocol/grants.ts";
@@ -9,6 +10,17 @@ import { parseCidr } from "./guard.ts";
 export interface EgressAddress {
   readonly bind: string;
   readonly public: string;
+}
+
+/** Another node, as this one knows it. */
+export interface Peer {
+  readonly id: string;
+  /** Origin of its listener. */
+  readonly url: string;
+  /** Its public Ed25519 JWK. */
+  readonly key: JWK;
+  /** Its published addresses: a node that shares one is on the same host. */
+  readonly addresses: readonly string[];
 }
 
 /** A node's configuration, complete and checked; paths are absolute. */
@@ -31,6 +43,14 @@ export interface NodeConfig {
   readonly open: readonly string[];
   /** PEM file of authorities that targets' certificates may chain to, besides the public ones. */
   readonly targetCa?: string | undefined;
+  /** Where else the node asks from which address it is seen: URLs that answer `{"address": "…"}`, as `/whoami` does. */
+  readonly witnesses: readonly string[];
+  /** The other nodes that its clients may leave from: they are told which request ids are used up. */
+  readonly peers: readonly Peer[];
+  /** PEM file of authorities that the edge's and the peers' certificates may chain to, besides the public ones. */
+  readonly relayCa?: string | undefined;
+  /** Private Ed25519 JWK, read from `signingKeyFile`: the node signs receipts and messages to its peers with it. */
+  readonly signingKey: JWK;
   /** Folder for what must survive a kill: the consumed request ids. */
   readonly state: string;
   /** Grant keys, current and next, read from `grantKeyFiles`. */
@@ -52,14 +72,23 @@ const cidr = z.string().superRefine((value, context) => {
   }
 });
 
+const nodeId = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, "must be 1 to 63 characters of a-z, 0-9 and -");
+
+const origin = z
+  .string()
+  .refine((value) => URL.parse(value)?.origin === value, "must be an origin, as in https://edge.example.com");
+
+/** What a signing key's file holds: a private Ed25519 JWK. */
+const signingJwk = z.object({
+  kty: z.literal("OKP"),
+  crv: z.literal("Ed25519"),
+  x: z.string(),
+  d: z.string(),
+});
+
 const schema = z.strictObject({
-  id: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, "must be 1 to 63 characters of a-z, 0-9 and -"),
-  edge: z
-    .string()
-    .refine(
-      (value) => URL.parse(value)?.origin === value,
-      "must be an origin, as in https://edge.example.com",
-    ),
+  id: nodeId,
+  edge: origin,
   listen: z.strictObject({ host: z.union([z.ipv4(), z.ipv6()]), port, cert: z.string(), key: z.string() }),
   metrics: z
     .strictObject({
@@ -75,6 +104,19 @@ const schema = z.strictObject({
   nameServers: z.array(z.string()).min(1).optional(),
   open: z.array(cidr).default([]),
   targetCa: z.string().optional(),
+  witnesses: z.array(z.url({ protocol: /^https?$/ })).default([]),
+  peers: z
+    .array(
+      z.strictObject({
+        id: nodeId,
+        url: origin,
+        key: z.object({ kty: z.literal("OKP"), crv: z.literal("Ed25519"), x: z.string() }),
+        addresses: z.array(z.union([z.ipv4(), z.ipv6()])),
+      }),
+    )
+    .default([]),
+  relayCa: z.string().optional(),
+  signingKeyFile: z.string(),
   state: z.string(),
   grantKeyFiles: z
     .array(z.string())
@@ -104,9 +146,10 @@ export function readNodeConfig(file: string): NodeConfig {
     try {
       return readFileSync(resolve(base, path), "utf8");
     } catch (cause) {
-      // A grant key's path is not quoted: somebody may have put the key itself there.
+      // A secret's path is not quoted: somebody may have put the key itself there.
       const { code = "", message } = cause as NodeJS.ErrnoException;
-      problems.push(`${what}: ${what === "grantKeyFiles" ? `a file can't be read (${code})` : message}`);
+      const isSecret = what === "grantKeyFiles" || what === "signingKeyFile";
+      problems.push(`${what}: ${isSecret ? `a file can't be read (${code})` : message}`);
       return undefined;
     }
   };
@@ -126,17 +169,23 @@ export function readNodeConfig(file: string): NodeConfig {
       problems.push("grantKeyFiles: a file does not hold 32 bytes in base64url");
     }
   }
-  for (const path of [["listen", "cert"], ["listen", "key"], ["targetCa"]]) {
+  const signingFile = at("signingKeyFile");
+  const signingText = typeof signingFile === "string" ? read(signingFile, "signingKeyFile") : undefined;
+  const signingKey = signingText === undefined ? undefined : readSigningKey(signingText);
+  if (signingText !== undefined && signingKey === undefined) {
+    problems.push("signingKeyFile: the file does not hold a private Ed25519 JWK");
+  }
+  for (const path of [["listen", "cert"], ["listen", "key"], ["targetCa"], ["relayCa"]]) {
     const name = at(...path);
     if (typeof name === "string") read(name, path.join("."));
   }
-  if (!result.success || problems.length > 0) {
+  if (!result.success || problems.length > 0 || signingKey === undefined) {
     throw new RelayError(
       "request_invalid",
       `${file}:\n${problems.map((problem) => `  ${problem}`).join("\n")}`,
     );
   }
-  const { grantKeyFiles: _, ...config } = result.data;
+  const { grantKeyFiles: _, signingKeyFile: __, ...config } = result.data;
   return {
     ...config,
     listen: {
@@ -145,9 +194,20 @@ export function readNodeConfig(file: string): NodeConfig {
       key: resolve(base, config.listen.key),
     },
     ...(config.targetCa !== undefined && { targetCa: resolve(base, config.targetCa) }),
+    ...(config.relayCa !== undefined && { relayCa: resolve(base, config.relayCa) }),
     state: resolve(base, config.state),
     grantKeys,
+    signingKey,
   };
+}
+
+function readSigningKey(text: string): JWK | undefined {
+  try {
+    return signingJwk.parse(JSON.parse(text));
+  } catch {
+    // What it says may quote the key.
+    return undefined;
+  }
 }
 
 function describe(issue: z.core.$ZodIssue): string {

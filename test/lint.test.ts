@@ -97,6 +97,7 @@ const FILES: readonly {
       "../client/a.ts",
       "../relay-node/config.ts",
       "../worker/config.ts",
+      "../cli/workerd-config.ts",
       "node:fs",
     ],
     bad: [

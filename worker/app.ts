@@ -4,6 +4,7 @@ import { WIRE } from "../protocol/headers.ts";
 import { admin } from "./admin.ts";
 import { authorize } from "./authorize.ts";
 import { type Env, edgeOf } from "./edge.ts";
+import { egressList } from "./egress-list.ts";
 import { cancel, forward } from "./forward.ts";
 
 /** The edge: each route is one door. */
@@ -38,11 +39,8 @@ app.get("/.well-known/jwks.json", (c) =>
 );
 
 app.get("/.well-known/egress.json", (c) => {
-  const { origin, nodes } = edgeOf(c.env).config;
-  const addresses = nodes.flatMap(({ id, region, addresses: list }) =>
-    list.map((address) => ({ address, family: address.includes(":") ? "ipv6" : "ipv4", node: id, region })),
-  );
-  return c.json({ issuer: origin, addresses }, 200, { "Cache-Control": "public, max-age=60" });
+  const list = egressList(edgeOf(c.env).config, new Date().toISOString().slice(0, 10));
+  return c.json(list, 200, { "Cache-Control": "public, max-age=60" });
 });
 
 app.get("/healthz", (c) => {

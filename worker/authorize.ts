@@ -83,10 +83,12 @@ function mayBe(signed: Framing, came: Framing): boolean {
 
 function eligible(nodes: readonly EdgeNode[], client: Client, claims: RequestClaims): EdgeNode[] {
   const pool = client.pool === undefined ? nodes : nodes.filter(({ id }) => client.pool!.has(id));
-  const named = claims.node === undefined ? pool : pool.filter(({ id }) => id === claims.node);
+  const choice = claims.node === undefined ? undefined : new Set([claims.node].flat());
+  const named = choice === undefined ? pool : pool.filter(({ id }) => choice.has(id));
   if (named.length > 0) return rankNodes(named, claims.jti);
-  if (claims.node !== undefined && pool.length > 0) {
-    throw new RelayError("node_unknown", `no node ${claims.node.slice(0, 64)} in the pool of ${client.id}`);
+  if (choice !== undefined && pool.length > 0) {
+    const names = [...choice].join(", ").slice(0, 64);
+    throw new RelayError("node_unknown", `no node ${names} in the pool of ${client.id}`);
   }
   throw new RelayError("no_node", `no node of the pool of ${client.id} is configured`);
 }

@@ -15,6 +15,18 @@ export interface ClientRecord {
   readonly allow: readonly string[];
   /** Ids of the nodes that it may leave from; all nodes where it is left out. */
   readonly pool?: readonly string[] | undefined;
+  /** Over the whole pool; each node gets its share. */
+  readonly limits?: ClientLimits | undefined;
+}
+
+/** What one client may use of the pool; what is left out has the edge's default. */
+export interface ClientLimits {
+  /** Requests per second. */
+  readonly requestsPerSecond?: number | undefined;
+  /** Requests under way at once. */
+  readonly concurrent?: number | undefined;
+  /** Bytes of bodies per second, both ways together. */
+  readonly bytesPerSecond?: number | undefined;
 }
 
 /** A client ready for use: keys imported, targets parsed. */
@@ -23,7 +35,10 @@ export interface Client {
   readonly keys: readonly BoundKey[];
   readonly allow: readonly AllowedTarget[];
   readonly pool: ReadonlySet<string> | undefined;
+  readonly limits: ClientLimits;
 }
+
+const limit = z.optional(z.number().check(z.positive("must be more than 0")));
 
 const schema = z.strictObject({
   id: z.string().check(z.regex(CLIENT_ID, "must be 1 to 63 characters of a-z, 0-9, - and _")),
@@ -58,6 +73,7 @@ const schema = z.strictObject({
     )
     .check(z.maxLength(CLIENT_ALLOW_MAX, `must hold at most ${CLIENT_ALLOW_MAX} targets`)),
   pool: z.optional(z.array(z.string()).check(z.minLength(1, "must name at least one node"))),
+  limits: z.optional(z.strictObject({ requestsPerSecond: limit, concurrent: limit, bytesPerSecond: limit })),
 });
 
 /**
@@ -80,5 +96,6 @@ export async function loadClient(record: ClientRecord): Promise<Client> {
     keys: await Promise.all(record.keys.map((jwk) => importPublicKey(jwk))),
     allow: record.allow.map((entry) => parseAllowedTarget(entry)),
     pool: record.pool === undefined ? undefined : new Set(record.pool),
+    limits: record.limits ?? {},
   };
 }

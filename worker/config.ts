@@ -1,6 +1,7 @@
 import { base64url, type JWK } from "jose";
 import * as z from "zod/mini";
 import { RelayError } from "../protocol/errors.ts";
+import { isFieldName } from "../protocol/headers.ts";
 import { algorithmOf } from "../protocol/keys.ts";
 import { tellIssue } from "./issues.ts";
 
@@ -10,8 +11,19 @@ export interface EdgeNode {
   /** Origin of the node's own listener. */
   readonly url: string;
   readonly region: string | undefined;
+  /** Public Ed25519 JWK: what the node signs receipts with. */
+  readonly key: JWK;
   /** The addresses that targets see, as published. */
-  readonly addresses: readonly string[];
+  readonly addresses: readonly PublishedAddress[];
+}
+
+/** An address that targets may list. Dates are `YYYY-MM-DD`, from or to the beginning of that day, UTC. */
+export interface PublishedAddress {
+  readonly address: string;
+  /** Since when requests leave from it; a day to come is a planned change. */
+  readonly since: string;
+  /** The day from which no request leaves from it any more. */
+  readonly until?: string | undefined;
 }
 
 /** The worker's configuration, complete and checked. */
@@ -19,6 +31,8 @@ export interface EdgeConfig {
   /** The edge's own origin. */
   readonly origin: string;
   readonly nodes: readonly EdgeNode[];
+  /** Lower-case name of the field in which a proxy in front tells the caller's address. */
+  readonly clientAddressHeader: string | undefined;
   readonly grantMasterKey: Uint8Array<ArrayBuffer>;
   /** Private Ed25519 JWK. */
   readonly signingKey: JWK;
@@ -49,11 +63,19 @@ const origin = z.string().check(
 
 const address = z.union([z.ipv4(), z.ipv6()], { error: "is no IP address" });
 
+/** A function: what is below uses it before it would be there. */
+function publicKeyCheck(message: string) {
+  return z.refine<JWK>((jwk) => algorithmOf(jwk) !== undefined && !("d" in jwk), message);
+}
+
 const node = z.strictObject({
   id: z.string().check(z.regex(NODE_ID, "must be 1 to 63 characters of a-z, 0-9 and -")),
   url: origin,
   region: z.optional(z.string()),
-  addresses: z.array(address).check(z.minLength(1, "must list at least one address")),
+  key: z.looseObject({ kty: z.string() }).check(publicKeyCheck("must be a public Ed25519 JWK")),
+  addresses: z
+    .array(z.strictObject({ address, since: z.iso.date(), until: z.optional(z.iso.date()) }))
+    .check(z.minLength(1, "must list at least one address")),
 });
 
 const unique = <T>(of: (item: T) => string, what: string) =>
@@ -61,12 +83,7 @@ const unique = <T>(of: (item: T) => string, what: string) =>
 
 const publicKey = z
   .looseObject({ kid: z.string(), kty: z.string() })
-  .check(
-    z.refine(
-      (jwk) => algorithmOf(jwk) !== undefined && !("d" in jwk),
-      "must be public Ed25519 or P-256 JWKs",
-    ),
-  );
+  .check(publicKeyCheck("must be public Ed25519 or P-256 JWKs"));
 
 const schema = z.object({
   EDGE_ORIGIN: origin,
@@ -76,6 +93,9 @@ const schema = z.object({
       z.minLength(1, "must list at least one node"),
       unique((item) => item.id, "id"),
     ),
+  ),
+  CLIENT_ADDRESS_HEADER: z.optional(
+    z.string().check(z.refine((value) => isFieldName(value), "must be a field's name")),
   ),
   GRANT_MASTER_KEY: z.string().check(
     z.refine(
@@ -118,10 +138,12 @@ export function parseEdgeConfig(env: Readonly<Record<string, unknown>>): EdgeCon
     });
     throw new RelayError("edge_misconfigured", problems.join("; "));
   }
-  const { EDGE_ORIGIN, NODES, GRANT_MASTER_KEY, EDGE_SIGNING_KEY, OPERATOR_KEYS } = result.data;
+  const { EDGE_ORIGIN, NODES, CLIENT_ADDRESS_HEADER, GRANT_MASTER_KEY, EDGE_SIGNING_KEY, OPERATOR_KEYS } =
+    result.data;
   return {
     origin: EDGE_ORIGIN,
-    nodes: NODES.map(({ id, url, region, addresses }) => ({ id, url, region, addresses })),
+    nodes: NODES.map(({ id, url, region, key, addresses }) => ({ id, url, region, key, addresses })),
+    clientAddressHeader: CLIENT_ADDRESS_HEADER?.toLowerCase(),
     grantMasterKey: Uint8Array.from(base64url.decode(GRANT_MASTER_KEY)),
     signingKey: EDGE_SIGNING_KEY,
     operatorKeys: new Map(OPERATOR_KEYS.keys.map((jwk) => [jwk.kid, jwk])),

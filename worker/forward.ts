@@ -7,7 +7,7 @@ import {
   wirePieces,
 } from "../protocol/envelope.ts";
 import { RelayError } from "../protocol/errors.ts";
-import { signGrant } from "../protocol/grants.ts";
+import { newPass, signGrant } from "../protocol/grants.ts";
 import { type Field, isAddedInFront, isForbiddenRequestField, WIRE } from "../protocol/headers.ts";
 import { GRANT_MAX_SECONDS } from "../protocol/limits.ts";
 import type { Authorized } from "./authorize.ts";
@@ -105,6 +105,8 @@ async function grantFor(
       url,
       framing,
       ...(digest !== undefined && { digest }),
+      pass: newPass(),
+      attempt: 0,
     },
     await edge.grantKey(node),
   );

@@ -11,12 +11,15 @@ import { type NodeConfig, readNodeConfig } from "../../relay-node/config.ts";
 const MAIN = resolve(import.meta.dirname, "../../relay-node/main.ts");
 const KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 
+const SIGNING = { kty: "OKP", crv: "Ed25519", x: KEY, d: KEY };
+
 let dir = "";
 beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), "holdfast-config-"));
   for (const [name, text] of Object.entries({ "cert.pem": "", "key.pem": "", "grant.key": `${KEY}\n` })) {
     writeFileSync(join(dir, name), text);
   }
+  writeFileSync(join(dir, "signing.jwk"), JSON.stringify(SIGNING));
 });
 afterEach(() => rmSync(dir, { recursive: true }));
 
@@ -25,6 +28,7 @@ const LEAST = {
   edge: "https://edge.example.com",
   listen: { host: "127.0.0.1", port: 8443, cert: "cert.pem", key: "key.pem" },
   egress: { ipv4: { bind: "10.0.0.5", public: "203.0.113.10" } },
+  signingKeyFile: "signing.jwk",
   state: "state",
   grantKeyFiles: ["grant.key"],
 };
@@ -60,6 +64,10 @@ describe("a configuration", () => {
       ...LEAST,
       listen: { ...LEAST.listen, cert: join(dir, "cert.pem"), key: join(dir, "key.pem") },
       grantKeyFiles: undefined,
+      signingKeyFile: undefined,
+      signingKey: SIGNING,
+      witnesses: [],
+      peers: [],
       grantKeys: [new Uint8Array(32).map((_, i) => i)],
       state: join(dir, "state"),
       metrics: { host: "127.0.0.1", port: 0 },

@@ -5,7 +5,7 @@ import { createServer } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { adminCall } from "../../client/admin.ts";
-import { devKeys } from "../../dev/keys.ts";
+import { devKeys, publicHalf } from "../../dev/keys.ts";
 import { startWorkerd } from "../../dev/workerd.ts";
 import { importPrivateKey } from "../../protocol/keys.ts";
 import { WORKER_DIR } from "./build-worker.ts";
@@ -23,7 +23,7 @@ export interface FakeNode {
 /** @param allow the client's targets */
 export async function startFakeNode(allow: readonly string[]): Promise<FakeNode> {
   const dir = mkdtempSync(join(tmpdir(), "holdfast-test-"));
-  const keys = await devKeys(dir);
+  const keys = await devKeys(dir, ["node-1"]);
   const [edgePort, nodePort] = [await freePort(), await freePort()];
   const edge = `http://127.0.0.1:${edgePort}`;
   const server = createServer({ cert: keys.cert, key: keys.key }, (request, response) => {
@@ -40,7 +40,14 @@ export async function startFakeNode(allow: readonly string[]): Promise<FakeNode>
     port: edgePort,
     vars: {
       EDGE_ORIGIN: edge,
-      NODES: [{ id: "node-1", url: `https://localhost:${nodePort}`, addresses: ["127.0.0.2"] }],
+      NODES: [
+        {
+          id: "node-1",
+          url: `https://localhost:${nodePort}`,
+          key: publicHalf(keys.nodeSigningKeys["node-1"]!),
+          addresses: [{ address: "127.0.0.2", since: "2026-01-01" }],
+        },
+      ],
       OPERATOR_KEYS: { keys: [{ ...keys.operator.publicJwk, kid: "operator" }] },
     },
     secrets: { GRANT_MASTER_KEY: keys.grantMasterKey, EDGE_SIGNING_KEY: JSON.stringify(keys.edgeSigningKey) },

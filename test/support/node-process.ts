@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { randomBytes } from "node:crypto";
+import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -65,6 +65,7 @@ export async function startNodeProcess(config: Readonly<Record<string, unknown>>
     "key.pem": tls.key,
     "ca.pem": ca.cert,
     "grant.key": key.toString("base64url"),
+    "signing.jwk": JSON.stringify(generateKeyPairSync("ed25519").privateKey.export({ format: "jwk" })),
   };
   for (const [name, text] of Object.entries(files)) writeFileSync(join(dir, name), text, { mode: 0o600 });
   const complete = {
@@ -76,6 +77,7 @@ export async function startNodeProcess(config: Readonly<Record<string, unknown>>
     nameServers: ["127.0.0.1:1"],
     open: ["127.0.0.0/8"],
     targetCa: "ca.pem",
+    signingKeyFile: "signing.jwk",
     state: "state",
     grantKeyFiles: ["grant.key"],
     ...config,
@@ -106,6 +108,8 @@ export async function startNodeProcess(config: Readonly<Record<string, unknown>>
       htm: "GET",
       url: "http://127.0.0.1:9/",
       framing: "none",
+      pass: randomBytes(8).toString("base64url"),
+      attempt: 0,
       ...changes,
     }),
     grant: ({ claims, header, signer } = {}) =>

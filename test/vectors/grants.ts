@@ -24,6 +24,8 @@ const CLAIMS = {
   htm: "GET",
   url: "https://api.bank.example/v1/%7Ex?a=b",
   framing: "none",
+  pass: "AAECAwQFBgc",
+  attempt: 0,
 };
 
 interface Case {
@@ -78,6 +80,27 @@ export function grantVectors({ masters, derive }: Toolbox): object {
     cases: [
       taken("a request without a body"),
       taken("a request with one", { htm: "POST", framing: 12, digest: DIGEST }),
+      taken("every claim there is", {
+        htm: "POST",
+        framing: 12,
+        digest: DIGEST,
+        attempt: 2,
+        idempotent: true,
+        receipt: true,
+        tail: 3,
+        limits: { rate: 10.5, concurrent: 4, bytes: 1e6 },
+      }),
+      taken("limits in part", { limits: { rate: 1 } }),
+      ...[{ rate: 0 }, { rate: -1 }, { concurrent: "4" }, null, 5].map((limits) =>
+        refused(`limits ${JSON.stringify(limits)}`, "grant_invalid", { limits }),
+      ),
+      ...[-1, 1.5, 17, "3"].map((tail) => refused(`tail ${JSON.stringify(tail)}`, "grant_invalid", { tail })),
+      ...["", "AAEC", "AAECAwQFBgc=", "A".repeat(23), 5].map((pass) =>
+        refused(`pass ${JSON.stringify(pass)}`, "grant_invalid", { pass }),
+      ),
+      refused("an attempt that is no count", "grant_invalid", { attempt: -1 }),
+      refused("idempotent that is no boolean", "grant_invalid", { idempotent: 1 }),
+      refused("receipt that is no boolean", "grant_invalid", { receipt: "yes" }),
       taken("a chunked body", { htm: "POST", framing: "chunked" }),
       taken("a claim that nobody knows is left alone", { note: "x" }),
       taken("signed by a clock as far ahead as is allowed", { iat: NOW + 5, exp: NOW + 35 }),
@@ -131,7 +154,7 @@ export function grantVectors({ masters, derive }: Toolbox): object {
       ...["stream", "", undefined].map((act) =>
         refused(`act ${JSON.stringify(act)}`, "grant_invalid", { act }),
       ),
-      ...["sub", "iat", "exp", "jti", "tat", "htm", "url", "framing"].flatMap((name) => [
+      ...["sub", "iat", "exp", "jti", "tat", "htm", "url", "framing", "pass", "attempt"].flatMap((name) => [
         refused(`no ${name}`, "grant_invalid", { [name]: undefined }),
         refused(`${name} of another type`, "grant_invalid", { [name]: [] }),
       ]),

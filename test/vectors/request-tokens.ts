@@ -70,7 +70,14 @@ export function requestTokenVectors(toolbox: Toolbox): object {
     keys: Object.fromEntries(Object.entries(keys).map(([name, key]) => [name, published(key)])),
     cases: [
       taken("the least that a token holds"),
-      taken("every claim there is", { framing: 12, digest: DIGEST, node: "fra-1", htm: "POST" }),
+      taken("every claim there is", {
+        framing: 12,
+        digest: DIGEST,
+        node: "fra-1",
+        htm: "POST",
+        idempotent: true,
+        receipt: false,
+      }),
       taken("a claim that nobody knows is left alone", { note: "x" }),
       taken("one second of life", { iat: NOW, exp: NOW + 1 }),
       taken("no life but the leeway", { iat: NOW, exp: NOW }),
@@ -219,7 +226,11 @@ export function requestTokenVectors(toolbox: Toolbox): object {
       ...["", "NONE", "gzip, chunked", "12", -1, 1.5, 2 ** 53, null, true, []].map((framing) =>
         refused(`framing ${JSON.stringify(framing)}`, "token_malformed", { framing }),
       ),
-      ...[1, null, ["fra-1"]].map((node) =>
+      taken("a choice of nodes", { node: ["fra-1", "fra-2"] }),
+      ...["idempotent", "receipt"].map((name) =>
+        refused(`${name} that is no boolean`, "token_malformed", { [name]: 1 }),
+      ),
+      ...[1, null, [], [1], Array.from({ length: 17 }, () => "fra-1")].map((node) =>
         refused(`node ${JSON.stringify(node)}`, "token_malformed", { node }),
       ),
 

@@ -9,7 +9,8 @@ const NODE = {
   id: "node-1",
   url: "https://node-1.example.com:8443",
   region: "fra",
-  addresses: ["203.0.113.10"],
+  key: { kty: "OKP", crv: "Ed25519", x: publicJwk.x },
+  addresses: [{ address: "203.0.113.10", since: "2026-11-22" }],
 };
 const GOOD = {
   EDGE_ORIGIN: "https://edge.example.com",
@@ -85,8 +86,8 @@ describe("an edge's configuration", () => {
     ["a node without addresses", node({ addresses: [] }), /^NODES\.0\.addresses must list at least one/],
     [
       "a node whose address is a name",
-      node({ addresses: ["egress.example.com"] }),
-      /^NODES\.0\.addresses\.0 is no IP address/,
+      node({ addresses: [{ address: "egress.example.com", since: "2026-11-22" }] }),
+      /^NODES\.0\.addresses\.0\.address is no IP address/,
     ],
     ["two nodes of one id", { NODES: [NODE, NODE] }, /^NODES holds one id twice/],
     [
@@ -138,7 +139,11 @@ describe("an edge's configuration", () => {
     const nothing = Object.fromEntries(Object.keys(GOOD).map((name) => [name, undefined]));
     expect(problems(nothing)).toEqual(Object.keys(GOOD).map((name) => `${name} is not set`));
     expect(
-      problems({ EDGE_ORIGIN: "x", GRANT_MASTER_KEY: "x", ...node({ id: "X", url: "x", addresses: ["x"] }) }),
+      problems({
+        EDGE_ORIGIN: "x",
+        GRANT_MASTER_KEY: "x",
+        ...node({ id: "X", url: "x", addresses: [{ address: "x", since: "2026-11-22" }] }),
+      }),
     ).toHaveLength(5);
   });
 });

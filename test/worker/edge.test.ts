@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { publicHalf } from "../../dev/keys.ts";
 import { createCa } from "../../dev/certificates.ts";
 import { startWorkerd } from "../../dev/workerd.ts";
 import { WORKER_DIR } from "../support/build-worker.ts";
@@ -44,9 +45,11 @@ describe("what an edge says to anybody", () => {
     expect(JSON.parse(answer!.body)).toEqual({
       issuer: stack.edge,
       addresses: [
-        { address: "127.0.0.2", family: "ipv4", node: "node-1" },
-        { address: "127.0.0.3", family: "ipv4", node: "node-2" },
+        { address: "127.0.0.2", family: "ipv4", node: "node-1", since: "2026-01-01" },
+        { address: "127.0.0.3", family: "ipv4", node: "node-2", since: "2026-01-01" },
       ],
+      planned: [],
+      nodes: ["node-1", "node-2"].map((id) => ({ id, key: publicHalf(stack.keys.nodeSigningKeys[id]!) })),
     });
   });
 

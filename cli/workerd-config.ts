@@ -1,0 +1,64 @@
+/** How a worker is run by workerd on a host of one's own. Paths are relative to the configuration's own file. */
+export interface WorkerdConfig {
+  /** The bundle, as wrangler builds it. */
+  readonly module: string;
+  /** `host:port` of the listener. */
+  readonly address: string;
+  /** Folder for the Durable Objects' storage. */
+  readonly storage: string;
+  readonly compatibilityDate: string;
+  readonly compatibilityFlags: readonly string[];
+  /** Plain variables; objects are given to the worker as parsed JSON. */
+  readonly vars: Readonly<Record<string, unknown>>;
+  /** Names of secrets, which workerd takes from its environment: no file and no argument holds them. */
+  readonly secrets: readonly string[];
+  /** PEM of authorities that the worker's outgoing TLS trusts besides the public ones. */
+  readonly ca?: readonly string[];
+  /** Serve https with this; without it plain http, for a loopback address or a proxy in front. */
+  readonly tls?: { readonly cert: string; readonly key: string } | undefined;
+}
+
+/** The text of a configuration for `workerd serve`. */
+export function workerdConfig(options: WorkerdConfig): string {
+  const { module, address, storage, vars, secrets, ca = [], tls } = options;
+  const bindings = [
+    `(name = "REGISTRY", durableObjectNamespace = "Registry")`,
+    ...Object.entries(vars).map(([name, value]) =>
+      typeof value === "string"
+        ? `(name = "${name}", text = ${quote(value)})`
+        : `(name = "${name}", json = ${quote(JSON.stringify(value))})`,
+    ),
+    ...secrets.map((name) => `(name = "${name}", fromEnvironment = "${name}")`),
+  ];
+  const socket =
+    tls === undefined
+      ? "http = ()"
+      : `https = (options = (), tlsOptions = (keypair = (privateKey = ${quote(tls.key)}, certificateChain = ${quote(tls.cert)})))`;
+  return `using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [
+    (name = "edge", worker = .edge),
+    (name = "storage", disk = (path = ${quote(storage)}, writable = true)),
+    (name = "internet", network = (
+      allow = ["public", "private", "local"],
+      tlsOptions = (trustBrowserCas = true, trustedCertificates = [${ca.map(quote).join(", ")}])
+    )),
+  ],
+  sockets = [(name = "http", address = ${quote(address)}, ${socket}, service = "edge")]
+);
+const edge :Workerd.Worker = (
+  modules = [(name = "index.js", esModule = embed ${quote(module)})],
+  compatibilityDate = ${quote(options.compatibilityDate)},
+  compatibilityFlags = [${options.compatibilityFlags.map(quote).join(", ")}],
+  durableObjectNamespaces = [(className = "Registry", uniqueKey = "holdfast-registry", enableSql = true)],
+  durableObjectStorage = (localDisk = "storage"),
+  globalOutbound = "internet",
+  bindings = [${bindings.join(",\n    ")}]
+);
+`;
+}
+
+/** Cap'n Proto takes C-like string literals. */
+function quote(text: string): string {
+  return JSON.stringify(text);
+}
