@@ -143,12 +143,21 @@ export async function verifyGrant(
   ) {
     throw invalid("a claim is missing or of another type");
   }
-  checkTimes(claims.iat as number, claims.exp as number, context.now, GRANT_MAX_SECONDS, {
+  checkGrantTimes(claims as GrantClaims, context.now);
+  return claims as GrantClaims;
+}
+
+/**
+ * Whether a grant may be begun now.
+ * @param now seconds since 1970
+ * @throws RelayError `grant_invalid`, `grant_expired`
+ */
+export function checkGrantTimes({ iat, exp }: GrantClaims, now: number): void {
+  checkTimes(iat, exp, now, GRANT_MAX_SECONDS, {
     expired: "grant_expired",
     premature: "grant_expired",
     lifetime: "grant_invalid",
   });
-  return claims as GrantClaims;
 }
 
 function isCount(value: unknown): value is number {

@@ -84,8 +84,8 @@ export const UPLOAD_IDLE_MS = 60_000;
 /** Once an answer is whole, what is still being uploaded is read and dropped for this long. */
 export const LATE_UPLOAD_MS = 10_000;
 
-/** A body with a signed digest and at most this long is proven whole before anything is dialled. */
-export const DIGEST_BUFFER_BYTES = 65_536;
+/** A small body that is taken whole before anything is dialled has this long to come; the edge has it at hand. */
+export const WHOLE_BODY_MS = 10_000;
 
 // The node's own listener.
 
