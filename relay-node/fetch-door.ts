@@ -77,6 +77,11 @@ export class FetchDoor implements AnswerSink {
     return this.#claims?.sub === clientId && this.#claims.jti === requestId;
   }
 
+  /** Whether the target can have seen anything of the request. */
+  get hasSent(): boolean {
+    return this.#sentBefore || this.#exchange?.sent === true;
+  }
+
   /** Ends the exchange with a typed error, as when the node has to go. */
   abort(error: RelayError): void {
     this.#outcome.error ??= error;
@@ -123,7 +128,7 @@ export class FetchDoor implements AnswerSink {
     if (plan?.body instanceof RequestBody && this.#lease?.dialed.alpn === "h2") this.#lease.cut();
     this.#release();
     if (plan !== undefined && this.#mayRepeat(plan, error)) {
-      this.#sentBefore = this.#exchange?.sent === true;
+      this.#sentBefore = this.hasSent;
       this.#attempt(plan).catch((next: unknown) => this.fail(asRelayError(next)));
       return;
     }

@@ -104,5 +104,8 @@ export const INBOUND_IDLE_MS = 120_000;
 /** How often certificate and key files are looked at for changes. */
 export const CERTIFICATE_POLL_MS = 2_000;
 
+/** A node that drains goes on refusing new requests for this long, even where nothing is under way. */
+export const DRAIN_LINGER_MS = 2_000;
+
 /** What a drain cuts has this long to be told so. */
 export const DRAIN_ANSWER_MS = 1_000;

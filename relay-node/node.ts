@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import type { IncomingMessage, Server as HttpServer, ServerResponse } from "node:http";
 import type { Server } from "node:https";
 import { networkInterfaces } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
 import pino, { type Logger } from "pino";
 import { isRelayError, RelayError } from "../protocol/errors.ts";
 import { type GrantKey, importGrantKey, verifyGrant } from "../protocol/grants.ts";
@@ -14,7 +15,7 @@ import { ConsumedIds } from "./consumed.ts";
 import { createDialer } from "./dialer.ts";
 import { consumedId, FetchDoor } from "./fetch-door.ts";
 import { createGuard } from "./guard.ts";
-import { DNS_TRIES, DNS_TRY_MS, DRAIN_ANSWER_MS } from "./limits.ts";
+import { DNS_TRIES, DNS_TRY_MS, DRAIN_ANSWER_MS, DRAIN_LINGER_MS } from "./limits.ts";
 import { listenHttps } from "./listener.ts";
 import { Metrics } from "./metrics.ts";
 import { Outcome } from "./outcome.ts";
@@ -86,11 +87,15 @@ export class RelayNode implements NodeContext {
     if (this.#draining) return;
     this.#draining = true;
     this.log.info({ active: this.#active.size, seconds: this.config.drainSeconds }, "draining");
-    await this.#untilIdle(this.config.drainSeconds * 1_000);
+    const drainMs = this.config.drainSeconds * 1_000;
+    // Whoever would still send requests hears from an answer that it must not: from a closed port it might not be sure.
+    await Promise.all([this.#untilIdle(drainMs), sleep(Math.min(drainMs, DRAIN_LINGER_MS))]);
     const cut = this.#active.size;
     for (const door of this.#active) {
       door.abort(
-        new RelayError("node_draining", "the node had to go before the answer came", { reached: "unknown" }),
+        new RelayError("node_draining", "the node had to go before the answer came", {
+          reached: door.hasSent ? "unknown" : "no",
+        }),
       );
     }
     // The typed error has to get out before its connection is closed.
@@ -121,6 +126,7 @@ export class RelayNode implements NodeContext {
 
   #route(request: IncomingMessage, response: ServerResponse): void {
     const { method, url } = request;
+    if (this.#draining) response.shouldKeepAlive = false;
     if (url === "/fetch" && method === "POST") this.#fetch(request, response);
     else if (url === "/cancel" && method === "POST") void this.#cancel(request, response);
     else if (url === "/healthz" && method === "GET") {

@@ -138,7 +138,7 @@ export async function startNodeProcess(config: Readonly<Record<string, unknown>>
       child = await launch(dir, logFile);
     },
     async stop() {
-      await end(child, "SIGTERM");
+      await end(child, "SIGKILL");
       rmSync(dir, { recursive: true, force: true });
     },
   };
