@@ -55,7 +55,7 @@ export class FetchDoor implements AnswerSink {
       checkRequestFields(fields);
       // Nothing waits between the grant's verdict and the consumed id, least of all for a body: what the grant said of the
       // time would be old.
-      this.#node.consumed.consume(consumedId(claims), claims.tat, this.#node.now());
+      this.#node.consumed.consume(consumedId(claims), claims, claims.tat, this.#node.now());
       const body = await this.#takeBody(claims);
       this.#outcome.lap("judge");
       this.#outcome.body = body;
