@@ -1,6 +1,7 @@
 import { base64url, compactVerify, CompactSign, decodeProtectedHeader } from "jose";
 import { RelayError } from "./errors.ts";
 import { isMethod } from "./headers.ts";
+import { CLIENT_ID } from "./keys.ts";
 import { GRANT_MAX_SECONDS, GRANT_TAIL_MAX_BYTES, TOKEN_MAX_BYTES } from "./limits.ts";
 import { checkTimes, type Framing, isFraming, REQUEST_ID, type RequestAct, TOKEN_TYPES } from "./tokens.ts";
 
@@ -123,6 +124,7 @@ export async function verifyGrant(
   if (claims.act !== act) throw invalid(`act is not ${act}`);
   if (
     typeof claims.sub !== "string" ||
+    !CLIENT_ID.test(claims.sub) ||
     typeof claims.jti !== "string" ||
     !REQUEST_ID.test(claims.jti) ||
     typeof claims.htm !== "string" ||

@@ -172,13 +172,13 @@ export class FetchDoor implements AnswerSink {
   async #begin(claims: GrantClaims): Promise<Buffer | RequestBody | null> {
     const { consumed } = this.#node;
     if (claims.tail === undefined) {
-      consumed.consume(consumedId(claims), claims.tat, this.#node.now());
+      consumed.consume(consumedId(claims), claims, claims.tat, this.#node.now());
       return this.#takeBody(claims);
     }
     const body = await this.#takeTailed(claims, claims.tail);
     this.#node.assertServing();
     checkGrantTimes(claims, this.#node.now());
-    consumed.consume(consumedId(claims), claims.tat, this.#node.now());
+    consumed.consume(consumedId(claims), claims, claims.tat, this.#node.now());
     return body;
   }
 

@@ -109,3 +109,39 @@ export const DRAIN_LINGER_MS = 2_000;
 
 /** What a drain cuts has this long to be told so. */
 export const DRAIN_ANSWER_MS = 1_000;
+
+// Used request ids, between the nodes of a pool.
+
+/** A used id waits this long for others before it is told to the peers. */
+export const CONSUMED_BATCH_MS = 30;
+
+/** Messages to one peer that may be on their way at once: over a long line one takes many times as long as a batch waits. */
+export const CONSUMED_IN_FLIGHT = 8;
+
+/** A peer has this long to take a message. */
+export const CONSUMED_SEND_MS = 2_000;
+
+/** A peer that can't be reached is tried again after the first time, then after twice as long each, up to the second. */
+export const PEER_RETRY_MIN_MS = 100;
+export const PEER_RETRY_MAX_MS = 2_000;
+
+/** A peer is spoken to at least this often: its connection stays open, and that it is lost shows before it matters. */
+export const PEER_KEEP_WARM_MS = 30_000;
+
+/** Ids that wait for one peer, some 100 bytes each. The oldest go first; no id waits longer than it has to be remembered. */
+export const CONSUMED_QUEUE_MAX = 500_000;
+
+/** Ids heard of peers in one generation, some 150 bytes each: more than 9,000 requests a second make. */
+export const CONSUMED_HEARD_MAX = 1_000_000;
+
+/** A start waits this long for what the peers remember. */
+export const CONSUMED_READ_MS = 3_000;
+
+/** The most that one peer's memory is read of. */
+export const CONSUMED_READ_MAX_BYTES = 134_217_728;
+
+/** One piece of a node's memory, as it is told to a peer that starts. */
+export const CONSUMED_PIECE_BYTES = 65_536;
+
+/** A node that goes has this long to tell its peers the last ids. */
+export const CONSUMED_FLUSH_MS = 1_000;

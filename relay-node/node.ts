@@ -19,6 +19,7 @@ import { DNS_TRIES, DNS_TRY_MS, DRAIN_ANSWER_MS, DRAIN_LINGER_MS } from "./limit
 import { listenHttps } from "./listener.ts";
 import { Metrics } from "./metrics.ts";
 import { Outcome } from "./outcome.ts";
+import { Peers } from "./peers.ts";
 import { createResolver } from "./resolver.ts";
 
 /** One relay node: its listener, its doors, and what they share. */
@@ -28,9 +29,11 @@ export class RelayNode implements NodeContext {
   readonly consumed: ConsumedIds;
   readonly connections: Connections;
   readonly log: Logger;
+  #peers: Peers | undefined;
   readonly #metrics: Metrics;
   readonly #active = new Set<FetchDoor>();
   readonly #servers: (Server | HttpServer)[] = [];
+  #starting = true;
   #draining = false;
   #idle: (() => void) | undefined;
 
@@ -55,6 +58,9 @@ export class RelayNode implements NodeContext {
   static async start(config: NodeConfig, log: Logger = logger(config)): Promise<RelayNode> {
     const keys = await Promise.all(config.grantKeys.map((bytes) => importGrantKey(bytes, "verify")));
     const node = new RelayNode(config, keys, log);
+    const peers = await Peers.open(config, node.consumed, () => node.now(), log);
+    node.#peers = peers;
+    peers.measure(node.#metrics.registry);
     const { listen, metrics } = config;
     node.#servers.push(await listenHttps(listen, (request, response) => node.#route(request, response), log));
     if (metrics.port > 0) {
@@ -64,6 +70,9 @@ export class RelayNode implements NodeContext {
       );
       node.#servers.push(server);
     }
+    // It listens before, or two that start at once would wait for each other.
+    await peers.read();
+    node.#starting = false;
     log.info(
       { listen: `${listen.host}:${listen.port}`, egress: config.egress, open: config.open },
       "serving",
@@ -77,6 +86,7 @@ export class RelayNode implements NodeContext {
 
   assertServing(): void {
     if (this.#draining) throw new RelayError("node_draining", `${this.config.id} takes no new requests`);
+    if (this.#starting) throw new RelayError("node_out_of_service", "the node is starting");
   }
 
   /**
@@ -114,8 +124,9 @@ export class RelayNode implements NodeContext {
     clearTimeout(timer);
   }
 
-  /** Closes everything at once. */
+  /** Tells the peers the last ids and closes everything. */
   async close(): Promise<void> {
+    await this.#peers?.close();
     for (const server of this.#servers) {
       server.close();
       server.closeAllConnections();
@@ -129,9 +140,12 @@ export class RelayNode implements NodeContext {
     if (this.#draining) response.shouldKeepAlive = false;
     if (url === "/fetch" && method === "POST") this.#fetch(request, response);
     else if (url === "/cancel" && method === "POST") void this.#cancel(request, response);
-    else if (url === "/healthz" && method === "GET") {
-      const status = this.#draining ? "draining" : "ok";
-      json(response, this.#draining ? 503 : 200, { status, node: this.config.id });
+    else if (url === "/consumed" && method === "POST") void this.#peers!.serve(request, response, "consumed");
+    else if (url === "/consumed/read" && method === "POST") {
+      void this.#peers!.serve(request, response, "consumed-read");
+    } else if (url === "/healthz" && method === "GET") {
+      const status = this.#draining ? "draining" : this.#starting ? "starting" : "ok";
+      json(response, status === "ok" ? 200 : 503, { status, node: this.config.id });
     } else if (url === "/whoami" && method === "GET") {
       json(response, 200, { address: plainAddress(request.socket.remoteAddress) });
     } else {
@@ -142,16 +156,15 @@ export class RelayNode implements NodeContext {
     }
   }
 
-  /** Gives up a request whose caller went away. One that has yet to come is refused when it does. */
+  /** Gives up a request whose caller went away. One that has yet to come, to whichever node, is refused when it does. */
   async #cancel(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
       const grant = request.headers[WIRE.authorization] as string | undefined;
       const { config, grantKeys } = this;
       const context = { edge: config.edge, nodeId: config.id, keys: grantKeys, now: this.now() };
-      const { sub, jti, tat } = await verifyGrant(grant, context, "cancel");
-      const door = this.#doorOf(sub, jti);
-      if (door === undefined) this.consumed.consume(consumedId({ sub, jti }), tat, this.now());
-      door?.abort(new RelayError("answer_cut", "the caller gave up"));
+      const { sub, jti } = await verifyGrant(grant, context, "cancel");
+      this.#doorOf(sub, jti)?.abort(new RelayError("answer_cut", "the caller gave up"));
+      this.consumed.forbid(consumedId({ sub, jti }), this.now());
       response.writeHead(204).end();
     } catch (error) {
       const known = isRelayError(error)
