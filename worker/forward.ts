@@ -10,7 +10,8 @@ import { RelayError } from "../protocol/errors.ts";
 import { newPass, signGrant } from "../protocol/grants.ts";
 import { type Field, isAddedInFront, isForbiddenRequestField, WIRE } from "../protocol/headers.ts";
 import { GRANT_MAX_SECONDS } from "../protocol/limits.ts";
-import type { Authorized } from "./authorize.ts";
+import { type Authorized, poolOf } from "./authorize.ts";
+import { grantLimits } from "./client-limits.ts";
 import type { EdgeNode } from "./config.ts";
 import type { Edge } from "./edge.ts";
 
@@ -107,6 +108,8 @@ async function grantFor(
       ...(digest !== undefined && { digest }),
       pass: newPass(),
       attempt: 0,
+      // Of the whole pool, whichever of its nodes this token names: else each node that is named had a whole share.
+      limits: grantLimits(client.limits, poolOf(edge.config.nodes, client).length),
     },
     await edge.grantKey(node),
   );
