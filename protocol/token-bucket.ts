@@ -23,7 +23,7 @@ export class TokenBucket {
   /** Tokens that are there; less than 0 is a debt. */
   level(now: number): number {
     const seconds = Math.max(0, now - this.#at) / 1_000;
-    this.#level = Math.min(this.#burst, this.#level + seconds * this.#rate);
+    this.#level = Math.min(this.#burst, settled(this.#level + seconds * this.#rate));
     this.#at = now;
     return this.#level;
   }
@@ -43,7 +43,7 @@ export class TokenBucket {
 
   /** Until so many tokens are there, in whole milliseconds; 0 where they are. */
   waitMs(count: number, now: number): number {
-    return Math.max(0, Math.ceil(((count - this.level(now)) / this.#rate) * 1_000));
+    return Math.max(0, Math.ceil(settled(((count - this.level(now)) / this.#rate) * 1_000)));
   }
 
   /** Whether a new one would be the same. */
@@ -57,6 +57,12 @@ export class TokenBucket {
     this.#rate = rate;
     this.#burst = burst;
   }
+}
+
+/** Fractions that are summed up miss a whole number by a hair, and a waiter that comes in time would be told to wait again. */
+function settled(value: number): number {
+  const whole = Math.round(value);
+  return Math.abs(value - whole) < 1e-6 ? whole : value;
 }
 
 /** How fast a bucket fills, in tokens per second, and how many it holds. */
