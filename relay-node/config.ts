@@ -1,3 +1,4 @@
+import { createPrivateKey } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type { JWK } from "jose";
@@ -203,7 +204,9 @@ export function readNodeConfig(file: string): NodeConfig {
 
 function readSigningKey(text: string): JWK | undefined {
   try {
-    return signingJwk.parse(JSON.parse(text));
+    const jwk = signingJwk.parse(JSON.parse(text));
+    createPrivateKey({ key: jwk, format: "jwk" });
+    return jwk;
   } catch {
     // What it says may quote the key.
     return undefined;

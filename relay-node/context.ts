@@ -2,6 +2,7 @@ import type { GrantKey } from "../protocol/grants.ts";
 import type { NodeConfig } from "./config.ts";
 import type { Connections } from "./connections.ts";
 import type { ConsumedIds } from "./consumed.ts";
+import type { ReceiptSigner } from "./receipts.ts";
 
 /** What a door needs of its node. */
 export interface NodeContext {
@@ -9,6 +10,7 @@ export interface NodeContext {
   readonly grantKeys: readonly GrantKey[];
   readonly consumed: ConsumedIds;
   readonly connections: Connections;
+  readonly receipts: ReceiptSigner;
   /** Seconds since 1970. */
   now(): number;
   /** @throws RelayError `node_draining` */

@@ -18,6 +18,7 @@ import { DNS_TRIES, DNS_TRY_MS, DRAIN_ANSWER_MS } from "./limits.ts";
 import { listenHttps } from "./listener.ts";
 import { Metrics } from "./metrics.ts";
 import { Outcome } from "./outcome.ts";
+import { ReceiptSigner } from "./receipts.ts";
 import { createResolver } from "./resolver.ts";
 
 /** One relay node: its listener, its doors, and what they share. */
@@ -26,6 +27,7 @@ export class RelayNode implements NodeContext {
   readonly grantKeys: readonly GrantKey[];
   readonly consumed: ConsumedIds;
   readonly connections: Connections;
+  readonly receipts: ReceiptSigner;
   readonly log: Logger;
   readonly #metrics: Metrics;
   readonly #active = new Set<FetchDoor>();
@@ -39,6 +41,7 @@ export class RelayNode implements NodeContext {
     this.log = log;
     this.consumed = new ConsumedIds(config.state, this.now());
     this.connections = new Connections(dialerOf(config));
+    this.receipts = new ReceiptSigner(config);
     this.#metrics = new Metrics({
       active: () => this.#active.size,
       connections: () => this.connections.size,

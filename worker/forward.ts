@@ -13,6 +13,7 @@ import { GRANT_MAX_SECONDS } from "../protocol/limits.ts";
 import type { Authorized } from "./authorize.ts";
 import type { EdgeNode } from "./config.ts";
 import type { Edge } from "./edge.ts";
+import type { EdgeClock } from "./timing.ts";
 
 /**
  *   caller ──envelope──▶ edge ──grant + the same envelope + request.body untouched──▶ node
@@ -29,6 +30,7 @@ export async function forward(
   authorized: Authorized,
   edge: Edge,
   now: number,
+  clock: EdgeClock,
 ): Promise<Response> {
   const { claims, nodes } = authorized;
   const node = nodes[0]!;
@@ -38,7 +40,7 @@ export async function forward(
   headers.set(WIRE.authorization, `Bearer ${grant}`);
   headers.set(WIRE.envelope, enveloped ? "1" : "1; head-only");
 
-  const started = performance.now();
+  clock.calling();
   let answer: Response;
   try {
     answer = await fetch(`${node.url}/fetch`, {
@@ -55,8 +57,8 @@ export async function forward(
       requestId: claims.jti,
     });
   }
-  const hop = `edge_node;dur=${(performance.now() - started).toFixed(1)}`;
-  if (answer.headers.has(WIRE.error)) return failureOf(answer, hop);
+  const timing = clock.timing(answer.headers.get(WIRE.timing));
+  if (answer.headers.has(WIRE.error)) return failureOf(answer, timing);
   if (answer.headers.get(WIRE.status) !== "target") {
     await answer.body?.cancel();
     throw new RelayError("node_failed", `what stands before ${node.id} answered ${answer.status} itself`, {
@@ -64,7 +66,7 @@ export async function forward(
       requestId: claims.jti,
     });
   }
-  return enveloped ? relayed(answer, hop) : unwrapped(answer, hop, claims.htm);
+  return enveloped ? relayed(answer, timing) : unwrapped(answer, timing, claims.htm);
 }
 
 /**
@@ -90,7 +92,7 @@ async function grantFor(
   edge: Edge,
   now: number,
 ): Promise<string> {
-  const { act, jti, iat, htm, url, digest } = claims;
+  const { act, jti, iat, htm, url, digest, idempotent, receipt } = claims;
   return signGrant(
     {
       iss: edge.config.origin,
@@ -107,6 +109,8 @@ async function grantFor(
       ...(digest !== undefined && { digest }),
       pass: newPass(),
       attempt: 0,
+      ...(idempotent !== undefined && { idempotent }),
+      ...(receipt !== undefined && { receipt }),
     },
     await edge.grantKey(node),
   );
@@ -155,24 +159,23 @@ function textOf(value: string): string {
   }
 }
 
-const PASSED = [WIRE.status, WIRE.node, WIRE.egress, WIRE.requestId, WIRE.envelope] as const;
+const PASSED = [WIRE.status, WIRE.node, WIRE.egress, WIRE.requestId, WIRE.envelope, WIRE.receipt] as const;
 
-function marks(answer: Response, hop: string): Headers {
+function marks(answer: Response, timing: string): Headers {
   const headers = new Headers();
   for (const name of PASSED) {
     const value = answer.headers.get(name);
     if (value !== null) headers.set(name, value);
   }
-  const timing = answer.headers.get(WIRE.timing);
-  headers.set(WIRE.timing, timing === null ? hop : `${hop}, ${timing}`);
+  headers.set(WIRE.timing, timing);
   // What comes through the relay is nobody else's to keep.
   headers.set("cache-control", "no-store, no-transform");
   return headers;
 }
 
 /** A target's answer for our client: the envelope as the node made it. */
-function relayed(answer: Response, hop: string): Response {
-  const headers = marks(answer, hop);
+function relayed(answer: Response, timing: string): Response {
+  const headers = marks(answer, timing);
   wirePieces((name) => answer.headers.get(name)).forEach((piece, index) =>
     headers.set(`${WIRE.fields}${index + 1}`, piece),
   );
@@ -180,8 +183,8 @@ function relayed(answer: Response, hop: string): Response {
 }
 
 /** A node's typed failure. */
-function failureOf(answer: Response, hop: string): Response {
-  const headers = marks(answer, hop);
+function failureOf(answer: Response, timing: string): Response {
+  const headers = marks(answer, timing);
   for (const name of ["content-type", WIRE.error, WIRE.reached, "proxy-status", "retry-after"]) {
     const value = answer.headers.get(name);
     if (value !== null) headers.set(name, value);
@@ -203,7 +206,7 @@ async function headOf(answer: Response): Promise<ResponseHead> {
 }
 
 /** A target's answer for a raw caller: its status and fields on the wire, as far as the runtime can say them. */
-async function unwrapped(answer: Response, hop: string, method: string): Promise<Response> {
+async function unwrapped(answer: Response, timing: string, method: string): Promise<Response> {
   const { status, reason, fields } = await headOf(answer);
   if (status > 599) {
     await answer.body?.cancel();
@@ -218,7 +221,7 @@ async function unwrapped(answer: Response, hop: string, method: string): Promise
     // The body's own framing says its length, but for an answer without one.
     if (empty || name.toLowerCase() !== "content-length") headers.append(name, textOf(value));
   }
-  for (const [name, value] of marks(answer, hop)) {
+  for (const [name, value] of marks(answer, timing)) {
     if (name !== WIRE.envelope && name !== "cache-control") headers.set(name, value);
   }
   if (empty) await answer.body?.cancel();

@@ -11,7 +11,13 @@ import { type NodeConfig, readNodeConfig } from "../../relay-node/config.ts";
 const MAIN = resolve(import.meta.dirname, "../../relay-node/main.ts");
 const KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 
-const SIGNING = { kty: "OKP", crv: "Ed25519", x: KEY, d: KEY };
+/** RFC 8037 appendix A. */
+const SIGNING = {
+  kty: "OKP",
+  crv: "Ed25519",
+  x: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+  d: "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A",
+};
 
 let dir = "";
 beforeEach(() => {
@@ -166,6 +172,17 @@ describe("a configuration", () => {
     };
     expect(problems(files)).toHaveLength(4);
     expect(problems({ ...files, id: "X" })).toHaveLength(5);
+  });
+
+  test("whose signing key is no private key, or no pair, is refused without a word of it", () => {
+    for (const jwk of [
+      { ...SIGNING, x: KEY },
+      { ...SIGNING, d: undefined },
+      { ...SIGNING, crv: "X25519" },
+    ]) {
+      writeFileSync(join(dir, "signing.jwk"), JSON.stringify(jwk));
+      expect(problems(LEAST)).toEqual(["signingKeyFile: the file does not hold a private Ed25519 JWK"]);
+    }
   });
 
   test("never has a key quoted", () => {
