@@ -18,6 +18,8 @@ export interface RelayErrorOptions extends ErrorOptions {
   readonly requestId?: string;
   /** Seconds after which trying again may help. */
   readonly retryAfter?: number;
+  /** Milliseconds by stage, as far as the request came. */
+  readonly timing?: Readonly<Record<string, number>>;
 }
 
 /**
@@ -44,6 +46,8 @@ export class RelayError extends Error {
   readonly requestId: string | undefined;
   /** Seconds after which trying again may help, where the relay knows. */
   readonly retryAfter: number | undefined;
+  /** Milliseconds by stage, as far as the request came; undefined where the relay did not tell. */
+  readonly timing: Readonly<Record<string, number>> | undefined;
 
   constructor(code: ErrorCode, detail: string, options: RelayErrorOptions = {}) {
     const entry: ErrorRow = ERRORS[code];
@@ -56,6 +60,7 @@ export class RelayError extends Error {
     this.node = options.node;
     this.requestId = options.requestId;
     this.retryAfter = options.retryAfter;
+    this.timing = options.timing;
   }
 }
 
@@ -121,8 +126,14 @@ export function problemResponse(error: RelayError): {
  *
  * @param code the field `Relay-Error`
  * @param reachedField the field `Relay-Reached`, which says it also where the body was lost, as in an answer to HEAD
+ * @param timing what the field `Relay-Timing` says
  */
-export function errorFromProblem(code: string, body: string, reachedField?: string | null): RelayError {
+export function errorFromProblem(
+  code: string,
+  body: string,
+  reachedField?: string | null,
+  timing?: RelayErrorOptions["timing"],
+): RelayError {
   let problem: Partial<Problem> = {};
   try {
     const parsed: unknown = JSON.parse(body);
@@ -138,6 +149,7 @@ export function errorFromProblem(code: string, body: string, reachedField?: stri
     ...(typeof problem.node === "string" && { node: problem.node }),
     ...(typeof problem.request_id === "string" && { requestId: problem.request_id }),
     ...(typeof problem.retry_after === "number" && { retryAfter: problem.retry_after }),
+    ...(timing !== undefined && { timing }),
   };
   if (isErrorCode(code)) {
     // Without a word on it, the table's own.
