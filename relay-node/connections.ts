@@ -4,7 +4,7 @@ import { HTTP_HEADER_MAX_BYTES } from "../protocol/limits.ts";
 import type { TargetUrl } from "../protocol/targets.ts";
 import type { Framing } from "../protocol/tokens.ts";
 import { watchAnswerStart } from "./answer-start.ts";
-import type { Dialed, Dialer } from "./dialer.ts";
+import type { Dialed, Dialer, OnStage } from "./dialer.ts";
 import { keepFraming } from "./framing.ts";
 import {
   BODY_IDLE_MS,
@@ -79,15 +79,22 @@ export class Connections {
     target: TargetUrl,
     { repeatable, exclusive }: { readonly repeatable: boolean; readonly exclusive: boolean },
     signal: AbortSignal,
+    onStage?: OnStage,
   ): Promise<Lease> {
     const key = `${clientId} ${target.origin}`;
     const warm = this.#warm(key, repeatable ? IDLE_CONNECTION_MS : JUST_USED_MS, exclusive);
-    return this.#leaseOf(warm ?? (await this.#open(key, target, signal)), exclusive);
+    return this.#leaseOf(warm ?? (await this.#open(key, target, signal, onStage)), exclusive);
   }
 
   /** A new connection, whatever stands. */
-  async leaseFresh(clientId: string, target: TargetUrl, signal: AbortSignal): Promise<Lease> {
-    return this.#leaseOf(await this.#open(`${clientId} ${target.origin}`, target, signal), false);
+  async leaseFresh(
+    clientId: string,
+    target: TargetUrl,
+    signal: AbortSignal,
+    onStage?: OnStage,
+  ): Promise<Lease> {
+    const key = `${clientId} ${target.origin}`;
+    return this.#leaseOf(await this.#open(key, target, signal, onStage), false);
   }
 
   /** Ends all, at once. */
@@ -108,13 +115,19 @@ export class Connections {
     return best;
   }
 
-  async #open(key: string, target: TargetUrl, signal: AbortSignal): Promise<Connection> {
+  async #open(
+    key: string,
+    target: TargetUrl,
+    signal: AbortSignal,
+    onStage: OnStage | undefined,
+  ): Promise<Connection> {
     const dialed = await this.#dialer.dial({
       host: target.host,
       port: target.port,
       tls: target.scheme === "https" && { alpn: ["h2", "http/1.1"] },
       sessionKey: key,
       signal,
+      onStage,
     });
     if (signal.aborted) {
       dialed.socket.destroy();

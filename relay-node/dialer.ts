@@ -23,6 +23,9 @@ export interface DialerOptions {
   readonly now?: (() => number) | undefined;
 }
 
+/** Told the milliseconds of a stage when it ends, also where it fails. */
+export type OnStage = (stage: keyof Dialed["timings"], ms: number) => void;
+
 /** One connection to open. */
 export interface DialRequest {
   /** A DNS name, or an IP literal without brackets. */
@@ -35,6 +38,7 @@ export interface DialRequest {
   /** Whether the socket stays writable once the target has ended its side. */
   readonly allowHalfOpen?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
+  readonly onStage?: OnStage | undefined;
 }
 
 /**
@@ -140,24 +144,33 @@ export function createDialer(options: DialerOptions): Dialer {
 
   return {
     async dial(request) {
-      const { host, port, tls, sessionKey, signal } = request;
-      const began = performance.now();
-      const { addresses, cached } = await resolver.resolve(host, signal);
+      const { host, port, tls, sessionKey, signal, onStage } = request;
+      const timings = { dns: 0, connect: 0, tls: 0 };
+      const timed = async <T>(stage: keyof typeof timings, work: Promise<T>): Promise<T> => {
+        const began = performance.now();
+        try {
+          return await work;
+        } finally {
+          timings[stage] = performance.now() - began;
+          onStage?.(stage, timings[stage]);
+        }
+      };
+      const { addresses, cached } = await timed("dns", resolver.resolve(host, signal));
       const usable = admit(host, addresses);
       signal?.throwIfAborted();
-      const resolved = performance.now();
-      const { socket: plain, candidate } = await connectFirst({
-        what: `${host} port ${port}`,
-        candidates: usable,
-        open: (address) => open(request, address),
-        deadlineMs: connectDeadlineMs,
-        signal,
-      });
-      const connected = performance.now();
+      const { socket: plain, candidate } = await timed(
+        "connect",
+        connectFirst({
+          what: `${host} port ${port}`,
+          candidates: usable,
+          open: (address) => open(request, address),
+          deadlineMs: connectDeadlineMs,
+          signal,
+        }),
+      );
       plain.on("error", ignore);
       const local = plain.localAddress;
       checkPeer(plain, host, candidate.address);
-      const timings = { dns: resolved - began, connect: connected - resolved, tls: 0 };
       const { address, family } = candidate;
       const dialed = { address, port, family, egress: local ?? egress[family]!, dnsCached: cached };
       if (tls === false) {
@@ -170,15 +183,14 @@ export function createDialer(options: DialerOptions): Dialer {
           timings,
         };
       }
-      const secured = await tlsClient
-        .secure(plain, { host, port, alpn: tls.alpn, sessionKey, signal })
-        .catch((error: unknown) => {
-          // Also where the handshake could not even begin, for instance with an ALPN name that is too long.
-          plain.destroy();
-          throw error;
-        });
+      const handshake = tlsClient.secure(plain, { host, port, alpn: tls.alpn, sessionKey, signal });
+      const secured = await timed("tls", handshake).catch((error: unknown) => {
+        // Also where the handshake could not even begin, for instance with an ALPN name that is too long.
+        plain.destroy();
+        throw error;
+      });
       secured.socket.on("error", ignore);
-      return { ...dialed, ...secured, timings: { ...timings, tls: performance.now() - connected } };
+      return { ...dialed, ...secured, timings };
     },
   };
 }

@@ -1,8 +1,12 @@
 import { createServer, type Server } from "node:http";
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
 
-/** The stages of a call, each in milliseconds; those that a warm connection skips are absent. */
-export type Stage = "judge" | "dns" | "connect" | "tls" | "target";
+/**
+ * The stages of a call, each in milliseconds; those that were not passed are absent. `node_queue` is from its arrival until
+ * a connection to the target is asked for, `target` from the connection to the first byte of the answer. A stage that
+ * failed has the time until then.
+ */
+export type Stage = "node_queue" | "dns" | "connect" | "tls" | "target";
 
 /** What Prometheus may read. Labels hold codes and stages alone: nothing that a caller could choose. */
 export class Metrics {

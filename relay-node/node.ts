@@ -21,6 +21,7 @@ import { listenHttps } from "./listener.ts";
 import { Metrics } from "./metrics.ts";
 import { Outcome } from "./outcome.ts";
 import { Peers } from "./peers.ts";
+import { ReceiptSigner } from "./receipts.ts";
 import { createResolver } from "./resolver.ts";
 
 /** One relay node: its listener, its doors, and what they share. */
@@ -30,6 +31,7 @@ export class RelayNode implements NodeContext {
   readonly consumed: ConsumedIds;
   readonly connections: Connections;
   readonly limits = new ClientLimits();
+  readonly receipts: ReceiptSigner;
   readonly log: Logger;
   #peers: Peers | undefined;
   readonly #metrics: Metrics;
@@ -45,6 +47,7 @@ export class RelayNode implements NodeContext {
     this.log = log;
     this.consumed = new ConsumedIds(config.state, this.now());
     this.connections = new Connections(dialerOf(config));
+    this.receipts = new ReceiptSigner(config);
     this.#metrics = new Metrics({
       active: () => this.#active.size,
       connections: () => this.connections.size,

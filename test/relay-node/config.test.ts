@@ -192,6 +192,17 @@ describe("a configuration", () => {
     expect(problems({ ...files, id: "X" })).toHaveLength(5);
   });
 
+  test("whose signing key is no private key, or no pair, is refused without a word of it", () => {
+    for (const jwk of [
+      { ...SIGNING, x: KEY },
+      { ...SIGNING, d: undefined },
+      { ...SIGNING, crv: "X25519" },
+    ]) {
+      writeFileSync(join(dir, "signing.jwk"), JSON.stringify(jwk));
+      expect(problems(LEAST)).toEqual(["signingKeyFile: the file does not hold a private Ed25519 JWK"]);
+    }
+  });
+
   test("never has a key quoted", () => {
     writeFileSync(join(dir, "short.key"), KEY.slice(1));
     const told = problems({ ...LEAST, grantKeyFiles: ["short.key"] });
