@@ -268,6 +268,17 @@ describe("holdfast fetch", () => {
     expect(stderr).toContain("answer_cut: the body ended after 5 of 10 bytes");
   });
 
+  test.each([["GET"], ["HEAD"]])("tells how long to wait, also where %s has no body", async (method) => {
+    edge.next((_, response) => {
+      const error = new RelayError("rate_limited", "too often", { retryAfter: 7 });
+      if (method === "GET") sendError(response, error);
+      else response.writeHead(429, { "Relay-Error": "rate_limited", "Retry-After": "7" }).end();
+    });
+    const { code, stderr } = await holdfast(["fetch", "-X", method, origin.url]);
+    expect(code).toBe(1);
+    expect(stderr.split("\n")).toContain("  try again after: 7 s");
+  });
+
   test("tells when the edge is gone", async () => {
     const gone = await startFakeEdge();
     await gone.close();
