@@ -31,6 +31,8 @@ export class Metrics {
     readonly active: () => number;
     readonly connections: () => number;
     readonly draining: () => boolean;
+    /** By family, whether the node may be left by it. */
+    readonly inService: () => readonly (readonly [family: string, inService: boolean])[];
   }) {
     collectDefaultMetrics({ register: this.registry });
     const gauge = (name: string, help: string, read: () => number) =>
@@ -45,6 +47,15 @@ export class Metrics {
     gauge("holdfast_requests_active", "Requests under way", gauges.active);
     gauge("holdfast_target_connections", "Connections to targets, busy and warm", gauges.connections);
     gauge("holdfast_draining", "1 while the node takes no new requests", () => Number(gauges.draining()));
+    const inService = new Gauge({
+      name: "holdfast_in_service",
+      help: "1 while the address of a family is proven",
+      labelNames: ["family"],
+      registers: [this.registry],
+      collect: () => {
+        for (const [family, isProven] of gauges.inService()) inService.set({ family }, Number(isProven));
+      },
+    });
   }
 
   finished(
