@@ -13,6 +13,8 @@ export interface DialerOptions {
   readonly guard: Guard;
   /** The local addresses that connections are bound to. A family without one is not dialled. */
   readonly egress: { readonly ipv4?: string | undefined; readonly ipv6?: string | undefined };
+  /** Whether a family may be dialled now: asked for each connection, before it and after. Always where left out. */
+  readonly mayLeave?: ((family: 4 | 6) => boolean) | undefined;
   /** PEM certificates of authorities that are trusted besides the default roots. */
   readonly ca?: readonly string[] | undefined;
   /** For reaching any of a name's addresses, in milliseconds. */
@@ -84,7 +86,7 @@ export interface Dialer {
  * const { socket } = await dialer.dial({ host: "api.bank.com", port: 443, tls: { alpn: ["http/1.1"] } });
  */
 export function createDialer(options: DialerOptions): Dialer {
-  const { resolver, guard, connectDeadlineMs = CONNECT_DEADLINE_MS } = options;
+  const { resolver, guard, mayLeave = always, connectDeadlineMs = CONNECT_DEADLINE_MS } = options;
   const egress = { 4: options.egress.ipv4, 6: options.egress.ipv6 } as const;
   for (const family of [4, 6] as const) {
     const address = egress[family];
@@ -110,20 +112,28 @@ export function createDialer(options: DialerOptions): Dialer {
   function admit(host: string, addresses: readonly ResolvedAddress[]): readonly ResolvedAddress[] {
     for (const { address } of addresses) judge(host, address);
     const usable = addresses
-      .filter(({ family }) => egress[family] !== undefined)
+      .filter(({ family }) => egress[family] !== undefined && mayLeave(family))
       .slice(0, CONNECT_ADDRESSES_MAX);
     if (usable.length === 0) {
       const families = [...new Set(addresses.map(({ family }) => `IPv${family}`))].join(" and ");
       throw new RelayError(
         "connect_failed",
-        `${host} has ${families} addresses alone, and this node has no such egress`,
+        `${host} has ${families} addresses alone, and this node has no such egress in service`,
       );
     }
     return usable;
   }
 
+  /** An address may be found to have drifted at any moment of a dial: nothing more is sent over the connection then. */
+  function admitFamily(host: string, family: 4 | 6, socket?: Socket): void {
+    if (mayLeave(family)) return;
+    socket?.destroy();
+    throw new RelayError("connect_failed", `${host} was given up: the IPv${family} egress is out of service`);
+  }
+
   function open(request: DialRequest, { address, family }: ResolvedAddress): Socket {
     judge(request.host, address);
+    admitFamily(request.host, family);
     const socket = new Socket({ allowHalfOpen: request.allowHalfOpen ?? false });
     // What is written goes at once: Nagle's algorithm against delayed ACKs costs 40 ms a turn.
     socket.setNoDelay(true);
@@ -171,6 +181,7 @@ export function createDialer(options: DialerOptions): Dialer {
       plain.on("error", ignore);
       const local = plain.localAddress;
       checkPeer(plain, host, candidate.address);
+      admitFamily(host, candidate.family, plain);
       const { address, family } = candidate;
       const dialed = { address, port, family, egress: local ?? egress[family]!, dnsCached: cached };
       if (tls === false) {
@@ -190,12 +201,17 @@ export function createDialer(options: DialerOptions): Dialer {
         throw error;
       });
       secured.socket.on("error", ignore);
+      admitFamily(host, family, secured.socket);
       return { ...dialed, ...secured, timings };
     },
   };
 }
 
 function ignore(): void {}
+
+function always(): boolean {
+  return true;
+}
 
 /** What the kernel says of the peer is the last word; it has none once the peer has already gone. */
 function checkPeer(socket: Socket, host: string, judged: string): void {

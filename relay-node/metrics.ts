@@ -36,6 +36,8 @@ export class Metrics {
     readonly connections: () => number;
     readonly slots: () => number;
     readonly draining: () => boolean;
+    /** By family, whether the node may be left by it. */
+    readonly inService: () => readonly (readonly [family: string, inService: boolean])[];
   }) {
     collectDefaultMetrics({ register: this.registry });
     const gauge = (name: string, help: string, read: () => number) =>
@@ -51,6 +53,15 @@ export class Metrics {
     gauge("holdfast_target_connections", "Connections to targets, busy and warm", gauges.connections);
     gauge("holdfast_client_slots", "Requests that count towards a client's limit", gauges.slots);
     gauge("holdfast_draining", "1 while the node takes no new requests", () => Number(gauges.draining()));
+    const inService = new Gauge({
+      name: "holdfast_in_service",
+      help: "1 while the address of a family is proven",
+      labelNames: ["family"],
+      registers: [this.registry],
+      collect: () => {
+        for (const [family, isProven] of gauges.inService()) inService.set({ family }, Number(isProven));
+      },
+    });
   }
 
   finished(

@@ -3,8 +3,9 @@ import { isRelayError, problemResponse, RelayError } from "../protocol/errors.ts
 import { WIRE } from "../protocol/headers.ts";
 import { admin } from "./admin.ts";
 import { authorize } from "./authorize.ts";
+import { clientAddress } from "./client-address.ts";
 import { type Env, edgeOf } from "./edge.ts";
-import { egressList } from "./egress-list.ts";
+import { egressList, signedEgressList } from "./egress-list.ts";
 import { cancel, forward } from "./forward.ts";
 import { EdgeClock } from "./timing.ts";
 
@@ -48,6 +49,17 @@ app.get("/.well-known/jwks.json", (c) =>
 app.get("/.well-known/egress.json", (c) => {
   const list = egressList(edgeOf(c.env).config, new Date().toISOString().slice(0, 10));
   return c.json(list, 200, { "Cache-Control": "public, max-age=60" });
+});
+
+app.get("/.well-known/egress.jwt", async (c) => {
+  const jwt = await signedEgressList(edgeOf(c.env), Math.floor(Date.now() / 1_000));
+  return c.body(jwt, 200, { "Content-Type": "application/jwt", "Cache-Control": "public, max-age=60" });
+});
+
+app.get("/whoami", (c) => {
+  const address = clientAddress(c.req.raw, edgeOf(c.env).config);
+  if (address === undefined) throw new RelayError("not_found", "nothing tells this edge who calls");
+  return c.json({ address }, 200, { "Cache-Control": "no-store" });
 });
 
 app.get("/healthz", (c) => {

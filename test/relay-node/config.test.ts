@@ -78,6 +78,7 @@ describe("a configuration", () => {
       signingKeyFile: undefined,
       signingKey: SIGNING,
       witnesses: [],
+      proofSeconds: 60,
       peers: [],
       grantKeys: [new Uint8Array(32).map((_, i) => i)],
       state: join(dir, "state"),
