@@ -41,7 +41,7 @@ function explain(error: unknown, maxTime: number | undefined): string[] {
 }
 
 /** The innermost message says most: fetch's own is "fetch failed". */
-function rootCause(error: Error): string {
+export function rootCause(error: Error): string {
   let root = error;
   while (root.cause instanceof Error) root = root.cause;
   return root.message || String("code" in root ? root.code : root.name);
