@@ -70,8 +70,8 @@ describe("a target's answer", () => {
     const { timing, warm } = relayInfo(response)!;
     expect(timing["target"]).toBeGreaterThan(DELAY_MS - 10);
     const sum = Object.values(timing).reduce((total, ms) => total + ms, 0);
-    // Each stage may have been rounded up.
-    expect(sum).toBeLessThan(elapsed + 1);
+    // Stages are rounded, and the edge's clock counts whole milliseconds.
+    expect(sum).toBeLessThan(elapsed + 5);
     expect(typeof warm).toBe("boolean");
   });
 });
