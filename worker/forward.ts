@@ -1,7 +1,7 @@
 import { errorFromProblem, RelayError, withReached } from "../protocol/errors.ts";
 import { newPass, signGrant } from "../protocol/grants.ts";
 import { WIRE } from "../protocol/headers.ts";
-import { GRANT_MAX_SECONDS } from "../protocol/limits.ts";
+import { CLOCK_LEEWAY_SECONDS, GRANT_MAX_SECONDS } from "../protocol/limits.ts";
 import { isIdempotent } from "../protocol/methods.ts";
 import { nearnessOf, orderNodes } from "./order.ts";
 import { failureOf, relayed, unwrapped } from "./answers.ts";
@@ -9,6 +9,7 @@ import { type Attempt, attemptAt } from "./attempt.ts";
 import type { Authorized } from "./authorize.ts";
 import type { EdgeNode } from "./config.ts";
 import type { Edge } from "./edge.ts";
+import { CANCEL_DEADLINE_MS } from "./limits.ts";
 import { envelopeFor } from "./envelopes.ts";
 import { rankNodes } from "./nodes.ts";
 import { takeUpload } from "./upload.ts";
@@ -28,7 +29,7 @@ interface Try {
  *
  * Goes from node to node as long as it is certain that none has begun, or where repeating does no harm.
  *
- * @throws RelayError `body_cut`, `node_unreachable`, `node_failed`, `node_draining` and whatever else a node says of itself,
+ * @throws RelayError `body_cut`, `node_unreachable`, `node_failed`, `token_expired`, `node_draining` and whatever else a node says of itself,
  *   `fields_too_large`, `status_not_representable`
  */
 export async function forward(request: Request, authorized: Authorized, edge: Edge): Promise<Response> {
@@ -43,6 +44,11 @@ export async function forward(request: Request, authorized: Authorized, edge: Ed
   let doubt: RelayError | undefined;
   let failure: RelayError | undefined;
   for (const node of inOrder(authorized, request, edge)) {
+    // Its body may have taken long, or other nodes have. A grant after the token's time could outlive the memory of its id.
+    if (Date.now() >= (claims.exp + CLOCK_LEEWAY_SECONDS) * 1_000) {
+      failure ??= new RelayError("token_expired", "exp passed before the request could be sent to a node");
+      break;
+    }
     const headers: Attempt["headers"] = async (tail) => {
       const grant = await grantFor(authorized, node, edge, { pass, attempt, tail });
       const all = new Headers(fields);
@@ -92,6 +98,7 @@ export async function cancel(request: Request, authorized: Authorized, edge: Edg
       method: "POST",
       headers: { [WIRE.authorization]: `Bearer ${grant}` },
       redirect: "manual",
+      signal: AbortSignal.timeout(CANCEL_DEADLINE_MS),
     }).catch((cause: unknown) => {
       throw new RelayError("node_unreachable", `the call to ${node.id} failed`, { cause, node: node.id });
     });

@@ -36,6 +36,12 @@ export const ALONE_BACKOFF_MAX_MS = 30_000;
 /** A node that has said nothing for this long, to a request that waits, is asked whether it is there. */
 export const SUSPECT_MS = 1_000;
 
+/**
+ * While it answers, the silence after which the same request asks again doubles up to this: a request that waits for two
+ * minutes asks 16 times, and the platform lets one make 50 calls on its smallest plan.
+ */
+export const SUSPECT_MAX_MS = 8_000;
+
 /** How often a waiting request looks at what has been learnt of its node. */
 export const WATCH_MS = 250;
 
@@ -47,3 +53,6 @@ export const SUSPECT_PROBES = 2;
  * it up leaves its fate unknown.
  */
 export const GONE_PATIENCE_MS = 15_000;
+
+/** How long a node may take to hear that nobody waits for a request any more. */
+export const CANCEL_DEADLINE_MS = 5_000;
