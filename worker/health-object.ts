@@ -8,7 +8,7 @@ import {
   type NodeView,
   type Sign,
 } from "./health.ts";
-import { PROBE_IDLE_MS, PROBE_TIMES } from "./limits.ts";
+import { PROBE_IDLE_MS, PROBE_TIMES, PROBES_AT_ONCE } from "./limits.ts";
 import { probe } from "./probe.ts";
 
 /**
@@ -55,12 +55,13 @@ export class Health extends DurableObject<object> {
     try {
       const now = Date.now();
       const due = this.#configured(now).filter(({ id }) => this.#nodes.get(id)!.probeAt <= now);
-      await Promise.all(
-        due.map(async (node) => {
+      const lane = async () => {
+        for (let node = due.shift(); node !== undefined; node = due.shift()) {
           const fault = await probe(node);
           this.#learn(node.id, fault === undefined ? { kind: "good" } : { kind: "bad", fault }, Date.now());
-        }),
-      );
+        }
+      };
+      await Promise.all(Array.from({ length: PROBES_AT_ONCE }, lane));
     } catch (error) {
       console.error(error);
     }

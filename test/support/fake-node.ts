@@ -12,8 +12,13 @@ export interface FakeNode {
 
 /** @param allow the client's targets */
 export async function startFakeNode(allow: readonly string[]): Promise<FakeNode> {
-  const { edge, relayUrl, nodes, stop } = await startFakePool(1, allow);
-  const fake: FakeNode = { edge, relayUrl, answer: (_request, response) => response.end(), stop };
-  nodes[0]!.answer = (request, response) => fake.answer(request, response);
+  const pool = await startFakePool(1, allow);
+  const fake: FakeNode = {
+    edge: pool.edge,
+    relayUrl: pool.relayUrl,
+    answer: (_request, response) => response.end(),
+    stop: () => pool.stop(),
+  };
+  pool.nodes[0]!.answer = (request, response) => fake.answer(request, response);
   return fake;
 }

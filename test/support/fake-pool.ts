@@ -6,6 +6,7 @@ import { createServer as createHttps } from "node:https";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { adminCall } from "../../client/admin.ts";
 import { type DevKeys, devKeys, publicHalf } from "../../dev/keys.ts";
 import { startWorkerd } from "../../dev/workerd.ts";
@@ -45,8 +46,8 @@ export interface FakePoolNode {
   /** Called with the head, before the body is read. */
   onHead: ((request: IncomingMessage, response: ServerResponse) => void) | undefined;
   health: () => readonly [status: number, body: unknown];
-  /** Takes a connection in place of the HTTPS server. */
-  onConnection: ((socket: Socket) => void) | undefined;
+  /** From now on connections are taken in this way, and those that there are end. Without it the HTTPS server takes them. */
+  takeConnections(take?: (socket: Socket) => void): Promise<void>;
   /** Nobody listens any more, and open connections are reset. */
   shut(): Promise<void>;
   open(): Promise<void>;
@@ -174,11 +175,12 @@ async function startNode(id: string, keys: DevKeys): Promise<{ node: FakePoolNod
     }
   });
   const sockets = new Set<Socket>();
+  const serve = (socket: Socket) => void https.emit("connection", socket);
+  let take: (socket: Socket) => void = serve;
   const accept = (socket: Socket) => {
     sockets.add(socket.on("error", () => {}));
     socket.once("close", () => sockets.delete(socket));
-    if (node.onConnection === undefined) https.emit("connection", socket);
-    else node.onConnection(socket);
+    take(socket);
   };
   let server: Server = createServer(accept);
   server.listen(0, "127.0.0.1");
@@ -196,7 +198,12 @@ async function startNode(id: string, keys: DevKeys): Promise<{ node: FakePoolNod
     answer: targets("ok"),
     onHead: undefined,
     health: () => [200, { status: "ok", node: id }],
-    onConnection: undefined,
+    async takeConnections(how = serve) {
+      take = how;
+      for (const socket of sockets) socket.destroy();
+      // The edge is to have noticed, or it would send a request into a connection that is no more.
+      await pause(100);
+    },
     async shut() {
       if (!server.listening) return;
       server.close();
