@@ -26,7 +26,7 @@ export interface GrantClaims {
   readonly digest?: string;
   /** Random, one for each time that the edge serves a request: tells its own second attempt from a replay. */
   readonly pass: string;
-  /** How many attempts that may have begun went before this one, at other nodes. */
+  /** How many attempts of this pass went before this one, at other nodes. */
   readonly attempt: number;
   /** The signer says that doing it twice is the same as once. */
   readonly idempotent?: boolean;

@@ -185,9 +185,8 @@ export async function readWhole(
     source.off("data", onData).off("end", resolve).off("close", onClose).off("error", onClose);
   }
   if (size !== expected) {
-    throw new RelayError("body_cut", `the body has ${size - tail} bytes, ${length} were signed`, {
-      reached: "no",
-    });
+    const came = `the body has ${size} bytes, ${length} were signed`;
+    throw new RelayError("body_cut", tail === 0 ? came : `${came} and ${tail} follow it`, { reached: "no" });
   }
   const body = (chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size)).subarray(0, length);
   if (digest !== undefined && digestMember(createHash("sha256").update(body).digest()) !== digest) {

@@ -31,8 +31,14 @@ app.all("/fetch", async (c) => {
   } else if (request.method !== authorized.claims.htm) {
     throw new RelayError("token_method", `signed for ${authorized.claims.htm}, sent as ${request.method}`);
   }
-  await edge.refreshHealth(c.env, (work) => c.executionCtx.waitUntil(work));
-  return forward(request, authorized, edge, c.get("clock"));
+  const refresh = () => edge.refreshHealth(c.env, (work) => c.executionCtx.waitUntil(work));
+  await refresh();
+  try {
+    return await forward(request, authorized, edge, c.get("clock"));
+  } finally {
+    // A node's first failure is for the others to know now, not with this isolate's next request.
+    if (edge.pool.hasNews) void refresh();
+  }
 });
 
 app.post("/cancel", async (c) => {

@@ -101,7 +101,8 @@ async function judge(answer: Response, attempt: Attempt, pool: Pool): Promise<Ou
     pool.heard(node.id, Date.now());
     return { kind: "answer", answer };
   }
-  if (code !== null && answer.headers.get(WIRE.node) === node.id) {
+  // That it has another name, a node of another name says.
+  if (code !== null && (answer.headers.get(WIRE.node) === node.id || code === "grant_node")) {
     pool.heard(node.id, Date.now());
     const isDisagreement = DISAGREES.test(code);
     if (!isDisagreement && !OWN_FAULTS.has(code)) return { kind: "answer", answer };

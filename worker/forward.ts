@@ -1,7 +1,7 @@
 import { errorFromProblem, RelayError, withReached } from "../protocol/errors.ts";
 import { newPass, signGrant } from "../protocol/grants.ts";
 import { WIRE } from "../protocol/headers.ts";
-import { GRANT_MAX_SECONDS } from "../protocol/limits.ts";
+import { CLOCK_LEEWAY_SECONDS, GRANT_MAX_SECONDS } from "../protocol/limits.ts";
 import { isIdempotent } from "../protocol/methods.ts";
 import { nearnessOf, orderNodes } from "./order.ts";
 import { failureOf, relayed, unwrapped } from "./answers.ts";
@@ -10,6 +10,7 @@ import type { Authorized } from "./authorize.ts";
 import { grantLimits } from "./client-limits.ts";
 import type { EdgeNode } from "./config.ts";
 import type { Edge } from "./edge.ts";
+import { CANCEL_DEADLINE_MS } from "./limits.ts";
 import type { EdgeClock } from "./timing.ts";
 import { envelopeFor } from "./envelopes.ts";
 import { rankNodes } from "./nodes.ts";
@@ -19,7 +20,7 @@ import { takeUpload } from "./upload.ts";
 interface Try {
   /** One for each time that the edge serves a request. */
   readonly pass: string;
-  /** How many tries of this pass may have begun before. */
+  /** How many tries of this pass went before. */
   readonly attempt: number;
   readonly tail?: number | undefined;
 }
@@ -30,7 +31,7 @@ interface Try {
  *
  * Goes from node to node as long as it is certain that none has begun, or where repeating does no harm.
  *
- * @throws RelayError `body_cut`, `node_unreachable`, `node_failed`, `node_draining` and whatever else a node says of itself,
+ * @throws RelayError `body_cut`, `node_unreachable`, `node_failed`, `token_expired`, `node_draining` and whatever else a node says of itself,
  *   `fields_too_large`, `status_not_representable`
  */
 export async function forward(
@@ -50,6 +51,11 @@ export async function forward(
   let doubt: RelayError | undefined;
   let failure: RelayError | undefined;
   for (const node of inOrder(authorized, request, edge)) {
+    // Its body may have taken long, or other nodes have. A grant after the token's time could outlive the memory of its id.
+    if (Date.now() >= (claims.exp + CLOCK_LEEWAY_SECONDS) * 1_000) {
+      failure ??= new RelayError("token_expired", "exp passed before the request could be sent to a node");
+      break;
+    }
     const headers: Attempt["headers"] = async (tail) => {
       const grant = await grantFor(authorized, node, edge, { pass, attempt, tail });
       const all = new Headers(fields);
@@ -72,10 +78,9 @@ export async function forward(
       return enveloped ? relayed(answer, timing) : unwrapped(answer, timing, claims.htm);
     }
     failure = outcome.error;
-    if (outcome.kind === "doubt") {
-      doubt = outcome.error;
-      attempt++;
-    }
+    // Also a node that sent nothing may have used up the id before it found that it can't go on.
+    attempt++;
+    if (outcome.kind === "doubt") doubt = outcome.error;
     // A stream is gone with the first node that read of it.
     if (upload.kind === "stream" || (doubt !== undefined && !repeatable)) break;
   }
@@ -99,6 +104,7 @@ export async function cancel(request: Request, authorized: Authorized, edge: Edg
       method: "POST",
       headers: { [WIRE.authorization]: `Bearer ${grant}` },
       redirect: "manual",
+      signal: AbortSignal.timeout(CANCEL_DEADLINE_MS),
     }).catch((cause: unknown) => {
       throw new RelayError("node_unreachable", `the call to ${node.id} failed`, { cause, node: node.id });
     });

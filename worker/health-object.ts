@@ -1,24 +1,15 @@
 import { DurableObject } from "cloudflare:workers";
 import { parseEdgeConfig } from "./config.ts";
-import { type Fault, newHealth, nextHealth, type NodeHealth, type Sign } from "./health.ts";
-import { PROBE_IDLE_MS, PROBE_TIMES } from "./limits.ts";
+import {
+  type Complaint,
+  newHealth,
+  nextHealth,
+  type NodeHealth,
+  type NodeView,
+  type Sign,
+} from "./health.ts";
+import { PROBE_IDLE_MS, PROBE_TIMES, PROBES_AT_ONCE } from "./limits.ts";
 import { probe } from "./probe.ts";
-
-/** What isolates are told of a node. */
-export interface NodeView {
-  readonly id: string;
-  readonly up: boolean;
-  readonly epoch: number;
-  readonly reason: string | undefined;
-  readonly gone: boolean;
-}
-
-/** What an isolate saw of a node. */
-export interface Complaint extends Fault {
-  readonly id: string;
-  /** How often the node had come back when it failed, as far as the isolate knew. */
-  readonly epoch: number | undefined;
-}
 
 /**
  * The nodes' health as all isolates share it: one object that probes the nodes on a schedule and hears what isolates see, so
@@ -64,12 +55,13 @@ export class Health extends DurableObject<object> {
     try {
       const now = Date.now();
       const due = this.#configured(now).filter(({ id }) => this.#nodes.get(id)!.probeAt <= now);
-      await Promise.all(
-        due.map(async (node) => {
+      const lane = async () => {
+        for (let node = due.shift(); node !== undefined; node = due.shift()) {
           const fault = await probe(node);
           this.#learn(node.id, fault === undefined ? { kind: "good" } : { kind: "bad", fault }, Date.now());
-        }),
-      );
+        }
+      };
+      await Promise.all(Array.from({ length: PROBES_AT_ONCE }, lane));
     } catch (error) {
       console.error(error);
     }
@@ -99,9 +91,16 @@ export class Health extends DurableObject<object> {
   async #arm(): Promise<void> {
     const now = Date.now();
     if (now - this.#askedAt > PROBE_IDLE_MS) return;
-    const next = Math.max(now, Math.min(...Array.from(this.#nodes.values(), ({ probeAt }) => probeAt)));
-    if (!Number.isFinite(next) || next >= this.#alarmAt) return;
+    // Not the nodes of an earlier configuration, which are remembered and never probed: they would always be due.
+    const due = this.#configured(now).map(({ id }) => this.#nodes.get(id)!.probeAt);
+    const next = Math.max(now, Math.min(...due));
+    if (next >= this.#alarmAt) return;
     this.#alarmAt = next;
-    await this.ctx.storage.setAlarm(next);
+    try {
+      await this.ctx.storage.setAlarm(next);
+    } catch (error) {
+      this.#alarmAt = Infinity;
+      throw error;
+    }
   }
 }

@@ -24,6 +24,22 @@ export interface Fault {
   readonly gone: boolean;
 }
 
+/** What isolates are told of a node. */
+export interface NodeView {
+  readonly id: string;
+  readonly up: boolean;
+  readonly epoch: number;
+  readonly reason: string | undefined;
+  readonly gone: boolean;
+}
+
+/** What an isolate saw of a node. */
+export interface Complaint extends Fault {
+  readonly id: string;
+  /** How often the node had come back when it failed, as far as the isolate knew. */
+  readonly epoch: number | undefined;
+}
+
 /** What was learnt of a node: a probe's result, or what a request met. */
 export type Sign =
   | { readonly kind: "good" }

@@ -20,6 +20,9 @@ export const PROBE_TIMES = {
 /** A probe that has no answer by then has failed. */
 export const PROBE_DEADLINE_MS = 1_000;
 
+/** The platform lets six calls wait for an answer at once: a seventh would wait for them, and its time would run. */
+export const PROBES_AT_ONCE = 6;
+
 /** Nodes are probed for this long after an isolate last asked for their health. */
 export const PROBE_IDLE_MS = 600_000;
 
@@ -35,6 +38,12 @@ export const ALONE_BACKOFF_MAX_MS = 30_000;
 
 /** A node that has said nothing for this long, to a request that waits, is asked whether it is there. */
 export const SUSPECT_MS = 1_000;
+
+/**
+ * While it answers, the silence after which the same request asks again doubles up to this: a request that waits for two
+ * minutes asks 16 times, and the platform lets one make 50 calls on its smallest plan.
+ */
+export const SUSPECT_MAX_MS = 8_000;
 
 /** How often a waiting request looks at what has been learnt of its node. */
 export const WATCH_MS = 250;
@@ -67,3 +76,6 @@ export const FAILED_SENDERS_MAX = 10_000;
 
 /** The period of the platform's ceilings, as wrangler.toml has it. */
 export const CEILING_SECONDS = 10;
+
+/** How long a node may take to hear that nobody waits for a request any more. */
+export const CANCEL_DEADLINE_MS = 5_000;

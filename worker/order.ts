@@ -48,9 +48,14 @@ export function nearnessOf(
     latitude?: unknown;
     longitude?: unknown;
   };
-  const here = { latitude: Number(latitude ?? NaN), longitude: Number(longitude ?? NaN) };
+  const here = { latitude: degrees(latitude), longitude: degrees(longitude) };
   const isKnown = Number.isFinite(here.latitude) && Number.isFinite(here.longitude);
   return { region, regions, here: isKnown ? here : undefined };
+}
+
+/** Cloudflare writes degrees as text. */
+function degrees(value: unknown): number {
+  return typeof value === "string" && value !== "" ? Number(value) : NaN;
 }
 
 /** How far away a region is, in kilometres; the same for all of which nothing is known. */

@@ -1,5 +1,4 @@
-import type { Fault } from "./health.ts";
-import type { Complaint, NodeView } from "./health-object.ts";
+import type { Complaint, Fault, NodeView } from "./health.ts";
 import { ALONE_BACKOFF_MAX_MS, ALONE_BACKOFF_MS, HEALTH_REFRESH_MS, SUSPECT_PROBES } from "./limits.ts";
 
 /** A failure that this isolate saw itself. */
@@ -43,11 +42,14 @@ export class Pool {
     return now >= mark.at + Math.min(ALONE_BACKOFF_MS * 2 ** (mark.count - 1), ALONE_BACKOFF_MAX_MS);
   }
 
-  /** Since when a node doesn't answer any more, or undefined where it does, or at least finishes what it has begun. */
-  goneSince(id: string): number | undefined {
+  /**
+   * When a node was found not to answer at all; undefined where it has said something since, or at least finishes what it
+   * has begun.
+   */
+  goneAt(id: string): number | undefined {
     const mark = this.#marks.get(id);
-    if (mark?.gone === true) return mark.at;
-    return this.#goneSince.get(id);
+    const at = mark?.gone === true ? mark.at : this.#goneSince.get(id);
+    return at !== undefined && at >= this.#contact(id).heardAt ? at : undefined;
   }
 
   /** A request failed at the node for a reason that lies with the node. */
@@ -87,6 +89,11 @@ export class Pool {
     if (now - this.#askedAt < HEALTH_REFRESH_MS) return false;
     this.#askedAt = now;
     return true;
+  }
+
+  /** There is a failure that nobody else has been told of. */
+  get hasNews(): boolean {
+    return this.#marks.size > 0 && this.#askedAt === -Infinity;
   }
 
   /** Nothing shared has been heard yet. */

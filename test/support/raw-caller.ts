@@ -34,6 +34,8 @@ export interface Call {
   readonly framing?: Framing;
   readonly digest?: string;
   readonly node?: string;
+  /** What else is signed. */
+  readonly claims?: Partial<RequestClaims>;
 }
 
 /** What is sent to the edge: method and fields, those of framing left out. */
@@ -45,8 +47,13 @@ export interface Wire {
 
 /** The enveloped form, with nothing checked that the edge or the node should check. */
 export async function enveloped(relayUrl: string, call: Call): Promise<Wire> {
-  const { method, url, fields = [], framing = "none", digest, node } = call;
-  const more = { framing, ...(digest !== undefined && { digest }), ...(node !== undefined && { node }) };
+  const { method, url, fields = [], framing = "none", digest, node, claims } = call;
+  const more = {
+    framing,
+    ...(digest !== undefined && { digest }),
+    ...(node !== undefined && { node }),
+    ...claims,
+  };
   const token = await requestToken(relayUrl, { htm: method, url, ...more });
   return {
     method: "POST",
@@ -62,9 +69,10 @@ export async function enveloped(relayUrl: string, call: Call): Promise<Wire> {
 /** The raw form: the caller's own method and fields, and one that authorises it. */
 export async function raw(
   relayUrl: string,
-  { method, url, fields = [], framing = "none", node }: Call,
+  { method, url, fields = [], framing = "none", node, claims }: Call,
 ): Promise<Wire> {
-  const token = await requestToken(relayUrl, { htm: method, url, ...(node !== undefined && { node }) });
+  const more = { ...(node !== undefined && { node }), ...claims };
+  const token = await requestToken(relayUrl, { htm: method, url, ...more });
   return { method, framing, fields: [["Relay-Authorization", `Bearer ${token}`], ...fields] };
 }
 

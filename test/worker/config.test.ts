@@ -34,6 +34,7 @@ function problems(changes: object): string[] {
 }
 
 const node = (changes: object) => ({ NODES: [{ ...NODE, ...changes }] });
+const regions = (fra: object) => ({ REGIONS: { fra } });
 const operators = (...keys: object[]) => ({ OPERATOR_KEYS: { keys } });
 
 describe("an edge's configuration", () => {
@@ -59,6 +60,20 @@ describe("an edge's configuration", () => {
       expect(parseEdgeConfig({ ...GOOD, EDGE_ORIGIN: origin }).origin).toBe(origin);
     },
   );
+
+  test("may tell where regions are, in which it is, and who tells it of the caller", () => {
+    const REGIONS = {
+      fra: { latitude: 50.1, longitude: 8.7 },
+      syd: { latitude: -90, longitude: 180 },
+    };
+    const optional = { REGIONS, EDGE_REGION: "fra", CLIENT_ADDRESS_HEADER: "X-Client-Address" };
+    const parsed = parseEdgeConfig({ ...GOOD, ...optional });
+    expect(parsed).toMatchObject({ region: "fra", clientAddressHeader: "x-client-address" });
+    expect([...parsed.regions]).toEqual(Object.entries(REGIONS));
+    expect(parseEdgeConfig({ ...GOOD, ...optional, REGIONS: JSON.stringify(REGIONS) })).toEqual(parsed);
+    const { region, regions: places, clientAddressHeader } = parseEdgeConfig(GOOD);
+    expect([region, places.size, clientAddressHeader]).toEqual([undefined, 0, undefined]);
+  });
 
   const RULES: readonly (readonly [what: string, changes: object, told: RegExp])[] = [
     [
@@ -89,6 +104,24 @@ describe("an edge's configuration", () => {
       node({ addresses: [{ address: "egress.example.com", since: "2026-11-22" }] }),
       /^NODES\.0\.addresses\.0\.address is no IP address/,
     ],
+    ["a place that is no place", regions({ latitude: 91, longitude: 0 }), /^REGIONS\.fra\.latitude .*91/],
+    ["a place beyond the map", regions({ latitude: 0, longitude: -181 }), /^REGIONS\.fra\.longitude .*-181/],
+    ["half a place", regions({ latitude: 50.1 }), /^REGIONS\.fra\.longitude/],
+    ["a place in text", regions({ latitude: "50.1", longitude: "8.7" }), /^REGIONS\.fra\.latitude/],
+    [
+      "a place with more",
+      regions({ latitude: 50.1, longitude: 8.7, name: "Frankfurt" }),
+      /^REGIONS\.fra has unknown keys: name/,
+    ],
+    ["regions that are no JSON", { REGIONS: "{" }, /^REGIONS is not valid JSON/],
+    ["regions that are a list", { REGIONS: [] }, /^REGIONS /],
+    ["a region that is no text", { EDGE_REGION: 7 }, /^EDGE_REGION .*7/],
+    [
+      "a field that is none",
+      { CLIENT_ADDRESS_HEADER: "X Forwarded" },
+      /^CLIENT_ADDRESS_HEADER must be a field's name.*X Forwarded/,
+    ],
+    ["no field", { CLIENT_ADDRESS_HEADER: "" }, /^CLIENT_ADDRESS_HEADER must be a field's name/],
     ["two nodes of one id", { NODES: [NODE, NODE] }, /^NODES holds one id twice/],
     [
       "a short master key",
