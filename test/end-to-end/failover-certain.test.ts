@@ -92,8 +92,8 @@ const REFUSALS = [
 test.each(REFUSALS)("$what", async ({ breaking }) => {
   const { mark, node, first, second } = await meet(pool, breaking, ONCE[0]);
   expect([mark, node, first.sent.length]).toEqual(["target", second.id, 1]);
-  expect(second.sent).toMatchObject([{ body: ONCE[0].body, grant: { attempt: 0 } }]);
-  // It is the same pass, and no attempt that counts.
+  expect(second.sent).toMatchObject([{ body: ONCE[0].body, grant: { attempt: 1 } }]);
+  // It is the same pass; the first node might have used the id up before it found that it could not go on.
   expect(first.sent[0]!.grant).toMatchObject({ attempt: 0, pass: second.sent[0]!.grant.pass });
 });
 
