@@ -30,7 +30,7 @@ app.all("/fetch", async (c) => {
     return await forward(request, authorized, edge);
   } finally {
     // A node's first failure is for the others to know now, not with this isolate's next request.
-    if (edge.pool.hasNews) void refresh();
+    if (edge.pool.hasUntold) void refresh();
   }
 });
 
