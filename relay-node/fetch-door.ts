@@ -138,9 +138,7 @@ export class FetchDoor implements AnswerSink {
       // The answer is whole before its request. What is still to come is read and dropped: closing on it could cut the answer.
       if (this.#lease?.dialed.alpn === "h2") this.#lease.cut();
       body.destroy();
-      this.#request.resume();
-      const timer = setTimeout(() => this.#request.destroy(), LATE_UPLOAD_MS);
-      this.#request.once("close", () => clearTimeout(timer));
+      this.#dropRest();
     }
     this.#release();
     this.#response.end();
@@ -169,9 +167,17 @@ export class FetchDoor implements AnswerSink {
     if (this.#response.headersSent) this.#response.destroy();
     else if (!this.#response.destroyed) {
       writeFailure(this.#response, error, this.#marks());
-      // What is left of an upload is not worth reading.
-      if (!this.#request.complete) this.#response.once("finish", () => this.#request.destroy());
+      if (this.#request.complete) return;
+      // What is left of a stranger's upload is not worth reading. The edge is to see the answer, so that it asks another node.
+      if (this.#claims === undefined) this.#response.once("finish", () => this.#request.destroy());
+      else this.#dropRest();
     }
+  }
+
+  #dropRest(): void {
+    this.#request.resume();
+    const timer = setTimeout(() => this.#request.destroy(), LATE_UPLOAD_MS);
+    this.#request.once("close", () => clearTimeout(timer));
   }
 
   async #judge(): Promise<GrantClaims> {

@@ -37,7 +37,7 @@ app.all("/fetch", async (c) => {
     return await forward(request, authorized, edge, c.get("clock"));
   } finally {
     // A node's first failure is for the others to know now, not with this isolate's next request.
-    if (edge.pool.hasNews) void refresh();
+    if (edge.pool.hasUntold) void refresh();
   }
 });
 

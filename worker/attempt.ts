@@ -3,6 +3,7 @@ import { WIRE } from "../protocol/headers.ts";
 import type { EdgeNode } from "./config.ts";
 import type { Fault } from "./health.ts";
 import type { Pool } from "./pool.ts";
+import { probe } from "./probe.ts";
 import { type Tailed, tailed, type Upload } from "./upload.ts";
 import { watchNode } from "./watch.ts";
 
@@ -57,7 +58,8 @@ export async function attemptAt(attempt: Attempt, pool: Pool): Promise<Outcome> 
   } catch (cause) {
     if (signal.aborted) throw cause;
     const isCertain = (await withTail?.handed()) === "no";
-    pool.failed(node.id, { reason: "a request's connection failed", gone: true }, Date.now());
+    const fault = gaveUp.signal.aborted ? undefined : await faultBehind(attempt);
+    if (fault !== undefined) pool.failed(node.id, fault, Date.now());
     return {
       kind: isCertain ? "elsewhere" : "doubt",
       error: new RelayError("node_unreachable", `the call to ${node.id} failed`, {
@@ -120,6 +122,15 @@ async function judge(answer: Response, attempt: Attempt, pool: Pool): Promise<Ou
     kind: neverSent ? "elsewhere" : "doubt",
     error: new RelayError("node_failed", detail, { reached, ...about(attempt) }),
   };
+}
+
+/**
+ * What a failed call tells of its node. A held body can't have failed, so it was the connection; a caller that ends its
+ * upload early makes the same error, and must not put a node out of use for all others, so there the node is asked.
+ */
+async function faultBehind({ node, upload }: Attempt): Promise<Fault | undefined> {
+  if (upload.kind === "stream") return probe(node);
+  return { reason: "a request's connection failed", gone: true };
 }
 
 function faultOf({ code, detail }: RelayError): Fault {

@@ -8,7 +8,7 @@ import { type EdgeConfig, type EdgeNode, parseEdgeConfig } from "./config.ts";
 import { FailedTokens } from "./failed-tokens.ts";
 import type { Health } from "./health-object.ts";
 import { Pool } from "./pool.ts";
-import { HEALTH_FIRST_MS, REGISTRY_CACHE_ENTRIES, REGISTRY_CACHE_MS } from "./limits.ts";
+import { HEALTH_LOOK_MS, REGISTRY_CACHE_ENTRIES, REGISTRY_CACHE_MS } from "./limits.ts";
 import type { Registry } from "./registry.ts";
 
 /** The worker's bindings; the text ones are read by `parseEdgeConfig` alone. */
@@ -100,23 +100,25 @@ export class Edge {
   }
 
   /**
-   * Sees to it that the nodes' health is known: what all isolates share is asked for in the background, but for an
-   * isolate's first request, which waits for it a moment. Without an answer the isolate goes by what it sees itself.
+   * Sees to it that the nodes' health is known: what all isolates share is asked for in the background. An isolate's first
+   * requests wait for it a moment, and so do those after a pause before which a node was down. Without an answer the isolate
+   * goes by what it sees itself.
    *
    * @param waitUntil keeps the runtime from ending what outlives the request
    */
   async refreshHealth(env: Env, waitUntil: (work: Promise<unknown>) => void): Promise<void> {
-    if (!this.pool.shouldRefresh(Date.now())) return;
-    const exchange = async () => {
-      const stub = env.HEALTH.get(env.HEALTH.idFromName("health"));
-      this.pool.learn(await stub.exchange(this.pool.complaints()), Date.now());
-    };
-    const work = exchange().catch((error: unknown) =>
-      console.error("the shared health did not answer", error),
-    );
-    waitUntil(work);
-    if (!this.pool.isNew) return;
-    await Promise.race([work, new Promise((done) => setTimeout(done, HEALTH_FIRST_MS))]);
+    const { pool } = this;
+    if (pool.shouldRefresh(Date.now())) {
+      const exchange = async () => {
+        const stub = env.HEALTH.get(env.HEALTH.idFromName("health"));
+        pool.learn(await stub.exchange(pool.complaints()), Date.now());
+      };
+      waitUntil(
+        exchange().catch((error: unknown) => console.error("the shared health did not answer", error)),
+      );
+    }
+    // What another request began can't be waited for, so its result is looked for.
+    while (pool.awaitsNews(Date.now())) await new Promise((done) => setTimeout(done, HEALTH_LOOK_MS));
   }
 
   /** The public half of the edge's signing key, as a JWK set. */

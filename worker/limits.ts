@@ -29,8 +29,9 @@ export const PROBE_IDLE_MS = 600_000;
 /** An isolate asks for the shared health this often while it has requests, and sooner when it has seen a failure. */
 export const HEALTH_REFRESH_MS = 1_000;
 
-/** An isolate's first request waits at most this long to hear what the others know. */
+/** Requests that have nothing to go by wait at most this long to hear what the others know, and look this often. */
 export const HEALTH_FIRST_MS = 300;
+export const HEALTH_LOOK_MS = 5;
 
 /** Where the shared health can't be asked: how long a node that failed is left alone, doubled with each failure. */
 export const ALONE_BACKOFF_MS = 2_000;

@@ -71,7 +71,7 @@ const EARTH_KM = 20_038;
 
 /** The haversine formula on a sphere of the earth's mean radius. */
 function greatCircleKm(a: Place, b: Place): number {
-  const rad = (degrees: number) => (degrees * Math.PI) / 180;
+  const rad = (angle: number) => (angle * Math.PI) / 180;
   const half = (from: number, to: number) => Math.sin(rad(to - from) / 2) ** 2;
   const h =
     half(a.latitude, b.latitude) +

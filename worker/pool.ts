@@ -1,5 +1,11 @@
 import type { Complaint, Fault, NodeView } from "./health.ts";
-import { ALONE_BACKOFF_MAX_MS, ALONE_BACKOFF_MS, HEALTH_REFRESH_MS, SUSPECT_PROBES } from "./limits.ts";
+import {
+  ALONE_BACKOFF_MAX_MS,
+  ALONE_BACKOFF_MS,
+  HEALTH_FIRST_MS,
+  HEALTH_REFRESH_MS,
+  SUSPECT_PROBES,
+} from "./limits.ts";
 
 /** A failure that this isolate saw itself. */
 interface Mark extends Fault {
@@ -38,7 +44,7 @@ export class Pool {
     const mark = this.#marks.get(id);
     if (mark === undefined) return this.#views.get(id)?.up ?? true;
     // The shared health tells when it is back. Where that can't be asked, it is left alone for a while.
-    if (now - this.#viewedAt < 3 * HEALTH_REFRESH_MS) return false;
+    if (!this.#isStale(now)) return false;
     return now >= mark.at + Math.min(ALONE_BACKOFF_MS * 2 ** (mark.count - 1), ALONE_BACKOFF_MAX_MS);
   }
 
@@ -92,13 +98,25 @@ export class Pool {
   }
 
   /** There is a failure that nobody else has been told of. */
-  get hasNews(): boolean {
+  get hasUntold(): boolean {
     return this.#marks.size > 0 && this.#askedAt === -Infinity;
   }
 
-  /** Nothing shared has been heard yet. */
-  get isNew(): boolean {
-    return this.#viewedAt === -Infinity;
+  /**
+   * Whether a request should wait a moment longer: the shared health was asked just now, and what was known before is
+   * nothing to go by, being nothing at all or old and bad.
+   */
+  awaitsNews(now: number): boolean {
+    if (now - this.#askedAt >= HEALTH_FIRST_MS) return false;
+    if (this.#viewedAt === -Infinity) return true;
+    return (
+      this.#isStale(now) && (this.#marks.size > 0 || Array.from(this.#views.values()).some(({ up }) => !up))
+    );
+  }
+
+  /** With requests the shared health is asked every second: it can't be, or there were none. */
+  #isStale(now: number): boolean {
+    return now - this.#viewedAt >= 3 * HEALTH_REFRESH_MS;
   }
 
   complaints(): Complaint[] {

@@ -107,6 +107,15 @@ test.each(REFUSALS)(
   },
 );
 
+test("it drains, and says so before it has read the body", async () => {
+  const draining = fails(new RelayError("node_draining", "it says so"));
+  for (const { body } of [ONCE[0], ONCE[3], ONCE[3], ONCE[3]]) {
+    const call = { method: "POST", body };
+    const { mark, node, second } = await meet(pool, (first) => void (first.early = draining), call);
+    expect([mark, node, second.sent.length]).toEqual(["target", second.id, 1]);
+  }
+});
+
 test("nobody listens anywhere: the target was not reached", async () => {
   const nodes = pool.pair();
   for (const node of nodes) await node.shut();

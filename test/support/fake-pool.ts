@@ -32,6 +32,9 @@ export interface Sent {
 /** How a node answers a request that has come whole. */
 export type Answer = (request: IncomingMessage, response: ServerResponse, sent: Sent) => void;
 
+/** An answer of `/healthz`. */
+export type Health = readonly [status: number, body: unknown];
+
 /** One node that is a server of the test's. */
 export interface FakePoolNode {
   readonly id: string;
@@ -43,9 +46,10 @@ export interface FakePoolNode {
   readonly cancels: number;
   /** A target's answer by default. */
   answer: Answer;
-  /** Called with the head, before the body is read. */
-  onHead: ((request: IncomingMessage, response: ServerResponse) => void) | undefined;
-  health: () => readonly [status: number, body: unknown];
+  /** Answers upon the head, before the body has come, which is then dropped. */
+  early: Answer | undefined;
+  /** What `/healthz` answers, now or later. */
+  health: () => Health | Promise<Health>;
   /** From now on connections are taken in this way, and those that there are end. Without it the HTTPS server takes them. */
   takeConnections(take?: (socket: Socket) => void): Promise<void>;
   /** Nobody listens any more, and open connections are reset. */
@@ -157,14 +161,19 @@ async function startNode(id: string, keys: DevKeys): Promise<{ node: FakePoolNod
   https.on("request", (request: IncomingMessage, response: ServerResponse) => {
     request.on("error", () => {});
     if (request.url === "/healthz") {
-      const [status, body] = node.health();
-      response.writeHead(status, { "Content-Type": "application/json" }).end(JSON.stringify(body));
+      void Promise.resolve(node.health()).then(([status, body]) =>
+        response.writeHead(status, { "Content-Type": "application/json" }).end(JSON.stringify(body)),
+      );
     } else if (request.url === "/cancel") {
       noted.cancels++;
       response.writeHead(204).end();
     } else {
       noted.heads++;
-      node.onHead?.(request, response);
+      if (node.early !== undefined) {
+        request.resume();
+        node.early(request, response, sentOf(request, Buffer.alloc(0)));
+        return;
+      }
       const chunks: Buffer[] = [];
       request.on("data", (chunk: Buffer) => chunks.push(chunk));
       request.on("end", () => {
@@ -196,7 +205,7 @@ async function startNode(id: string, keys: DevKeys): Promise<{ node: FakePoolNod
       return noted.cancels;
     },
     answer: targets("ok"),
-    onHead: undefined,
+    early: undefined,
     health: () => [200, { status: "ok", node: id }],
     async takeConnections(how = serve) {
       take = how;

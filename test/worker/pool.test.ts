@@ -21,17 +21,12 @@ beforeEach(() => {
 
 describe("whether a node is to get requests", () => {
   test("yes, where nobody knows anything", () => {
-    expect([pool.isUp("a", 0), pool.isNew]).toEqual([true, true]);
+    expect(pool.isUp("a", 0)).toBe(true);
   });
 
   test("as the shared health has it", () => {
     pool.learn([down(), view({ id: "b" })], 0);
-    expect([pool.isUp("a", 10), pool.isUp("b", 10), pool.isUp("c", 10), pool.isNew]).toEqual([
-      false,
-      true,
-      true,
-      false,
-    ]);
+    expect(["a", "b", "c"].map((id) => pool.isUp(id, 10))).toEqual([false, true, true]);
   });
 
   test("not after one failure, whatever the shared health believed before", () => {
@@ -169,13 +164,43 @@ describe("who asks", () => {
   });
 
   test("what has failed is news until somebody asks", () => {
-    const news = [pool.hasNews];
+    const news = [pool.hasUntold];
     pool.failed("a", gone, 10);
-    news.push(pool.hasNews);
+    news.push(pool.hasUntold);
     pool.shouldRefresh(11);
     pool.failed("a", gone, 12);
-    news.push(pool.hasNews);
+    news.push(pool.hasUntold);
     expect(news).toEqual([false, true, false]);
+  });
+
+  const DOWN = [down()];
+  const UP = [view()];
+  test.each([
+    {
+      what: "waits where nothing was ever heard",
+      known: undefined,
+      failed: false,
+      asked: 10_000,
+      waits: true,
+    },
+    { what: "but not for ever", known: undefined, failed: false, asked: 9_700, waits: false },
+    { what: "nor where nobody has asked", known: undefined, failed: false, asked: undefined, waits: false },
+    {
+      what: "waits where a node was down a while ago",
+      known: DOWN,
+      failed: false,
+      asked: 10_000,
+      waits: true,
+    },
+    { what: "waits where a node failed a while ago", known: UP, failed: true, asked: 10_000, waits: true },
+    { what: "not where all was well", known: UP, failed: false, asked: 10_000, waits: false },
+  ])("a request $what", ({ known, failed, asked, waits }) => {
+    if (known !== undefined) pool.learn(known, 7_000);
+    if (failed) pool.failed("a", gone, 7_010);
+    if (asked !== undefined) pool.shouldRefresh(asked);
+    expect(pool.awaitsNews(10_000)).toBe(waits);
+    pool.learn(DOWN, 10_000);
+    expect(pool.awaitsNews(10_000)).toBe(false);
   });
 
   test("a silent node: one caller at a time, until the question's own end", () => {
