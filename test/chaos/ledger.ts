@@ -1,0 +1,122 @@
+/** What the client saw of one request. */
+export interface Attempt {
+  /** Stands in the path, so that the target counts by it; each is signed under a request id (`jti`) of its own. */
+  readonly id: string;
+  readonly method: "GET" | "POST";
+  /** Milliseconds since 1970. */
+  readonly begun: number;
+  /** Until the whole body or the failure. */
+  readonly ms: number;
+  /** What the target was asked to take for it. */
+  readonly delayMs: number;
+  /** Of a whole answer: who made the call, from where, and the address that the target says it saw. */
+  readonly answer?: { readonly node: string; readonly egress: string; readonly seen: string };
+  /** Of a failure: its code (or the error's name, where it is not the relay's), and what it says of the target. */
+  readonly failure?: { readonly code: string; readonly reached: string; readonly detail: string };
+}
+
+/** One request whose head came to the target. */
+export interface Arrival {
+  readonly id: string;
+  readonly method: string;
+  readonly from: string;
+  /** Milliseconds since 1970. */
+  readonly at: number;
+}
+
+/** Requests that broke the contract, each with why. */
+export interface Verdict {
+  readonly requests: number;
+  readonly getFailed: readonly string[];
+  readonly postFailed: readonly string[];
+  readonly postDoubled: readonly string[];
+  readonly untruthful: readonly string[];
+  readonly wrongAddress: readonly string[];
+}
+
+/**
+ * Judges what client and target have noted. A failure that is not the relay's own says nothing of the target, so it is not
+ * truthful either.
+ *
+ * @param published the addresses that targets may see
+ */
+export function judge(
+  attempts: readonly Attempt[],
+  arrivals: readonly Arrival[],
+  published: ReadonlySet<string>,
+): Verdict {
+  const seen = Map.groupBy(arrivals, ({ id }) => id);
+  const count = ({ id }: Attempt) => seen.get(id)?.length ?? 0;
+  const posts = attempts.filter(({ method }) => method === "POST");
+  return {
+    requests: attempts.length,
+    getFailed: attempts
+      .filter(({ method, failure }) => method === "GET" && failure !== undefined)
+      .map((attempt) => tell(attempt)),
+    postFailed: posts.filter(({ failure }) => failure !== undefined).map((attempt) => tell(attempt)),
+    postDoubled: posts.filter((attempt) => count(attempt) > 1).map((attempt) => tell(attempt)),
+    untruthful: posts
+      .filter((attempt) => !isTruthful(attempt, count(attempt) > 0))
+      .map((attempt) => `${tell(attempt)}, the target counted ${count(attempt)}`),
+    wrongAddress: [
+      ...arrivals
+        .filter(({ from }) => !published.has(from))
+        .map(({ id, from }) => `${id}: the target saw ${from}`),
+      ...attempts
+        .filter(({ answer }) => answer !== undefined && answer.egress !== answer.seen)
+        .map(({ id, answer }) => `${id}: Relay-Egress ${answer!.egress}, the target saw ${answer!.seen}`),
+    ],
+  };
+}
+
+function isTruthful({ failure }: Attempt, arrived: boolean): boolean {
+  if (failure === undefined) return arrived;
+  if (failure.reached === "unknown") return true;
+  return failure.reached === (arrived ? "yes" : "no");
+}
+
+function tell({ id, method, ms, begun, failure }: Attempt): string {
+  const time = new Date(begun).toISOString().slice(11, 23);
+  const outcome =
+    failure === undefined ? "answered" : `${failure.code}, reached ${failure.reached} (${failure.detail})`;
+  return `${time} ${method} ${id} after ${ms.toFixed(0)} ms: ${outcome}`;
+}
+
+/** Whether a request was answered without a noticeable wait. */
+export function isPrompt({ failure, ms, delayMs }: Attempt, promptMs: number): boolean {
+  return failure === undefined && ms - delayMs <= promptMs;
+}
+
+/**
+ * Seconds from a fault until the moment from which every request that was begun is answered promptly; 0 where all were.
+ *
+ * @param from, to milliseconds since 1970: the fault, and when its consequences are over
+ */
+export function recoverySeconds(
+  attempts: readonly Attempt[],
+  from: number,
+  to: number,
+  promptMs: number,
+): number {
+  const slow = attempts.filter(
+    (attempt) => attempt.begun >= from && attempt.begun <= to && !isPrompt(attempt, promptMs),
+  );
+  return slow.reduce((latest, { begun }) => Math.max(latest, begun - from), 0) / 1_000;
+}
+
+/** The share of the node that answered the fewest, and how many were answered in all. */
+export function spread(
+  attempts: readonly Attempt[],
+  since: number,
+  nodes: readonly string[],
+): { readonly least: number; readonly answered: number } {
+  const recent = attempts.filter(({ begun, answer }) => begun >= since && answer !== undefined);
+  const shares = nodes.map((node) => recent.filter(({ answer }) => answer!.node === node).length);
+  return { least: recent.length === 0 ? 0 : Math.min(...shares) / recent.length, answered: recent.length };
+}
+
+/** The value below which this part of them lies, by nearest rank. */
+export function percentile(values: readonly number[], part: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil(sorted.length * part) - 1)] ?? 0;
+}
