@@ -44,6 +44,8 @@ export interface StackOptions {
   readonly workerModule?: string;
   /** Settings laid over each node's configuration. */
   readonly nodeConfig?: Readonly<Record<string, unknown>>;
+  /** Arguments for the nodes' runtime, besides the usual ones. */
+  readonly nodeFlags?: readonly string[];
 }
 
 /** A running stack. */
@@ -98,6 +100,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
           dir,
           await writeNodeFiles(join(dir, node.id), node.id, keys, nodeConfig(node, keys, options)),
           node,
+          options.nodeFlags,
         ),
       );
     };
@@ -194,12 +197,17 @@ function nodeConfig(node: DevNode, keys: DevKeys, options: StackOptions): Readon
   };
 }
 
-async function startNodeProcess(dir: string, config: string, node: DevNode): Promise<ChildProcess> {
+async function startNodeProcess(
+  dir: string,
+  config: string,
+  node: DevNode,
+  flags: readonly string[] = [],
+): Promise<ChildProcess> {
   const logFile = join(dir, `${node.id}.log`);
   const log = openSync(logFile, "a", 0o600);
   const child = spawn(
     process.execPath,
-    [...NODE_FLAGS, join(ROOT, "relay-node/main.ts"), "--config", config],
+    [...NODE_FLAGS, ...flags, join(ROOT, "relay-node/main.ts"), "--config", config],
     {
       env: { ...process.env, ...NODE_ENV },
       stdio: ["ignore", log, log, "ipc"],
