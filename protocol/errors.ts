@@ -59,6 +59,18 @@ export class RelayError extends Error {
   }
 }
 
+/** The same failure with another word on whether the target can have seen the request. */
+export function withReached(error: RelayError, reached: Reached): RelayError {
+  const { code, detail, cause, node, requestId, retryAfter } = error;
+  return new RelayError(code, detail, {
+    cause,
+    reached,
+    ...(node !== undefined && { node }),
+    ...(requestId !== undefined && { requestId }),
+    ...(retryAfter !== undefined && { retryAfter }),
+  });
+}
+
 /** Tells a relay's failure from any other error, also across copies of this module. */
 export function isRelayError(error: unknown): error is RelayError {
   return error instanceof Error && error.name === "RelayError" && "code" in error && "reached" in error;

@@ -11,6 +11,6 @@ export interface NodeContext {
   readonly connections: Connections;
   /** Seconds since 1970. */
   now(): number;
-  /** @throws RelayError `node_draining` */
+  /** @throws RelayError `node_draining`, `node_out_of_service` */
   assertServing(): void;
 }

@@ -1,9 +1,10 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Dispatcher } from "undici";
 import { checkRequestFields, type ResponseHead, sectionFromWire } from "../protocol/envelope.ts";
-import { isRelayError, type Reached, RelayError } from "../protocol/errors.ts";
-import { type GrantClaims, verifyGrant } from "../protocol/grants.ts";
+import { isRelayError, RelayError, withReached } from "../protocol/errors.ts";
+import { checkGrantTimes, type GrantClaims, verifyGrant } from "../protocol/grants.ts";
 import { WIRE } from "../protocol/headers.ts";
+import { BUFFERED_BODY_BYTES } from "../protocol/limits.ts";
 import { parseTargetUrl, type TargetUrl } from "../protocol/targets.ts";
 import { digestOf, type Framing } from "../protocol/tokens.ts";
 import { type AnswerMarks, writeAnswerHead, writeFailure } from "./answer.ts";
@@ -11,7 +12,7 @@ import type { Lease } from "./connections.ts";
 import type { NodeContext } from "./context.ts";
 import { type AnswerSink, Exchange, isRepeatable } from "./exchange.ts";
 import { forHttp2 } from "./http2-request.ts";
-import { DIGEST_BUFFER_BYTES, LATE_UPLOAD_MS } from "./limits.ts";
+import { LATE_UPLOAD_MS } from "./limits.ts";
 import type { Outcome } from "./outcome.ts";
 import { readWhole, RequestBody } from "./request-body.ts";
 
@@ -53,10 +54,7 @@ export class FetchDoor implements AnswerSink {
       const target = parseTargetUrl(claims.url);
       const fields = sectionFromWire((name) => this.#request.headers[name] as string | undefined);
       checkRequestFields(fields);
-      // Nothing waits between the grant's verdict and the consumed id, least of all for a body: what the grant said of the
-      // time would be old.
-      this.#node.consumed.consume(consumedId(claims), claims.tat, this.#node.now());
-      const body = await this.#takeBody(claims);
+      const body = await this.#begin(claims);
       this.#outcome.lap("judge");
       this.#outcome.body = body;
       this.#plan = {
@@ -79,6 +77,11 @@ export class FetchDoor implements AnswerSink {
     return this.#claims?.sub === clientId && this.#claims.jti === requestId;
   }
 
+  /** Whether the target can have seen anything of the request. */
+  get hasSent(): boolean {
+    return this.#sentBefore || this.#exchange?.sent === true;
+  }
+
   /** Ends the exchange with a typed error, as when the node has to go. */
   abort(error: RelayError): void {
     this.#outcome.error ??= error;
@@ -89,6 +92,10 @@ export class FetchDoor implements AnswerSink {
   head(head: ResponseHead): void {
     this.#outcome.lap("target");
     const headOnly = this.#request.headers[WIRE.envelope] !== "1";
+    // A head and a short body that came together leave together: killed in between, the node would have answered in part.
+    const { socket } = this.#response;
+    socket?.cork();
+    process.nextTick(() => socket?.uncork());
     try {
       writeAnswerHead(this.#response, head, this.#claims!.htm, this.#marks(), headOnly);
     } catch (error) {
@@ -121,7 +128,7 @@ export class FetchDoor implements AnswerSink {
     if (plan?.body instanceof RequestBody && this.#lease?.dialed.alpn === "h2") this.#lease.cut();
     this.#release();
     if (plan !== undefined && this.#mayRepeat(plan, error)) {
-      this.#sentBefore = this.#exchange?.sent === true;
+      this.#sentBefore = this.hasSent;
       this.#attempt(plan).catch((next: unknown) => this.fail(asRelayError(next)));
       return;
     }
@@ -155,6 +162,36 @@ export class FetchDoor implements AnswerSink {
     return claims;
   }
 
+  /**
+   * Consumes the request's id and takes its body.
+   *
+   * Where the edge sends a tail, it counts on this: as long as it has not handed the tail over, the request has not begun,
+   * and another node may be sent it. So the id is consumed after. Otherwise nothing waits between the grant's verdict and
+   * the id, least of all for a body: what the grant said of the time would be old.
+   */
+  async #begin(claims: GrantClaims): Promise<Buffer | RequestBody | null> {
+    const { consumed } = this.#node;
+    if (claims.tail === undefined) {
+      consumed.consume(consumedId(claims), claims, claims.tat, this.#node.now());
+      return this.#takeBody(claims);
+    }
+    const body = await this.#takeTailed(claims, claims.tail);
+    this.#node.assertServing();
+    checkGrantTimes(claims, this.#node.now());
+    consumed.consume(consumedId(claims), claims, claims.tat, this.#node.now());
+    return body;
+  }
+
+  /** A small body, or none, with the tail behind it. */
+  async #takeTailed({ framing, digest }: GrantClaims, tail: number): Promise<Buffer | null> {
+    const length = framing === "none" ? 0 : framing;
+    if (length === "chunked" || length > BUFFERED_BODY_BYTES) {
+      throw new RelayError("grant_invalid", "a tail stands behind a small body of a known length alone");
+    }
+    const body = await readWhole(this.#request, { length, digest, tail });
+    return length === 0 ? null : body;
+  }
+
   /** The body as it was signed: none, a small one whole and proven, or a stream that is held to what was signed. */
   async #takeBody({ framing, digest }: GrantClaims): Promise<Buffer | RequestBody | null> {
     const { headers } = this.#request;
@@ -171,8 +208,8 @@ export class FetchDoor implements AnswerSink {
       if (came !== undefined && came !== framing) {
         throw new RelayError("token_framing", `signed for ${framing} bytes, ${came} came`);
       }
-      if (digest !== undefined && framing <= DIGEST_BUFFER_BYTES) {
-        return readWhole(this.#request, framing, digest);
+      if (digest !== undefined && framing <= BUFFERED_BODY_BYTES) {
+        return readWhole(this.#request, { length: framing, digest, tail: 0 });
       }
     }
     return new RequestBody(this.#request, framing, digest);
@@ -265,10 +302,6 @@ function asAnswerError(error: unknown): RelayError {
   return new RelayError("target_protocol", `the target's answer can't be passed on: ${error.detail}`, {
     cause: error,
   });
-}
-
-function withReached(error: RelayError, reached: Reached): RelayError {
-  return new RelayError(error.code, error.detail, { cause: error.cause, reached });
 }
 
 function asRelayError(error: unknown): RelayError {

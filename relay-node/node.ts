@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import type { IncomingMessage, Server as HttpServer, ServerResponse } from "node:http";
 import type { Server } from "node:https";
 import { networkInterfaces } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
 import pino, { type Logger } from "pino";
 import { isRelayError, RelayError } from "../protocol/errors.ts";
 import { type GrantKey, importGrantKey, verifyGrant } from "../protocol/grants.ts";
@@ -14,10 +15,11 @@ import { ConsumedIds } from "./consumed.ts";
 import { createDialer } from "./dialer.ts";
 import { consumedId, FetchDoor } from "./fetch-door.ts";
 import { createGuard } from "./guard.ts";
-import { DNS_TRIES, DNS_TRY_MS, DRAIN_ANSWER_MS } from "./limits.ts";
+import { DNS_TRIES, DNS_TRY_MS, DRAIN_ANSWER_MS, DRAIN_LINGER_MS } from "./limits.ts";
 import { listenHttps } from "./listener.ts";
 import { Metrics } from "./metrics.ts";
 import { Outcome } from "./outcome.ts";
+import { Peers } from "./peers.ts";
 import { createResolver } from "./resolver.ts";
 
 /** One relay node: its listener, its doors, and what they share. */
@@ -27,9 +29,11 @@ export class RelayNode implements NodeContext {
   readonly consumed: ConsumedIds;
   readonly connections: Connections;
   readonly log: Logger;
+  #peers: Peers | undefined;
   readonly #metrics: Metrics;
   readonly #active = new Set<FetchDoor>();
   readonly #servers: (Server | HttpServer)[] = [];
+  #starting = true;
   #draining = false;
   #idle: (() => void) | undefined;
 
@@ -54,6 +58,9 @@ export class RelayNode implements NodeContext {
   static async start(config: NodeConfig, log: Logger = logger(config)): Promise<RelayNode> {
     const keys = await Promise.all(config.grantKeys.map((bytes) => importGrantKey(bytes, "verify")));
     const node = new RelayNode(config, keys, log);
+    const peers = await Peers.open(config, node.consumed, () => node.now(), log);
+    node.#peers = peers;
+    peers.measure(node.#metrics.registry);
     const { listen, metrics } = config;
     node.#servers.push(await listenHttps(listen, (request, response) => node.#route(request, response), log));
     if (metrics.port > 0) {
@@ -63,6 +70,9 @@ export class RelayNode implements NodeContext {
       );
       node.#servers.push(server);
     }
+    // It listens before, or two that start at once would wait for each other.
+    await peers.read();
+    node.#starting = false;
     log.info(
       { listen: `${listen.host}:${listen.port}`, egress: config.egress, open: config.open },
       "serving",
@@ -76,6 +86,7 @@ export class RelayNode implements NodeContext {
 
   assertServing(): void {
     if (this.#draining) throw new RelayError("node_draining", `${this.config.id} takes no new requests`);
+    if (this.#starting) throw new RelayError("node_out_of_service", "the node is starting");
   }
 
   /**
@@ -86,11 +97,15 @@ export class RelayNode implements NodeContext {
     if (this.#draining) return;
     this.#draining = true;
     this.log.info({ active: this.#active.size, seconds: this.config.drainSeconds }, "draining");
-    await this.#untilIdle(this.config.drainSeconds * 1_000);
+    const drainMs = this.config.drainSeconds * 1_000;
+    // Whoever would still send requests hears from an answer that it must not: from a closed port it might not be sure.
+    await Promise.all([this.#untilIdle(drainMs), sleep(Math.min(drainMs, DRAIN_LINGER_MS))]);
     const cut = this.#active.size;
     for (const door of this.#active) {
       door.abort(
-        new RelayError("node_draining", "the node had to go before the answer came", { reached: "unknown" }),
+        new RelayError("node_draining", "the node had to go before the answer came", {
+          reached: door.hasSent ? "unknown" : "no",
+        }),
       );
     }
     // The typed error has to get out before its connection is closed.
@@ -109,8 +124,9 @@ export class RelayNode implements NodeContext {
     clearTimeout(timer);
   }
 
-  /** Closes everything at once. */
+  /** Tells the peers the last ids and closes everything. */
   async close(): Promise<void> {
+    await this.#peers?.close();
     for (const server of this.#servers) {
       server.close();
       server.closeAllConnections();
@@ -121,11 +137,15 @@ export class RelayNode implements NodeContext {
 
   #route(request: IncomingMessage, response: ServerResponse): void {
     const { method, url } = request;
+    if (this.#draining) response.shouldKeepAlive = false;
     if (url === "/fetch" && method === "POST") this.#fetch(request, response);
     else if (url === "/cancel" && method === "POST") void this.#cancel(request, response);
-    else if (url === "/healthz" && method === "GET") {
-      const status = this.#draining ? "draining" : "ok";
-      json(response, this.#draining ? 503 : 200, { status, node: this.config.id });
+    else if (url === "/consumed" && method === "POST") void this.#peers!.serve(request, response, "consumed");
+    else if (url === "/consumed/read" && method === "POST") {
+      void this.#peers!.serve(request, response, "consumed-read");
+    } else if (url === "/healthz" && method === "GET") {
+      const status = this.#draining ? "draining" : this.#starting ? "starting" : "ok";
+      json(response, status === "ok" ? 200 : 503, { status, node: this.config.id });
     } else if (url === "/whoami" && method === "GET") {
       json(response, 200, { address: plainAddress(request.socket.remoteAddress) });
     } else {
@@ -136,16 +156,15 @@ export class RelayNode implements NodeContext {
     }
   }
 
-  /** Gives up a request whose caller went away. One that has yet to come is refused when it does. */
+  /** Gives up a request whose caller went away. One that has yet to come, to whichever node, is refused when it does. */
   async #cancel(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
       const grant = request.headers[WIRE.authorization] as string | undefined;
       const { config, grantKeys } = this;
       const context = { edge: config.edge, nodeId: config.id, keys: grantKeys, now: this.now() };
-      const { sub, jti, tat } = await verifyGrant(grant, context, "cancel");
-      const door = this.#doorOf(sub, jti);
-      if (door === undefined) this.consumed.consume(consumedId({ sub, jti }), tat, this.now());
-      door?.abort(new RelayError("answer_cut", "the caller gave up"));
+      const { sub, jti } = await verifyGrant(grant, context, "cancel");
+      this.#doorOf(sub, jti)?.abort(new RelayError("answer_cut", "the caller gave up"));
+      this.consumed.forbid(consumedId({ sub, jti }), this.now());
       response.writeHead(204).end();
     } catch (error) {
       const known = isRelayError(error)

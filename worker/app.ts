@@ -24,13 +24,14 @@ app.all("/fetch", async (c) => {
   } else if (request.method !== authorized.claims.htm) {
     throw new RelayError("token_method", `signed for ${authorized.claims.htm}, sent as ${request.method}`);
   }
-  return forward(request, authorized, edge, now);
+  await edge.refreshHealth(c.env, (work) => c.executionCtx.waitUntil(work));
+  return forward(request, authorized, edge);
 });
 
 app.post("/cancel", async (c) => {
   const edge = edgeOf(c.env);
   const now = Math.floor(Date.now() / 1_000);
-  await cancel(await authorize(c.req.raw, edge, c.env, now, "cancel"), edge, now);
+  await cancel(c.req.raw, await authorize(c.req.raw, edge, c.env, now, "cancel"), edge);
   return c.body(null, 204);
 });
 

@@ -12,15 +12,16 @@ import {
 import type { Client } from "./clients.ts";
 import type { EdgeNode } from "./config.ts";
 import type { Edge, Env } from "./edge.ts";
-import { rankNodes } from "./nodes.ts";
 
-/** A request that may be made: who asks, what for, and the nodes that may make it, the best first. */
+/** A request that may be made: who asks, what for, and the nodes that may make it, in no order. */
 export interface Authorized {
   readonly client: Client;
   readonly claims: RequestClaims;
   readonly target: TargetUrl;
   readonly framing: Framing;
   readonly nodes: readonly EdgeNode[];
+  /** All nodes of the client's pool, also those that this request's token leaves out. */
+  readonly pool: readonly EdgeNode[];
 }
 
 /**
@@ -61,7 +62,7 @@ export async function authorize(
     claims,
     target,
     framing: claims.framing ?? framing,
-    nodes: eligible(edge.config.nodes, client, claims),
+    ...eligible(edge.config.nodes, client, claims),
   };
 }
 
@@ -81,11 +82,15 @@ function mayBe(signed: Framing, came: Framing): boolean {
   return signed === "chunked" || came === "chunked" ? came !== "none" : came === signed;
 }
 
-function eligible(nodes: readonly EdgeNode[], client: Client, claims: RequestClaims): EdgeNode[] {
+function eligible(
+  nodes: readonly EdgeNode[],
+  client: Client,
+  claims: RequestClaims,
+): Pick<Authorized, "nodes" | "pool"> {
   const pool = client.pool === undefined ? nodes : nodes.filter(({ id }) => client.pool!.has(id));
   const choice = claims.node === undefined ? undefined : new Set([claims.node].flat());
   const named = choice === undefined ? pool : pool.filter(({ id }) => choice.has(id));
-  if (named.length > 0) return rankNodes(named, claims.jti);
+  if (named.length > 0) return { nodes: named, pool };
   if (choice !== undefined && pool.length > 0) {
     const names = [...choice].join(", ").slice(0, 64);
     throw new RelayError("node_unknown", `no node ${names} in the pool of ${client.id}`);

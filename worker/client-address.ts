@@ -11,7 +11,7 @@ export function clientAddress(
   { clientAddressHeader }: Pick<EdgeConfig, "clientAddressHeader">,
 ): string | undefined {
   if (clientAddressHeader !== undefined) return addressOf(request.headers.get(clientAddressHeader));
-  const { clientIp } = (request.cf ?? {}) as { readonly clientIp?: unknown };
+  const { clientIp } = ((request as { readonly cf?: unknown }).cf ?? {}) as { readonly clientIp?: unknown };
   if (typeof clientIp === "string") return addressOf(clientIp);
   return addressOf(request.headers.get("cf-connecting-ip"));
 }

@@ -4,17 +4,22 @@ import { deriveGrantKey, type GrantKey, importGrantKey } from "../protocol/grant
 import { type BoundKey, importPublicKey } from "../protocol/keys.ts";
 import { type Client, loadClient } from "./clients.ts";
 import { type EdgeConfig, type EdgeNode, parseEdgeConfig } from "./config.ts";
-import { REGISTRY_CACHE_ENTRIES, REGISTRY_CACHE_MS } from "./limits.ts";
+import type { Health } from "./health-object.ts";
+import { Pool } from "./pool.ts";
+import { HEALTH_FIRST_MS, REGISTRY_CACHE_ENTRIES, REGISTRY_CACHE_MS } from "./limits.ts";
 import type { Registry } from "./registry.ts";
 
 /** The worker's bindings; the text ones are read by `parseEdgeConfig` alone. */
 export interface Env {
   readonly REGISTRY: DurableObjectNamespace<Registry>;
+  readonly HEALTH: DurableObjectNamespace<Health>;
 }
 
 /** What an isolate keeps between requests: configuration, imported keys, clients seen lately. */
 export class Edge {
   readonly config: EdgeConfig;
+  /** The nodes' health. */
+  readonly pool = new Pool();
   readonly #grantKeys = new Map<string, GrantKey>();
   readonly #operatorKeys = new Map<string, BoundKey>();
   readonly #clients = new Map<string, { readonly client: Client | null; readonly until: number }>();
@@ -63,6 +68,26 @@ export class Edge {
     }
     if (entry.client === null) throw new RelayError("client_unknown", `no client ${id} is registered`);
     return entry.client;
+  }
+
+  /**
+   * Sees to it that the nodes' health is known: what all isolates share is asked for in the background, but for an
+   * isolate's first request, which waits for it a moment. Without an answer the isolate goes by what it sees itself.
+   *
+   * @param waitUntil keeps the runtime from ending what outlives the request
+   */
+  async refreshHealth(env: Env, waitUntil: (work: Promise<unknown>) => void): Promise<void> {
+    if (!this.pool.shouldRefresh(Date.now())) return;
+    const exchange = async () => {
+      const stub = env.HEALTH.get(env.HEALTH.idFromName("health"));
+      this.pool.learn(await stub.exchange(this.pool.complaints()), Date.now());
+    };
+    const work = exchange().catch((error: unknown) =>
+      console.error("the shared health did not answer", error),
+    );
+    waitUntil(work);
+    if (!this.pool.isNew) return;
+    await Promise.race([work, new Promise((done) => setTimeout(done, HEALTH_FIRST_MS))]);
   }
 
   /** The public half of the edge's signing key, as a JWK set. */

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { generateKeyPairSync, randomBytes } from "node:crypto";
+import { generateKeyPairSync, type KeyObject, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -18,6 +18,40 @@ const MAIN = resolve(import.meta.dirname, "../../relay-node/main.ts");
 /** The edge's origin in these tests: nothing listens there. */
 export const EDGE = "https://edge.example.com";
 
+/** Who a node is, where that has to be known before it starts: its peers have to know it. */
+export interface NodeIdentity {
+  readonly id: string;
+  readonly port: number;
+  readonly ca: Awaited<ReturnType<typeof createCa>>;
+  readonly signingKey: KeyObject;
+}
+
+/** @param ca what issues its certificate; one of its own where left out */
+export async function nodeIdentity(id: string, ca?: NodeIdentity["ca"]): Promise<NodeIdentity> {
+  return {
+    id,
+    port: await freePort(),
+    ca: ca ?? (await createCa("Node test CA")),
+    signingKey: generateKeyPairSync("ed25519").privateKey,
+  };
+}
+
+/** An entry of a node's `peers`. */
+export function peerEntry({ id, port, signingKey }: NodeIdentity): Record<string, unknown> {
+  const { kty, crv, x } = signingKey.export({ format: "jwk" });
+  return { id, url: `https://localhost:${port}`, key: { kty, crv, x }, addresses: ["127.0.0.2"] };
+}
+
+/** Two nodes of one pool. */
+export async function startNodePair(): Promise<readonly [NodeProcess, NodeProcess]> {
+  const one = await nodeIdentity("node-1");
+  const two = await nodeIdentity("node-2", one.ca);
+  return Promise.all([
+    startNodeProcess({ peers: [peerEntry(two)], relayCa: "ca.pem" }, one),
+    startNodeProcess({ peers: [peerEntry(one)], relayCa: "ca.pem" }, two),
+  ]);
+}
+
 /** What is changed of a request that a node would relay. */
 export interface NodeAsk {
   readonly claims?: Readonly<Record<string, unknown>>;
@@ -33,6 +67,7 @@ export interface NodeAsk {
 
 /** One node as a process of its own, without an edge: the test signs the grants. */
 export interface NodeProcess {
+  readonly id: string;
   readonly dir: string;
   readonly port: number;
   readonly metricsPort: number;
@@ -49,27 +84,33 @@ export interface NodeProcess {
   ask(ask?: NodeAsk): Promise<RawAnswer | undefined>;
   get(path: string): Promise<RawAnswer | undefined>;
   log(): Record<string, unknown>[];
+  /** Ends the process, by SIGKILL where nothing else is named, and leaves the files. */
+  end(signal?: NodeJS.Signals): Promise<void>;
+  /** Starts the process again; one that runs is killed first. */
   restart(): Promise<void>;
   stop(): Promise<void>;
 }
 
 /** Starts a node; what `config` names is laid over its configuration. Targets with certificates of `ca` are trusted. */
-export async function startNodeProcess(config: Readonly<Record<string, unknown>> = {}): Promise<NodeProcess> {
+export async function startNodeProcess(
+  config: Readonly<Record<string, unknown>> = {},
+  identity?: NodeIdentity,
+): Promise<NodeProcess> {
+  const { id, port, ca, signingKey } = identity ?? (await nodeIdentity("node-1"));
   const dir = mkdtempSync(join(tmpdir(), "holdfast-node-"));
-  const ca = await createCa("Node test CA");
   const tls = await issueCertificate(ca, { dns: ["localhost"], ip: ["127.0.0.1"] });
   const key = randomBytes(32);
-  const [port, metricsPort] = [await freePort(), await freePort()];
+  const metricsPort = await freePort();
   const files = {
     "cert.pem": tls.cert,
     "key.pem": tls.key,
     "ca.pem": ca.cert,
     "grant.key": key.toString("base64url"),
-    "signing.jwk": JSON.stringify(generateKeyPairSync("ed25519").privateKey.export({ format: "jwk" })),
+    "signing.jwk": JSON.stringify(signingKey.export({ format: "jwk" })),
   };
   for (const [name, text] of Object.entries(files)) writeFileSync(join(dir, name), text, { mode: 0o600 });
   const complete = {
-    id: "node-1",
+    id,
     edge: EDGE,
     listen: { host: "127.0.0.1", port, cert: "cert.pem", key: "key.pem" },
     metrics: { host: "127.0.0.1", port: metricsPort },
@@ -87,6 +128,7 @@ export async function startNodeProcess(config: Readonly<Record<string, unknown>>
   let child = await launch(dir, logFile);
   const now = () => Math.floor(Date.now() / 1_000);
   const node: NodeProcess = {
+    id,
     dir,
     port,
     metricsPort,
@@ -98,7 +140,7 @@ export async function startNodeProcess(config: Readonly<Record<string, unknown>>
     isAlive: () => child.exitCode === null && child.signalCode === null,
     claims: (changes) => ({
       iss: EDGE,
-      aud: "node-1",
+      aud: id,
       sub: "app",
       act: "fetch",
       iat: now(),
@@ -133,12 +175,13 @@ export async function startNodeProcess(config: Readonly<Record<string, unknown>>
     get: (path) =>
       sendRaw({ port, ca: ca.cert }, rawRequest(`GET ${path}`, ["Host: localhost", "Connection: close"])),
     log: () => logLines(logFile),
+    end: (signal = "SIGKILL") => end(child, signal),
     async restart() {
       await end(child, "SIGKILL");
       child = await launch(dir, logFile);
     },
     async stop() {
-      await end(child, "SIGTERM");
+      await end(child, "SIGKILL");
       rmSync(dir, { recursive: true, force: true });
     },
   };

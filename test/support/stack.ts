@@ -38,6 +38,8 @@ export async function testStack(
     ],
     workerModule: join(WORKER_DIR, "index.js"),
     ...options,
+    // Tests that are over have nobody to wait for.
+    nodeConfig: { drainSeconds: 0, ...options.nodeConfig },
   });
   return {
     ...stack,
