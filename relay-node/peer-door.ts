@@ -44,7 +44,7 @@ export class PeerDoor {
       const { iss, digest } = await verifyNodeMessage(authorization, context);
       onPeer(iss);
       const length = lengthOf(request, act === "consumed" ? CONSUMED_BATCH_MAX_BYTES : 0);
-      const body = await readWhole(request, { length: length, digest: digest, tail: 0 });
+      const body = await readWhole(request, { length, digest, tail: 0 });
       if (act === "consumed") {
         consumed.hear(readBatch(body.toString("latin1")), self.now());
         response.writeHead(204).end();

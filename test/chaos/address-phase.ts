@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { createRelay, isRelayError, type Relay, relayInfo } from "../../client/index.ts";
 import { HIDDEN_HOST, HIDDEN_NODE, HOSTS, TARGET_ORIGIN, UNLISTED } from "./hosts.ts";
+import { BACK_MAX_SECONDS, NOTICE_MAX_SECONDS } from "./limits.ts";
 import type { ChaosStack } from "./stack.ts";
 import type { Watch } from "./watch.ts";
 
@@ -29,8 +30,6 @@ export const DRIFT_PREFIX = "drift-";
 
 const ASK_EVERY_MS = 250;
 const DRIFTED_ASKS = 12;
-/** A node proves its address on a schedule: what it takes to notice a change, or its end. */
-const NOTICE_DEADLINE_MS = 90_000;
 
 /** Runs beside the faults: the node behind the NAT has a client of its own and takes none of the load. */
 export async function checkAddresses(
@@ -54,7 +53,10 @@ export async function checkAddresses(
     await sleep(ASK_EVERY_MS);
   }
   await show(HOSTS.nat);
-  const backAfterSeconds = await until(async () => (await ask(relay, "hidden-back")) === HOSTS.nat);
+  const backAfterSeconds = await until(
+    async () => (await ask(relay, "hidden-back")) === HOSTS.nat,
+    BACK_MAX_SECONDS,
+  );
   const drifted = quick ? undefined : await drift(relay, show, watch);
   await watch.collect();
   return {
@@ -75,7 +77,7 @@ async function drift(
   const noticedAfterSeconds = await until(async () => {
     const answer = await ask(relay, `${DRIFT_PREFIX}${asked++}`);
     return answer === "node_out_of_service" || answer === "no_node";
-  });
+  }, NOTICE_MAX_SECONDS);
   for (let i = 0; i < DRIFTED_ASKS; i++) {
     await ask(relay, `hidden-noticed-${i}`);
     await sleep(ASK_EVERY_MS);
@@ -96,9 +98,9 @@ function count(watch: Watch, prefix: string): number {
 }
 
 /** Seconds until it is so, asked again and again; undefined where it takes too long. */
-async function until(isSo: () => Promise<boolean>): Promise<number | undefined> {
+async function until(isSo: () => Promise<boolean>, maxSeconds: number): Promise<number | undefined> {
   const from = Date.now();
-  while (Date.now() - from < NOTICE_DEADLINE_MS) {
+  while (Date.now() - from < maxSeconds * 1_000) {
     if (await isSo()) return (Date.now() - from) / 1_000;
     await sleep(ASK_EVERY_MS);
   }

@@ -29,6 +29,8 @@ export interface Verdict {
   readonly requests: number;
   readonly getFailed: readonly string[];
   readonly postFailed: readonly string[];
+  /** How many POSTs failed, by code and what they say of the target. */
+  readonly postFailures: Readonly<Record<string, number>>;
   readonly postDoubled: readonly string[];
   readonly untruthful: readonly string[];
   readonly wrongAddress: readonly string[];
@@ -54,6 +56,11 @@ export function judge(
       .filter(({ method, failure }) => method === "GET" && failure !== undefined)
       .map((attempt) => tell(attempt)),
     postFailed: posts.filter(({ failure }) => failure !== undefined).map((attempt) => tell(attempt)),
+    postFailures: tally(
+      posts.flatMap(({ failure }) =>
+        failure === undefined ? [] : [`${failure.code}, reached ${failure.reached}`],
+      ),
+    ),
     postDoubled: posts.filter((attempt) => count(attempt) > 1).map((attempt) => tell(attempt)),
     untruthful: posts
       .filter((attempt) => !isTruthful(attempt, count(attempt) > 0))
@@ -67,6 +74,12 @@ export function judge(
         .map(({ id, answer }) => `${id}: Relay-Egress ${answer!.egress}, the target saw ${answer!.seen}`),
     ],
   };
+}
+
+/** How often each stands in a list. */
+export function tally(items: readonly string[]): Record<string, number> {
+  const groups = Map.groupBy(items, (item) => item);
+  return Object.fromEntries(Array.from(groups, ([item, list]) => [item, list.length]));
 }
 
 function isTruthful({ failure }: Attempt, arrived: boolean): boolean {

@@ -33,8 +33,18 @@ export const RECOVERY_MAX_SECONDS = 5;
 /** A full run has at least this many faults. */
 export const FAULTS_MIN = 20;
 
+/** A quick run begins no other fault after this time, and has at least so many by then. */
+export const QUICK_FAULTS_SECONDS = 26;
+export const QUICK_FAULTS_MIN = 3;
+
 /** Between a token's first use and its replay. */
 export const REPLAY_AFTER_MS = 200;
 
 /** How often the suite collects what client and target have noted. */
 export const COLLECT_MS = 200;
+
+/** A node asks its witnesses every 60 s: a change of its address is noticed within that and the time of a round. */
+export const NOTICE_MAX_SECONDS = 75;
+
+/** And once the address is right again, it is back within some rounds. */
+export const BACK_MAX_SECONDS = 75;

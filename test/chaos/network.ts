@@ -9,6 +9,10 @@ export type AnyHost = Host | typeof HIDDEN_HOST.name;
 
 const run = promisify(execFile);
 
+/** What is said where the system lets none of this be made. */
+export const NOT_ALLOWED =
+  "these tests need network namespaces (Linux; unshare, nsenter, ip, nft; root or user namespaces), and this system lets none be made";
+
 /**
  *   client  edge  dns  target  egress-1  egress-2  nat ── egress-3
  *      └──────┴────┴──────┴───────┴─────────┴──────┘
@@ -20,6 +24,14 @@ const run = promisify(execFile);
 export class Network {
   /** @throws Error where the system lets no namespace be made */
   static async create(dir: string): Promise<Network> {
+    try {
+      return await Network.#make(dir);
+    } catch (cause) {
+      throw new Error(`${NOT_ALLOWED}: ${(cause as Error).message}`, { cause });
+    }
+  }
+
+  static async #make(dir: string): Promise<Network> {
     await shell([
       "mount -t tmpfs tmpfs /run",
       "ip link set lo up",

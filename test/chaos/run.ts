@@ -1,12 +1,13 @@
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
-import { parseArgs } from "node:util";
+import { parseArgs, promisify } from "node:util";
 import { createCa, issueCertificate } from "../../dev/certificates.ts";
 import { buildWorker } from "../../dev/workerd.ts";
 import { conduct } from "./conduct.ts";
+import { NOT_ALLOWED } from "./network.ts";
 import { NAMES } from "./hosts.ts";
 import { PREPARED } from "./stack.ts";
 
@@ -29,7 +30,24 @@ const { values } = parseArgs({
   },
 });
 
+/** A network, a mount table and processes of one's own; without root, a user namespace of one's own allows the same. */
+const NAMESPACES = [
+  "--net",
+  "--mount",
+  "--pid",
+  "--fork",
+  "--kill-child",
+  "--mount-proc",
+  ...(process.getuid?.() === 0 ? [] : ["--map-root-user"]),
+];
+
 async function outside(): Promise<number> {
+  try {
+    await promisify(execFile)("unshare", [...NAMESPACES, "true"]);
+  } catch (error) {
+    console.error(`chaos: ${NOT_ALLOWED}: ${(error as Error).message}`);
+    return 1;
+  }
   const dir = mkdtempSync(join(tmpdir(), "holdfast-chaos-"));
   try {
     const ca = await createCa("Chaos CA");
@@ -37,13 +55,8 @@ async function outside(): Promise<number> {
       issueCertificate(ca, { dns: Object.keys(NAMES) }),
       buildWorker(dirname(join(dir, PREPARED.module))),
     ]);
-    for (const [name, text] of [
-      [PREPARED.ca, ca.cert],
-      [PREPARED.cert, cert],
-      [PREPARED.key, key],
-    ] as const) {
-      writeFileSync(join(dir, name), text, { mode: 0o600 });
-    }
+    const files = { [PREPARED.ca]: ca.cert, [PREPARED.cert]: cert, [PREPARED.key]: key };
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(dir, name), text, { mode: 0o600 });
     return await enter(dir);
   } finally {
     rmSync(dir, { recursive: true, force: true });
@@ -52,27 +65,13 @@ async function outside(): Promise<number> {
 
 /** Runs this file in namespaces of its own; whatever is left in there is killed with it. */
 async function enter(dir: string): Promise<number> {
-  const flags = ["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
-  // Without root a user namespace of one's own allows the same.
-  if (process.getuid?.() !== 0) flags.push("--map-root-user");
-  const child = spawn("unshare", [...flags, process.execPath, ...process.argv.slice(1)], {
+  const child = spawn("unshare", [...NAMESPACES, process.execPath, ...process.argv.slice(1)], {
     env: { ...process.env, [INSIDE]: dir, NODE_EXTRA_CA_CERTS: join(dir, PREPARED.ca) },
-    stdio: ["ignore", "inherit", "inherit", "ipc"],
+    stdio: ["ignore", "inherit", "inherit"],
   });
-  let entered = false;
-  child.once("message", () => (entered = true));
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => child.kill("SIGKILL"));
-  const failure = await Promise.race([
-    once(child, "exit").then(([code]) => code as number | null),
-    once(child, "error").then(([error]) => error as Error),
-  ]);
-  if (!entered) {
-    console.error(
-      "chaos: these tests need network namespaces (Linux; unshare, nsenter, ip, nft; root or user namespaces), and this system lets none be made",
-    );
-  }
-  if (failure instanceof Error) console.error(`chaos: ${failure.message}`);
-  return typeof failure === "number" ? failure : 1;
+  const [code] = (await once(child, "exit")) as [number | null];
+  return code ?? 1;
 }
 
 const dir = process.env[INSIDE];
