@@ -16,10 +16,11 @@ export function report(error: unknown, maxTime: number | undefined): number {
 
 function explain(error: unknown, maxTime: number | undefined): string[] {
   if (isRelayError(error)) {
-    const { code, detail, reached, retryable, node, requestId } = error;
+    const { code, detail, reached, retryable, node, requestId, retryAfter } = error;
     return [
       `${code}: ${detail}`,
       `reached: ${reached}, ${REACHED[reached]}${retryable ? "; trying again is safe" : ""}`,
+      ...(retryAfter === undefined ? [] : [`try again after: ${Math.ceil(retryAfter)} s`]),
       ...(isErrorCode(code) ? [`mend: ${ERRORS[code].mend}`] : []),
       ...(node === undefined ? [] : [`node: ${node}`]),
       ...(requestId === undefined ? [] : [`request: ${requestId}`]),

@@ -44,7 +44,7 @@ export async function openAnswer({ wire, requestId, explain }: Exchange): Promis
   const body = wire.body;
   if (mark.kind === "error") {
     const text = await readText(body, PROBLEM_MAX_BYTES);
-    throw explain(() => errorFromProblem(mark.code, text, wire.headers.get(WIRE.reached)));
+    throw explain(() => errorFromProblem(mark.code, text, wire.headers));
   }
   if (mark.kind === "none") {
     if (body !== null) void drain(body.getReader());

@@ -42,6 +42,8 @@ export interface StackOptions {
   readonly allow?: readonly string[];
   /** A bundle made before; built where left out. */
   readonly workerModule?: string;
+  /** Variables of the edge besides its own. */
+  readonly edgeVars?: Readonly<Record<string, unknown>>;
   /** Settings laid over each node's configuration. */
   readonly nodeConfig?: Readonly<Record<string, unknown>>;
   /** Arguments for the nodes' runtime, besides the usual ones. */
@@ -244,6 +246,7 @@ async function startEdge(
           addresses: [{ address: egress, since: "2026-01-01" }],
         })),
         OPERATOR_KEYS: { keys: [{ ...keys.operator.publicJwk, kid: "dev-operator" }] },
+        ...options.edgeVars,
       },
       secrets: {
         GRANT_MASTER_KEY: keys.grantMasterKey,

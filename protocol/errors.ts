@@ -132,9 +132,14 @@ export function problemResponse(error: RelayError): {
  * Reads back what `problemResponse` wrote. Unknown codes come from a newer relay: taken as a failure of unknown reach.
  *
  * @param code the field `Relay-Error`
- * @param reachedField the field `Relay-Reached`, which says it also where the body was lost, as in an answer to HEAD
+ * @param fields the answer's, of which `Relay-Reached` and `Retry-After` say theirs also where the body was lost, as in an
+ *   answer to HEAD
  */
-export function errorFromProblem(code: string, body: string, reachedField?: string | null): RelayError {
+export function errorFromProblem(
+  code: string,
+  body: string,
+  fields?: { get(name: string): string | null },
+): RelayError {
   let problem: Partial<Problem> = {};
   try {
     const parsed: unknown = JSON.parse(body);
@@ -142,14 +147,17 @@ export function errorFromProblem(code: string, body: string, reachedField?: stri
   } catch {
     // A body that was lost on the way leaves the code from the field, which is enough.
   }
-  const said = reachedField ?? (problem.code === code ? (problem.reached ?? "unknown") : undefined);
+  const said =
+    fields?.get("relay-reached") ?? (problem.code === code ? (problem.reached ?? "unknown") : undefined);
   const reached = said === "no" || said === "yes" ? said : "unknown";
   const detail = typeof problem.detail === "string" ? problem.detail : "the relay gave no detail";
+  const retryAfter =
+    typeof problem.retry_after === "number" ? problem.retry_after : secondsOf(fields?.get("retry-after"));
   const options: RelayErrorOptions = {
     reached,
+    ...(retryAfter !== undefined && { retryAfter }),
     ...(typeof problem.node === "string" && { node: problem.node }),
     ...(typeof problem.request_id === "string" && { requestId: problem.request_id }),
-    ...(typeof problem.retry_after === "number" && { retryAfter: problem.retry_after }),
   };
   if (isErrorCode(code)) {
     // Without a word on it, the table's own.
@@ -162,4 +170,9 @@ export function errorFromProblem(code: string, body: string, reachedField?: stri
   return new RelayError("edge_failed", `unknown code ${code.slice(0, 64)}: ${detail}`, {
     reached: "unknown",
   });
+}
+
+/** The relay writes whole seconds; a date (RFC 9110 section 10.2.3) would be of something in between. */
+function secondsOf(field: string | null | undefined): number | undefined {
+  return typeof field === "string" && /^[0-9]{1,9}$/.test(field) ? Number(field) : undefined;
 }

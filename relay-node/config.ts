@@ -1,3 +1,4 @@
+import { createPrivateKey } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type { JWK } from "jose";
@@ -109,11 +110,12 @@ const schema = z.strictObject({
     .array(
       z.strictObject({
         id: nodeId,
-        url: origin,
+        url: origin.refine((value) => value.startsWith("https://"), "must begin with https://"),
         key: z.object({ kty: z.literal("OKP"), crv: z.literal("Ed25519"), x: z.string() }),
         addresses: z.array(z.union([z.ipv4(), z.ipv6()])),
       }),
     )
+    .refine((peers) => new Set(peers.map(({ id }) => id)).size === peers.length, "must name each node once")
     .default([]),
   relayCa: z.string().optional(),
   signingKeyFile: z.string(),
@@ -203,7 +205,10 @@ export function readNodeConfig(file: string): NodeConfig {
 
 function readSigningKey(text: string): JWK | undefined {
   try {
-    return signingJwk.parse(JSON.parse(text));
+    const jwk = signingJwk.parse(JSON.parse(text));
+    // It looks whether the halves belong together.
+    createPrivateKey({ key: jwk, format: "jwk" });
+    return jwk;
   } catch {
     // What it says may quote the key.
     return undefined;

@@ -1,4 +1,5 @@
 import type { GrantKey } from "../protocol/grants.ts";
+import type { ClientLimits } from "./client-limits.ts";
 import type { NodeConfig } from "./config.ts";
 import type { Connections } from "./connections.ts";
 import type { ConsumedIds } from "./consumed.ts";
@@ -9,6 +10,7 @@ export interface NodeContext {
   readonly grantKeys: readonly GrantKey[];
   readonly consumed: ConsumedIds;
   readonly connections: Connections;
+  readonly limits: ClientLimits;
   /** Seconds since 1970. */
   now(): number;
   /** @throws RelayError `node_draining`, `node_out_of_service` */

@@ -8,6 +8,7 @@ import { BUFFERED_BODY_BYTES } from "../protocol/limits.ts";
 import { parseTargetUrl, type TargetUrl } from "../protocol/targets.ts";
 import { digestOf, type Framing } from "../protocol/tokens.ts";
 import { type AnswerMarks, writeAnswerHead, writeFailure } from "./answer.ts";
+import type { ClientSlot } from "./client-limits.ts";
 import type { Lease } from "./connections.ts";
 import type { NodeContext } from "./context.ts";
 import { type AnswerSink, Exchange, isRepeatable } from "./exchange.ts";
@@ -33,6 +34,10 @@ export class FetchDoor implements AnswerSink {
   #plan: Plan | undefined;
   #lease: Lease | undefined;
   #exchange: Exchange | undefined;
+  #slot: ClientSlot | undefined;
+  /** The answer's body waits: for its reader, or for the client's share of bytes. */
+  #rests = false;
+  #isClosed = false;
   #wasReused = false;
   /** The first of two attempts may have reached the target. */
   #sentBefore = false;
@@ -45,7 +50,7 @@ export class FetchDoor implements AnswerSink {
   }
 
   async serve(): Promise<void> {
-    this.#response.on("drain", () => this.#exchange?.resume());
+    this.#response.on("drain", () => this.#goOn());
     this.#response.on("close", () => {
       if (!this.#response.writableFinished) this.abort(new RelayError("answer_cut", "the caller went away"));
     });
@@ -104,7 +109,26 @@ export class FetchDoor implements AnswerSink {
   }
 
   write(chunk: Buffer): boolean {
-    return this.#response.write(chunk);
+    const hasRoom = this.#response.write(chunk);
+    const inDebt = this.#slot!.spend(chunk.length);
+    this.#rests = inDebt || !hasRoom;
+    return !this.#rests;
+  }
+
+  isUnread(): boolean {
+    return this.#response.writableNeedDrain;
+  }
+
+  /** Nothing more will happen: the client's slot is free, whatever the end was. */
+  close(): void {
+    this.#isClosed = true;
+    this.#slot?.leave();
+  }
+
+  #goOn(): void {
+    if (!this.#rests || this.isUnread() || this.#slot!.inDebt) return;
+    this.#rests = false;
+    this.#exchange?.resume();
   }
 
   end(): void {
@@ -159,6 +183,14 @@ export class FetchDoor implements AnswerSink {
     this.#claims = claims;
     this.#outcome.claims = claims;
     this.#node.assertServing();
+    // A slot that is taken after the end would never be left.
+    if (this.#isClosed) throw new RelayError("answer_cut", "the caller went away", { reached: "no" });
+    const slot = this.#node.limits.enter(claims.sub, claims.limits, claims.iat);
+    slot.onPaid = () => {
+      if (this.#outcome.body instanceof RequestBody) this.#outcome.body.goOn();
+      this.#goOn();
+    };
+    this.#slot = slot;
     return claims;
   }
 
@@ -189,6 +221,7 @@ export class FetchDoor implements AnswerSink {
       throw new RelayError("grant_invalid", "a tail stands behind a small body of a known length alone");
     }
     const body = await readWhole(this.#request, { length, digest, tail });
+    this.#slot!.spend(length);
     return length === 0 ? null : body;
   }
 
@@ -209,10 +242,14 @@ export class FetchDoor implements AnswerSink {
         throw new RelayError("token_framing", `signed for ${framing} bytes, ${came} came`);
       }
       if (digest !== undefined && framing <= BUFFERED_BODY_BYTES) {
-        return readWhole(this.#request, { length: framing, digest, tail: 0 });
+        const whole = await readWhole(this.#request, { length: framing, digest, tail: 0 });
+        this.#slot!.spend(whole.length);
+        return whole;
       }
     }
-    return new RequestBody(this.#request, framing, digest);
+    const body = new RequestBody(this.#request, framing, digest);
+    body.charge = (bytes) => this.#slot!.spend(bytes);
+    return body;
   }
 
   async #attempt(plan: Plan): Promise<void> {

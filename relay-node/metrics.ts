@@ -30,6 +30,7 @@ export class Metrics {
   constructor(gauges: {
     readonly active: () => number;
     readonly connections: () => number;
+    readonly slots: () => number;
     readonly draining: () => boolean;
   }) {
     collectDefaultMetrics({ register: this.registry });
@@ -44,6 +45,7 @@ export class Metrics {
       });
     gauge("holdfast_requests_active", "Requests under way", gauges.active);
     gauge("holdfast_target_connections", "Connections to targets, busy and warm", gauges.connections);
+    gauge("holdfast_client_slots", "Requests that count towards a client's limit", gauges.slots);
     gauge("holdfast_draining", "1 while the node takes no new requests", () => Number(gauges.draining()));
   }
 

@@ -8,6 +8,7 @@ import { isRelayError, RelayError } from "../protocol/errors.ts";
 import { type GrantKey, importGrantKey, verifyGrant } from "../protocol/grants.ts";
 import { WIRE } from "../protocol/headers.ts";
 import { writeFailure } from "./answer.ts";
+import { ClientLimits } from "./client-limits.ts";
 import type { NodeConfig } from "./config.ts";
 import { Connections } from "./connections.ts";
 import type { NodeContext } from "./context.ts";
@@ -28,6 +29,7 @@ export class RelayNode implements NodeContext {
   readonly grantKeys: readonly GrantKey[];
   readonly consumed: ConsumedIds;
   readonly connections: Connections;
+  readonly limits = new ClientLimits();
   readonly log: Logger;
   #peers: Peers | undefined;
   readonly #metrics: Metrics;
@@ -46,6 +48,7 @@ export class RelayNode implements NodeContext {
     this.#metrics = new Metrics({
       active: () => this.#active.size,
       connections: () => this.connections.size,
+      slots: () => this.limits.slots,
       draining: () => this.#draining,
     });
   }
@@ -185,6 +188,7 @@ export class RelayNode implements NodeContext {
     this.#active.add(door);
     response.once("close", () => {
       this.#active.delete(door);
+      door.close();
       outcome.tell(this.log, this.#metrics);
       if (this.#active.size === 0) this.#idle?.();
     });

@@ -1,11 +1,19 @@
 import type { Logger } from "pino";
-import type { RelayError } from "../protocol/errors.ts";
+import type { ErrorCode, RelayError } from "../protocol/errors.ts";
 import type { GrantClaims } from "../protocol/grants.ts";
 import type { NodeConfig } from "./config.ts";
 import type { Dialed } from "./dialer.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Metrics, Stage } from "./metrics.ts";
 import { RequestBody } from "./request-body.ts";
+
+/** Refusals that nothing bounds: strangers', and clients' beyond their limits, could fill a disk. The counters tell of them. */
+const UNBOUNDED: ReadonlySet<ErrorCode> = new Set([
+  "grant_missing",
+  "grant_invalid",
+  "rate_limited",
+  "concurrency_limited",
+]);
 
 /** What is known of one call, filled in as it goes on, told at its end in one log line and the metrics. */
 export class Outcome {
@@ -71,8 +79,7 @@ export class Outcome {
       bytes_down: down,
       ms: rounded({ ...this.timings, total }),
     };
-    // Strangers could fill a disk with their refusals; the counters tell of them.
-    if (error?.code === "grant_missing" || error?.code === "grant_invalid") log.debug(line, "request");
+    if (error !== undefined && UNBOUNDED.has(error.code)) log.debug(line, "request");
     else if (error !== undefined && error.status >= 500) {
       log.warn({ ...line, cause: causeOf(error) }, "request");
     } else log.info(line, "request");

@@ -19,12 +19,17 @@ export class RequestBody extends EventEmitter {
   destroyed = false;
   /** The body is whole, and all of it was passed on. */
   ended = false;
+  /** Told of each piece's length as it comes; where it says true, no more is read until `goOn`. */
+  charge: ((bytes: number) => boolean) | undefined;
+  /** Nothing is read because the client has used its share of bytes up. */
+  rests = false;
   readonly #source: IncomingMessage;
   readonly #length: number | undefined;
   readonly #digest: string | undefined;
   readonly #hash: Hash | undefined;
   #held: Buffer | undefined;
   #flowing = false;
+  #isWanted = false;
   #received = 0;
 
   constructor(source: IncomingMessage, framing: Framing, digest: string | undefined) {
@@ -46,11 +51,22 @@ export class RequestBody extends EventEmitter {
       if (this.#source.readableEnded) this.#onEnd();
       else if (this.#source.destroyed) this.#onClose();
     }
-    this.#source.resume();
+    this.#isWanted = true;
+    if (!this.rests) this.#source.resume();
     return this;
   }
 
+  /** The client may send more. */
+  goOn(): void {
+    if (!this.rests) return;
+    this.rests = false;
+    if (this.destroyed) return;
+    this.emit("goOn");
+    if (this.#isWanted) this.#source.resume();
+  }
+
   pause(): this {
+    this.#isWanted = false;
     this.#source.pause();
     return this;
   }
@@ -77,6 +93,10 @@ export class RequestBody extends EventEmitter {
         new RelayError("body_cut", `the body has more than the ${this.#length} bytes that were signed`),
       );
       return;
+    }
+    if (this.charge?.(chunk.length) === true) {
+      this.rests = true;
+      this.#source.pause();
     }
     if (this.#hash === undefined) {
       this.#pass(chunk);

@@ -105,7 +105,7 @@ async function judge(answer: Response, attempt: Attempt, pool: Pool): Promise<Ou
     pool.heard(node.id, Date.now());
     const isDisagreement = DISAGREES.test(code);
     if (!isDisagreement && !OWN_FAULTS.has(code)) return { kind: "answer", answer };
-    const error = errorFromProblem(code, await answer.text(), answer.headers.get(WIRE.reached));
+    const error = errorFromProblem(code, await answer.text(), answer.headers);
     // That a token is older than its memory is no fault of the node's.
     if (code !== "request_predates_node") pool.failed(node.id, faultOf(error), Date.now());
     return { kind: error.reached === "no" ? "elsewhere" : "doubt", error };

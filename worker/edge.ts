@@ -2,8 +2,10 @@ import type { JWK } from "jose";
 import { RelayError } from "../protocol/errors.ts";
 import { deriveGrantKey, type GrantKey, importGrantKey } from "../protocol/grants.ts";
 import { type BoundKey, importPublicKey } from "../protocol/keys.ts";
+import type { Ceiling } from "./ceilings.ts";
 import { type Client, loadClient } from "./clients.ts";
 import { type EdgeConfig, type EdgeNode, parseEdgeConfig } from "./config.ts";
+import { FailedTokens } from "./failed-tokens.ts";
 import type { Health } from "./health-object.ts";
 import { Pool } from "./pool.ts";
 import { HEALTH_FIRST_MS, REGISTRY_CACHE_ENTRIES, REGISTRY_CACHE_MS } from "./limits.ts";
@@ -13,6 +15,10 @@ import type { Registry } from "./registry.ts";
 export interface Env {
   readonly REGISTRY: DurableObjectNamespace<Registry>;
   readonly HEALTH: DurableObjectNamespace<Health>;
+  /** Requests of one client, by its id. Both ceilings are the platform's; a workerd of one's own has none. */
+  readonly CLIENT_CEILING?: Ceiling;
+  /** Tokens that failed, by the address that they came from. */
+  readonly STRANGER_CEILING?: Ceiling;
 }
 
 /** What an isolate keeps between requests: configuration, imported keys, clients seen lately. */
@@ -20,9 +26,12 @@ export class Edge {
   readonly config: EdgeConfig;
   /** The nodes' health. */
   readonly pool = new Pool();
+  readonly failedTokens = new FailedTokens();
   readonly #grantKeys = new Map<string, GrantKey>();
   readonly #operatorKeys = new Map<string, BoundKey>();
-  readonly #clients = new Map<string, { readonly client: Client | null; readonly until: number }>();
+  readonly #clients = new Map<string, { readonly client: Client; readonly until: number }>();
+  /** Ids of which it is remembered until when that there is no such client. */
+  readonly #unknown = new Map<string, number>();
 
   constructor(config: EdgeConfig) {
     this.config = config;
@@ -50,24 +59,30 @@ export class Edge {
 
   /**
    * A client by its id, from the registry or from this isolate's memory of at most 10 s. That there is no such client
-   * is remembered too, or strangers could make every request a call to the registry.
+   * is remembered too, apart from those that there are: strangers who invent ids push no client out.
    *
    * @throws RelayError `client_unknown`, `registry_unavailable`
    */
   async client(id: string, env: Env, nowMs: number): Promise<Client> {
-    let entry = this.#clients.get(id);
-    if (entry === undefined || entry.until <= nowMs) {
-      const stored = await registryCall(() => registryOf(env).client(id));
-      const client = stored === null ? null : await readable(id, () => loadClient(stored.record));
-      entry = { client, until: nowMs + REGISTRY_CACHE_MS };
+    const known = this.#clients.get(id);
+    if (known !== undefined && known.until > nowMs) return known.client;
+    if ((this.#unknown.get(id) ?? 0) > nowMs) throw unknownClient(id);
+    const stored = await registryCall(() => registryOf(env).client(id));
+    const until = nowMs + REGISTRY_CACHE_MS;
+    if (stored === null) {
       this.#clients.delete(id);
-      this.#clients.set(id, entry);
-      if (this.#clients.size > REGISTRY_CACHE_ENTRIES) {
-        this.#clients.delete(this.#clients.keys().next().value!);
-      }
+      keepNewest(this.#unknown, id, until);
+      throw unknownClient(id);
     }
-    if (entry.client === null) throw new RelayError("client_unknown", `no client ${id} is registered`);
-    return entry.client;
+    const client = await readable(id, () => loadClient(stored.record));
+    this.#unknown.delete(id);
+    keepNewest(this.#clients, id, { client, until });
+    return client;
+  }
+
+  /** Whether this isolate has met the client: looking it up again costs one call in 10 s, whoever names it. */
+  knows(id: string): boolean {
+    return this.#clients.has(id);
   }
 
   /**
@@ -95,6 +110,16 @@ export class Edge {
     const { kty, crv, x, kid } = this.config.signingKey;
     return { keys: [{ kty, crv, x, use: "sig", alg: "Ed25519", ...(kid !== undefined && { kid }) } as JWK] };
   }
+}
+
+function unknownClient(id: string): RelayError {
+  return new RelayError("client_unknown", `no client ${id} is registered`);
+}
+
+function keepNewest<T>(map: Map<string, T>, id: string, value: T): void {
+  map.delete(id);
+  map.set(id, value);
+  if (map.size > REGISTRY_CACHE_ENTRIES) map.delete(map.keys().next().value!);
 }
 
 let current: { readonly env: unknown; readonly edge: Edge } | undefined;

@@ -7,6 +7,7 @@ import { nearnessOf, orderNodes } from "./order.ts";
 import { failureOf, relayed, unwrapped } from "./answers.ts";
 import { type Attempt, attemptAt } from "./attempt.ts";
 import type { Authorized } from "./authorize.ts";
+import { grantLimits } from "./client-limits.ts";
 import type { EdgeNode } from "./config.ts";
 import type { Edge } from "./edge.ts";
 import { envelopeFor } from "./envelopes.ts";
@@ -111,12 +112,12 @@ function inOrder({ nodes, claims }: Authorized, request: Request, { config, pool
 /** An earlier attempt may have reached the target, whatever the last one's failure says of its own. */
 async function inDoubt(answer: Response): Promise<RelayError> {
   const code = answer.headers.get(WIRE.error)!;
-  const error = errorFromProblem(code, await answer.text(), answer.headers.get(WIRE.reached));
+  const error = errorFromProblem(code, await answer.text(), answer.headers);
   return error.reached === "no" ? withReached(error, "unknown") : error;
 }
 
 async function grantFor(
-  { client, claims, framing }: Authorized,
+  { client, claims, framing, pool }: Authorized,
   node: EdgeNode,
   edge: Edge,
   { pass, attempt, tail }: Try,
@@ -143,6 +144,11 @@ async function grantFor(
       ...(idempotent !== undefined && { idempotent }),
       ...(receipt !== undefined && { receipt }),
       ...(tail !== undefined && { tail }),
+      // Of the whole pool, whichever of its nodes this token names: else each node that is named had a whole share.
+      limits: grantLimits(
+        client.limits,
+        Math.max(1, pool.filter(({ id }) => edge.pool.isUp(id, Date.now())).length),
+      ),
     },
     await edge.grantKey(node),
   );

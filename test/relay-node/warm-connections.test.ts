@@ -124,6 +124,7 @@ describe("bytes that nobody asked for, on an idle connection", () => {
           body += chunk.toString();
           return true;
         },
+        isUnread: () => false,
         end: () => {
           lease.release();
           done({ body });
