@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Fault, faultsOf } from "./faults.ts";
 import { POOL, PUBLISHED } from "./hosts.ts";
 import { judge, recoverySeconds } from "./ledger.ts";
-import { HOLD_MAX_MS, HOLD_MIN_MS, PROMPT_MS, SPREAD_DEADLINE_MS } from "./limits.ts";
+import { CALM_MS, HOLD_MAX_MS, HOLD_MIN_MS, PROMPT_MS, SPREAD_DEADLINE_MS } from "./limits.ts";
 import { shuffled } from "./random.ts";
 import type { ChaosStack } from "./stack.ts";
 import type { Watch } from "./watch.ts";
@@ -12,7 +12,7 @@ export interface FaultRow {
   readonly fault: string;
   readonly node: string;
   readonly heldSeconds: number;
-  /** From the fault until every request begun later was answered promptly. */
+  /** From the fault until requests are answered promptly again. */
   readonly recoverySeconds: number;
   /** From the end of the fault until traffic was spread evenly again; undefined where it never was. */
   readonly evenAfterSeconds: number | undefined;
@@ -81,7 +81,7 @@ export async function runFault({ fault, node, holdMs }: PlannedFault, watch: Wat
     fault: fault.name,
     node,
     heldSeconds: (healed - injected) / 1_000,
-    recoverySeconds: recoverySeconds(attempts, injected, over, PROMPT_MS),
+    recoverySeconds: recoverySeconds(attempts, injected, over, { promptMs: PROMPT_MS, calmMs: CALM_MS }),
     evenAfterSeconds,
     requests: attempts.length,
     getFailed: verdict.getFailed.length,

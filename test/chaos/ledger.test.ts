@@ -61,6 +61,11 @@ test.each<[string, readonly Attempt[], number]>([
     [attempt({ begun: 1_500, ms: 3_000 }), attempt({ begun: 3_000, ms: 1_100 })],
     2,
   ],
+  [
+    "slow again once all was prompt for a while",
+    [attempt({ begun: 1_500, ms: 3_000 }), attempt({ begun: 4_600, ms: 1_100 })],
+    0.5,
+  ],
   ["failed 4 s after the fault", [{ ...failed("no"), begun: 5_000 }], 4],
   [
     "slow before the fault and after its end",
@@ -68,7 +73,7 @@ test.each<[string, readonly Attempt[], number]>([
     0,
   ],
 ])("recovery: %s", (_, attempts, seconds) => {
-  expect(recoverySeconds(attempts, 1_000, 9_000, 1_000)).toBe(seconds);
+  expect(recoverySeconds(attempts, 1_000, 9_000, { promptMs: 1_000, calmMs: 3_000 })).toBe(seconds);
 });
 
 test("the spread tells the share of the node that got the least", () => {

@@ -101,7 +101,8 @@ export function isPrompt({ failure, ms, delayMs }: Attempt, promptMs: number): b
 }
 
 /**
- * Seconds from a fault until the moment from which every request that was begun is answered promptly; 0 where all were.
+ * Seconds from a fault until traffic has returned: to the last request that was begun and failed, and to the last slow one
+ * before requests were answered promptly for a while on end. (What is slow later than that is the machine's own affair.)
  *
  * @param from, to milliseconds since 1970: the fault, and when its consequences are over
  */
@@ -109,12 +110,17 @@ export function recoverySeconds(
   attempts: readonly Attempt[],
   from: number,
   to: number,
-  promptMs: number,
+  { promptMs, calmMs }: { readonly promptMs: number; readonly calmMs: number },
 ): number {
-  const slow = attempts.filter(
-    (attempt) => attempt.begun >= from && attempt.begun <= to && !isPrompt(attempt, promptMs),
-  );
-  return slow.reduce((latest, { begun }) => Math.max(latest, begun - from), 0) / 1_000;
+  const within = attempts.filter(({ begun }) => begun >= from && begun <= to);
+  const failed = within.filter(({ failure }) => failure !== undefined).map(({ begun }) => begun);
+  const disturbed = within.filter((attempt) => !isPrompt(attempt, promptMs)).map(({ begun }) => begun);
+  let returned = from;
+  for (const begun of disturbed.toSorted((a, b) => a - b)) {
+    if (begun - returned > calmMs) break;
+    returned = begun;
+  }
+  return (Math.max(returned, ...failed) - from) / 1_000;
 }
 
 /** The share of the node that answered the fewest, and how many were answered in all. */

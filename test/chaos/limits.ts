@@ -9,6 +9,9 @@ export const REQUEST_DEADLINE_MS = 30_000;
 /** A request counts as prompt if the relay adds no more than this to the target's own time. */
 export const PROMPT_MS = 1_000;
 
+/** Traffic has returned when requests were answered promptly for this long on end. */
+export const CALM_MS = 3_000;
+
 /** As systemd's RestartSec=1. */
 export const RESTART_AFTER_MS = 1_000;
 
