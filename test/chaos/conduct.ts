@@ -1,4 +1,5 @@
-import { writeFileSync } from "node:fs";
+import { copyFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { checkAddresses, DRIFT_PREFIX } from "./address-phase.ts";
 import { type FaultRow, planFaults, runFault } from "./fault-phase.ts";
 import { POOL, PUBLISHED } from "./hosts.ts";
@@ -28,7 +29,8 @@ export async function conduct(options: ConductOptions): Promise<number> {
   try {
     const network = await Network.create(options.dir);
     stack = await startChaosStack(network, options.dir);
-    const run = await measure(stack, options);
+    const watch = new Watch(stack.load, stack.target);
+    const run = await measure(stack, watch, options).finally(() => keep(watch, options));
     writeFileSync(options.report, `${JSON.stringify(run, null, 2)}\n`);
     return tell(run);
   } catch (error) {
@@ -39,10 +41,19 @@ export async function conduct(options: ConductOptions): Promise<number> {
   }
 }
 
-async function measure(stack: ChaosStack, { quick, seed }: ConductOptions): Promise<Run> {
+/** Every request and every arrival, beside the report, for those who look for a cause. */
+function keep({ attempts, arrivals }: Watch, { report, dir }: ConductOptions): void {
+  const lines = (list: readonly unknown[]) => `${list.map((one) => JSON.stringify(one)).join("\n")}\n`;
+  writeFileSync(`${report}.attempts.jsonl`, lines(attempts));
+  writeFileSync(`${report}.arrivals.jsonl`, lines(arrivals));
+  for (const name of ["edge", "node-1", "node-2", "node-3"]) {
+    copyFileSync(join(dir, `${name}.log`), `${report}.${name}.log`);
+  }
+}
+
+async function measure(stack: ChaosStack, watch: Watch, { quick, seed }: ConductOptions): Promise<Run> {
   const started = Date.now();
   const random = seeded(seed);
-  const watch = new Watch(stack.load, stack.target);
   await stack.load.ask({ what: "begin", rate: RATE_PER_SECOND, seed });
   const nodes = POOL.map(({ id }) => id);
   if ((await watch.untilEven(nodes, SPREAD_DEADLINE_MS)) === undefined) {
