@@ -1,6 +1,8 @@
 import { isRelayError } from "../client/index.ts";
 import { ERRORS, isErrorCode } from "../protocol/errors.ts";
 import { EXIT } from "./command.ts";
+import type { FetchArguments } from "./fetch-arguments.ts";
+import { timingLines } from "./trace.ts";
 
 const REACHED = {
   no: "the target has seen nothing of it",
@@ -9,8 +11,13 @@ const REACHED = {
 } as const;
 
 /** Tells on stderr why a request failed, and what can be done; returns the exit code. */
-export function report(error: unknown, maxTime: number | undefined): number {
-  process.stderr.write(`holdfast: ${explain(error, maxTime).join("\n  ")}\n`);
+export function report(
+  error: unknown,
+  { maxTime, verbose }: Pick<FetchArguments, "maxTime" | "verbose">,
+): number {
+  const lines = explain(error, maxTime);
+  if (verbose && isRelayError(error) && error.timing !== undefined) lines.push(...timingLines(error.timing));
+  process.stderr.write(`holdfast: ${lines.join("\n  ")}\n`);
   return EXIT.failed;
 }
 
@@ -34,7 +41,7 @@ function explain(error: unknown, maxTime: number | undefined): string[] {
 }
 
 /** The innermost message says most: fetch's own is "fetch failed". */
-function rootCause(error: Error): string {
+export function rootCause(error: Error): string {
   let root = error;
   while (root.cause instanceof Error) root = root.cause;
   return root.message || String("code" in root ? root.code : root.name);

@@ -8,6 +8,7 @@ import { isRelayError } from "../protocol/errors.ts";
 import { deriveGrantKey } from "../protocol/grants.ts";
 import { importPrivateKey } from "../protocol/keys.ts";
 import { startDemoTarget } from "./demo-target.ts";
+import { untilInService } from "./in-service.ts";
 import { type DevKeys, devKeys, publicHalf } from "./keys.ts";
 import { buildWorker, startWorkerd } from "./workerd.ts";
 
@@ -110,6 +111,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     const edge = edgeOrigin(options);
     const module = options.workerModule ?? (await buildWorker(join(dir, "worker")));
     running.set("edge", await startEdge(dir, module, options, keys));
+    await Promise.all(options.nodes.map((node) => untilInService(node, keys.ca)));
     const operator = { edge, keyId: "dev-operator", key: await importPrivateKey(keys.operator.privateKey) };
     const targetOrigin = `https://localhost:${options.targetPort}`;
     const allow = (targets: readonly string[]) =>
@@ -131,7 +133,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       process: (id) => running.get(id)!,
       restartNode: async (id) => {
         await end(running.get(id)!);
-        await startNode(options.nodes.find((node) => node.id === id)!);
+        const node = options.nodes.find((one) => one.id === id)!;
+        await startNode(node);
+        await untilInService(node, keys.ca);
       },
       stop,
     };

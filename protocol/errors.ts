@@ -18,6 +18,8 @@ export interface RelayErrorOptions extends ErrorOptions {
   readonly requestId?: string;
   /** Seconds after which trying again may help. */
   readonly retryAfter?: number;
+  /** Milliseconds by stage, as far as the request came. */
+  readonly timing?: Readonly<Record<string, number>>;
 }
 
 /**
@@ -44,6 +46,8 @@ export class RelayError extends Error {
   readonly requestId: string | undefined;
   /** Seconds after which trying again may help, where the relay knows. */
   readonly retryAfter: number | undefined;
+  /** Milliseconds by stage, as far as the request came; undefined where the relay did not tell. */
+  readonly timing: Readonly<Record<string, number>> | undefined;
 
   constructor(code: ErrorCode, detail: string, options: RelayErrorOptions = {}) {
     const entry: ErrorRow = ERRORS[code];
@@ -56,18 +60,20 @@ export class RelayError extends Error {
     this.node = options.node;
     this.requestId = options.requestId;
     this.retryAfter = options.retryAfter;
+    this.timing = options.timing;
   }
 }
 
 /** The same failure with another word on whether the target can have seen the request. */
 export function withReached(error: RelayError, reached: Reached): RelayError {
-  const { code, detail, cause, node, requestId, retryAfter } = error;
+  const { code, detail, cause, node, requestId, retryAfter, timing } = error;
   return new RelayError(code, detail, {
     cause,
     reached,
     ...(node !== undefined && { node }),
     ...(requestId !== undefined && { requestId }),
     ...(retryAfter !== undefined && { retryAfter }),
+    ...(timing !== undefined && { timing }),
   });
 }
 
@@ -134,11 +140,13 @@ export function problemResponse(error: RelayError): {
  * @param code the field `Relay-Error`
  * @param fields the answer's, of which `Relay-Reached` and `Retry-After` say theirs also where the body was lost, as in an
  *   answer to HEAD
+ * @param timing what the field `Relay-Timing` says
  */
 export function errorFromProblem(
   code: string,
   body: string,
   fields?: { get(name: string): string | null },
+  timing?: RelayErrorOptions["timing"],
 ): RelayError {
   let problem: Partial<Problem> = {};
   try {
@@ -158,6 +166,7 @@ export function errorFromProblem(
     ...(retryAfter !== undefined && { retryAfter }),
     ...(typeof problem.node === "string" && { node: problem.node }),
     ...(typeof problem.request_id === "string" && { requestId: problem.request_id }),
+    ...(timing !== undefined && { timing }),
   };
   if (isErrorCode(code)) {
     // Without a word on it, the table's own.

@@ -66,6 +66,12 @@ export const NODE_CHOICE_MAX = 16;
  */
 export const BUFFERED_BODY_BYTES = 65_536;
 
+/** The signed list of addresses is good for this long. */
+export const EGRESS_LIST_SECONDS = 3_600;
+
+/** The longest signed list of addresses that is read: some hundreds of nodes. */
+export const EGRESS_LIST_MAX_BYTES = 524_288;
+
 /** How many `allow` entries and keys one client may have. */
 export const CLIENT_ALLOW_MAX = 200;
 export const CLIENT_KEYS_MAX = 4;

@@ -6,6 +6,7 @@ import * as z from "zod";
 import { RelayError } from "../protocol/errors.ts";
 import { grantKeyBytes } from "../protocol/grants.ts";
 import { parseCidr } from "./guard.ts";
+import { PROOF_INTERVAL_MAX_SECONDS } from "./limits.ts";
 
 /** An address of this host: the one it binds, and the one the world sees (they differ behind a cloud's NAT). */
 export interface EgressAddress {
@@ -46,6 +47,8 @@ export interface NodeConfig {
   readonly targetCa?: string | undefined;
   /** Where else the node asks from which address it is seen: URLs that answer `{"address": "…"}`, as `/whoami` does. */
   readonly witnesses: readonly string[];
+  /** How often the witnesses are asked while the address is proven, in seconds: how long a drift can go unseen. */
+  readonly proofSeconds: number;
   /** The other nodes that its clients may leave from: they are told which request ids are used up. */
   readonly peers: readonly Peer[];
   /** PEM file of authorities that the edge's and the peers' certificates may chain to, besides the public ones. */
@@ -106,6 +109,7 @@ const schema = z.strictObject({
   open: z.array(cidr).default([]),
   targetCa: z.string().optional(),
   witnesses: z.array(z.url({ protocol: /^https?$/ })).default([]),
+  proofSeconds: z.number().min(1).max(PROOF_INTERVAL_MAX_SECONDS).default(60),
   peers: z
     .array(
       z.strictObject({

@@ -60,7 +60,7 @@ export class FetchDoor implements AnswerSink {
       const fields = sectionFromWire((name) => this.#request.headers[name] as string | undefined);
       checkRequestFields(fields);
       const body = await this.#begin(claims);
-      this.#outcome.lap("judge");
+      this.#outcome.lap("node_queue");
       this.#outcome.body = body;
       this.#plan = {
         clientId: claims.sub,
@@ -102,7 +102,8 @@ export class FetchDoor implements AnswerSink {
     socket?.cork();
     process.nextTick(() => socket?.uncork());
     try {
-      writeAnswerHead(this.#response, head, this.#claims!.htm, this.#marks(), headOnly);
+      const marks = { ...this.#marks(), receipt: this.#receipt(head) };
+      writeAnswerHead(this.#response, head, this.#claims!.htm, marks, headOnly);
     } catch (error) {
       this.#exchange?.abort(asAnswerError(error));
     }
@@ -163,6 +164,7 @@ export class FetchDoor implements AnswerSink {
   #answerFailure(error: RelayError): void {
     const plan = this.#plan;
     this.#outcome.error ??= error;
+    this.#outcome.failed();
     if (plan?.body instanceof RequestBody) plan.body.destroy();
     if (this.#response.headersSent) this.#response.destroy();
     else if (!this.#response.destroyed) {
@@ -256,6 +258,7 @@ export class FetchDoor implements AnswerSink {
     const { connections } = this.#node;
     const { clientId, target, repeatable, body } = plan;
     const { signal } = this.#gone;
+    const { onStage } = this.#outcome;
     this.#lease =
       plan.attempts++ === 0
         ? await connections.lease(
@@ -263,8 +266,9 @@ export class FetchDoor implements AnswerSink {
             target,
             { repeatable, exclusive: body instanceof RequestBody },
             signal,
+            onStage,
           )
-        : await connections.leaseFresh(clientId, target, signal);
+        : await connections.leaseFresh(clientId, target, signal, onStage);
     this.#outcome.connected(this.#lease.dialed, this.#lease.reused);
     if (signal.aborted) throw signal.reason;
     const exchange = new Exchange(this, body instanceof RequestBody ? body : undefined);
@@ -301,8 +305,23 @@ export class FetchDoor implements AnswerSink {
   }
 
   #marks(): AnswerMarks {
-    const { egress, timings } = this.#outcome;
-    return { node: this.#node.config.id, requestId: this.#claims?.jti, egress, timings };
+    const { egress, timings, warm } = this.#outcome;
+    return { node: this.#node.config.id, requestId: this.#claims?.jti, egress, timings, warm };
+  }
+
+  #receipt(head: ResponseHead): string | undefined {
+    const grant = this.#claims!;
+    if (grant.receipt !== true) return undefined;
+    const { egress, bytesUp } = this.#outcome;
+    const { dialed } = this.#lease!;
+    return this.#node.receipts.sign({
+      grant,
+      dialed,
+      egress: egress!,
+      head,
+      bytesUp,
+      now: this.#node.now(),
+    });
   }
 }
 

@@ -145,3 +145,26 @@ export const CONSUMED_PIECE_BYTES = 65_536;
 
 /** A node that goes has this long to tell its peers the last ids. */
 export const CONSUMED_FLUSH_MS = 1_000;
+
+// The proof of the node's own addresses.
+
+/** From asking a witness to the end of its answer, the look-up of its name included. */
+export const WITNESS_DEADLINE_MS = 3_000;
+
+/** A witness's answer is some dozens of bytes. */
+export const WITNESS_ANSWER_MAX_BYTES = 4_096;
+
+/** How long a proof holds while no witness can be reached. */
+export const PROOF_LASTS_MS = 600_000;
+
+/** The longest time between two rounds that may be configured: several must fit into the life of a proof. */
+export const PROOF_INTERVAL_MAX_SECONDS = 120;
+
+/** Between two rounds after one that proved nothing, where the configured time is not shorter. */
+export const PROOF_RETRY_MS = 5_000;
+
+/** Between two rounds until the first proof. */
+export const PROOF_FIRST_MS = 1_000;
+
+/** Right verdicts in a row that are needed once another address was seen. */
+export const PROOFS_AFTER_WRONG = 2;

@@ -7,6 +7,7 @@ import pino, { type Logger } from "pino";
 import { isRelayError, RelayError } from "../protocol/errors.ts";
 import { type GrantKey, importGrantKey, verifyGrant } from "../protocol/grants.ts";
 import { WIRE } from "../protocol/headers.ts";
+import { AddressProof, type EgressState } from "./address-proof.ts";
 import { writeFailure } from "./answer.ts";
 import { ClientLimits } from "./client-limits.ts";
 import type { NodeConfig } from "./config.ts";
@@ -21,7 +22,8 @@ import { listenHttps } from "./listener.ts";
 import { Metrics } from "./metrics.ts";
 import { Outcome } from "./outcome.ts";
 import { Peers } from "./peers.ts";
-import { createResolver } from "./resolver.ts";
+import { ReceiptSigner } from "./receipts.ts";
+import { createResolver, type Resolver } from "./resolver.ts";
 
 /** One relay node: its listener, its doors, and what they share. */
 export class RelayNode implements NodeContext {
@@ -30,8 +32,10 @@ export class RelayNode implements NodeContext {
   readonly consumed: ConsumedIds;
   readonly connections: Connections;
   readonly limits = new ClientLimits();
+  readonly receipts: ReceiptSigner;
   readonly log: Logger;
   #peers: Peers | undefined;
+  readonly #address: AddressProof;
   readonly #metrics: Metrics;
   readonly #active = new Set<FetchDoor>();
   readonly #servers: (Server | HttpServer)[] = [];
@@ -44,17 +48,21 @@ export class RelayNode implements NodeContext {
     this.grantKeys = grantKeys;
     this.log = log;
     this.consumed = new ConsumedIds(config.state, this.now());
-    this.connections = new Connections(dialerOf(config));
+    const resolver = resolverOf(config);
+    this.#address = new AddressProof(config, resolver, log, (family) => this.connections.retire(family));
+    this.connections = new Connections(dialerOf(config, resolver, this.#address), this.#address);
+    this.receipts = new ReceiptSigner(config);
     this.#metrics = new Metrics({
       active: () => this.#active.size,
       connections: () => this.connections.size,
       slots: () => this.limits.slots,
       draining: () => this.#draining,
+      inService: () => this.#address.families(),
     });
   }
 
   /**
-   * Starts a node; it serves when this resolves.
+   * Starts a node: it listens when this resolves, and serves as soon as it has proven an address.
    * @throws RelayError or the system's error where it can't listen
    * @example const node = await RelayNode.start(readNodeConfig("node.json"));
    */
@@ -73,12 +81,14 @@ export class RelayNode implements NodeContext {
       );
       node.#servers.push(server);
     }
+    // Peers that start at the same time can see each other now.
+    node.#address.start();
     // It listens before, or two that start at once would wait for each other.
     await peers.read();
     node.#starting = false;
     log.info(
       { listen: `${listen.host}:${listen.port}`, egress: config.egress, open: config.open },
-      "serving",
+      "listening",
     );
     return node;
   }
@@ -90,6 +100,7 @@ export class RelayNode implements NodeContext {
   assertServing(): void {
     if (this.#draining) throw new RelayError("node_draining", `${this.config.id} takes no new requests`);
     if (this.#starting) throw new RelayError("node_out_of_service", "the node is starting");
+    this.#address.assertProven();
   }
 
   /**
@@ -130,6 +141,7 @@ export class RelayNode implements NodeContext {
   /** Tells the peers the last ids and closes everything. */
   async close(): Promise<void> {
     await this.#peers?.close();
+    this.#address.stop();
     for (const server of this.#servers) {
       server.close();
       server.closeAllConnections();
@@ -146,10 +158,8 @@ export class RelayNode implements NodeContext {
     else if (url === "/consumed" && method === "POST") void this.#peers!.serve(request, response, "consumed");
     else if (url === "/consumed/read" && method === "POST") {
       void this.#peers!.serve(request, response, "consumed-read");
-    } else if (url === "/healthz" && method === "GET") {
-      const status = this.#draining ? "draining" : this.#starting ? "starting" : "ok";
-      json(response, status === "ok" ? 200 : 503, { status, node: this.config.id });
-    } else if (url === "/whoami" && method === "GET") {
+    } else if (url === "/healthz" && method === "GET") this.#health(response);
+    else if (url === "/whoami" && method === "GET") {
       json(response, 200, { address: plainAddress(request.socket.remoteAddress) });
     } else {
       writeFailure(response, new RelayError("not_found", "no such route at a node"), {
@@ -157,6 +167,17 @@ export class RelayNode implements NodeContext {
       });
       if (!request.complete) response.once("finish", () => request.destroy());
     }
+  }
+
+  #health(response: ServerResponse): void {
+    const { id: node } = this.config;
+    const reason = this.#address.outOfService();
+    // What stands in front of a node may answer in its place, without this.
+    response.setHeader("Relay-Node", node);
+    if (this.#draining) json(response, 503, { status: "draining", node });
+    else if (this.#starting) json(response, 503, { status: "starting", node });
+    else if (reason !== undefined) json(response, 503, { status: "out_of_service", node, reason });
+    else json(response, 200, { status: "ok", node });
   }
 
   /** Gives up a request whose caller went away. One that has yet to come, to whichever node, is refused when it does. */
@@ -201,21 +222,25 @@ function logger({ id, logLevel }: NodeConfig): Logger {
   return pino({ level: logLevel, base: { node: id } }, pino.destination({ sync: true }));
 }
 
-function dialerOf(config: NodeConfig) {
-  const { egress, open, nameServers, targetCa } = config;
-  const published = [egress.ipv4, egress.ipv6].flatMap((address) =>
-    address === undefined ? [] : [address.bind, address.public],
-  );
-  const guard = createGuard({ open, own: () => [...published, ...interfaceAddresses()] });
-  const resolver = createResolver({
+function resolverOf({ nameServers, egress }: NodeConfig): Resolver {
+  return createResolver({
     ...(nameServers !== undefined && { servers: [...nameServers] }),
     ipv6: egress.ipv6 !== undefined,
     timeoutMs: DNS_TRY_MS,
     tries: DNS_TRIES,
   });
+}
+
+function dialerOf(config: NodeConfig, resolver: Resolver, address: EgressState) {
+  const { egress, open, targetCa } = config;
+  const published = [egress.ipv4, egress.ipv6].flatMap((pair) =>
+    pair === undefined ? [] : [pair.bind, pair.public],
+  );
+  const guard = createGuard({ open, own: () => [...published, ...interfaceAddresses()] });
   return createDialer({
     resolver,
     guard,
+    mayLeave: (family) => address.mayLeave(family),
     egress: {
       ...(egress.ipv4 && { ipv4: egress.ipv4.bind }),
       ...(egress.ipv6 && { ipv6: egress.ipv6.bind }),

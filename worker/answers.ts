@@ -4,24 +4,23 @@ import { WIRE } from "../protocol/headers.ts";
 
 /** How a node's answer becomes the edge's. Bodies go through untouched. */
 
-const PASSED = [WIRE.status, WIRE.node, WIRE.egress, WIRE.requestId, WIRE.envelope] as const;
+const PASSED = [WIRE.status, WIRE.node, WIRE.egress, WIRE.requestId, WIRE.envelope, WIRE.receipt] as const;
 
-function marks(answer: Response, hop: string): Headers {
+function marks(answer: Response, timing: string): Headers {
   const headers = new Headers();
   for (const name of PASSED) {
     const value = answer.headers.get(name);
     if (value !== null) headers.set(name, value);
   }
-  const timing = answer.headers.get(WIRE.timing);
-  headers.set(WIRE.timing, timing === null ? hop : `${hop}, ${timing}`);
+  headers.set(WIRE.timing, timing);
   // What comes through the relay is nobody else's to keep.
   headers.set("cache-control", "no-store, no-transform");
   return headers;
 }
 
 /** A target's answer for our client: the envelope as the node made it. */
-export function relayed(answer: Response, hop: string): Response {
-  const headers = marks(answer, hop);
+export function relayed(answer: Response, timing: string): Response {
+  const headers = marks(answer, timing);
   wirePieces((name) => answer.headers.get(name)).forEach((piece, index) =>
     headers.set(`${WIRE.fields}${index + 1}`, piece),
   );
@@ -29,8 +28,8 @@ export function relayed(answer: Response, hop: string): Response {
 }
 
 /** A node's typed failure. */
-export function failureOf(answer: Response, hop: string): Response {
-  const headers = marks(answer, hop);
+export function failureOf(answer: Response, timing: string): Response {
+  const headers = marks(answer, timing);
   for (const name of ["content-type", WIRE.error, WIRE.reached, "proxy-status", "retry-after"]) {
     const value = answer.headers.get(name);
     if (value !== null) headers.set(name, value);
@@ -52,7 +51,7 @@ async function headOf(answer: Response): Promise<ResponseHead> {
 }
 
 /** A target's answer for a raw caller: its status and fields on the wire, as far as the runtime can say them. */
-export async function unwrapped(answer: Response, hop: string, method: string): Promise<Response> {
+export async function unwrapped(answer: Response, timing: string, method: string): Promise<Response> {
   const { status, reason, fields } = await headOf(answer);
   if (status > 599) {
     await answer.body?.cancel();
@@ -67,7 +66,7 @@ export async function unwrapped(answer: Response, hop: string, method: string): 
     // The body's own framing says its length, but for an answer without one.
     if (empty || name.toLowerCase() !== "content-length") headers.append(name, textOf(value));
   }
-  for (const [name, value] of marks(answer, hop)) {
+  for (const [name, value] of marks(answer, timing)) {
     if (name !== WIRE.envelope && name !== "cache-control") headers.set(name, value);
   }
   if (empty) await answer.body?.cancel();

@@ -1,7 +1,7 @@
 import type { JWK } from "jose";
 import { RelayError } from "../protocol/errors.ts";
 import { deriveGrantKey, type GrantKey, importGrantKey } from "../protocol/grants.ts";
-import { type BoundKey, importPublicKey } from "../protocol/keys.ts";
+import { type BoundKey, importPrivateKey, importPublicKey } from "../protocol/keys.ts";
 import type { Ceiling } from "./ceilings.ts";
 import { type Client, loadClient } from "./clients.ts";
 import { type EdgeConfig, type EdgeNode, parseEdgeConfig } from "./config.ts";
@@ -28,6 +28,7 @@ export class Edge {
   readonly pool = new Pool();
   readonly failedTokens = new FailedTokens();
   readonly #grantKeys = new Map<string, GrantKey>();
+  #signingKey: BoundKey | undefined;
   readonly #operatorKeys = new Map<string, BoundKey>();
   readonly #clients = new Map<string, { readonly client: Client; readonly until: number }>();
   /** Ids of which it is remembered until when that there is no such client. */
@@ -44,6 +45,19 @@ export class Edge {
     const key = await importGrantKey(await deriveGrantKey(this.config.grantMasterKey, node.id), "sign");
     this.#grantKeys.set(node.id, key);
     return key;
+  }
+
+  /**
+   * The key that signs what others verify.
+   * @throws RelayError `edge_misconfigured`
+   */
+  async signingKey(): Promise<BoundKey> {
+    try {
+      return (this.#signingKey ??= await importPrivateKey(this.config.signingKey.d!));
+    } catch {
+      // The cause is left out: it speaks of another variable.
+      throw new RelayError("edge_misconfigured", "EDGE_SIGNING_KEY can't be imported");
+    }
   }
 
   /** An operator's public key by its id. */

@@ -10,6 +10,7 @@ import type { Authorized } from "./authorize.ts";
 import { grantLimits } from "./client-limits.ts";
 import type { EdgeNode } from "./config.ts";
 import type { Edge } from "./edge.ts";
+import type { EdgeClock } from "./timing.ts";
 import { envelopeFor } from "./envelopes.ts";
 import { rankNodes } from "./nodes.ts";
 import { takeUpload } from "./upload.ts";
@@ -32,7 +33,12 @@ interface Try {
  * @throws RelayError `body_cut`, `node_unreachable`, `node_failed`, `node_draining` and whatever else a node says of itself,
  *   `fields_too_large`, `status_not_representable`
  */
-export async function forward(request: Request, authorized: Authorized, edge: Edge): Promise<Response> {
+export async function forward(
+  request: Request,
+  authorized: Authorized,
+  edge: Edge,
+  clock: EdgeClock,
+): Promise<Response> {
   const { claims, framing } = authorized;
   const enveloped = request.headers.has(WIRE.envelope);
   const fields = envelopeFor(request, enveloped);
@@ -51,19 +57,19 @@ export async function forward(request: Request, authorized: Authorized, edge: Ed
       all.set(WIRE.envelope, enveloped ? "1" : "1; head-only");
       return all;
     };
-    const started = performance.now();
+    clock.calling();
     const outcome = await attemptAt(
       { node, requestId: claims.jti, upload, repeatable, signal: request.signal, headers },
       edge.pool,
     );
     if (outcome.kind === "answer") {
-      const hop = `edge_node;dur=${(performance.now() - started).toFixed(1)}`;
       const { answer } = outcome;
+      const timing = clock.timing(answer.headers.get(WIRE.timing));
       if (answer.headers.has(WIRE.error)) {
         if (doubt !== undefined) throw await inDoubt(answer);
-        return failureOf(answer, hop);
+        return failureOf(answer, timing);
       }
-      return enveloped ? relayed(answer, hop) : unwrapped(answer, hop, claims.htm);
+      return enveloped ? relayed(answer, timing) : unwrapped(answer, timing, claims.htm);
     }
     failure = outcome.error;
     if (outcome.kind === "doubt") {

@@ -14,7 +14,7 @@ export interface AddressResult {
   /** From the repair of the address until the node served again; undefined where it did not in time. */
   readonly backAfterSeconds: number | undefined;
   /** The address changed while the node served. */
-  readonly drifted?: {
+  readonly drifted: {
     /** Until it took itself out; undefined where it did not in time. */
     readonly noticedAfterSeconds: number | undefined;
     /** Requests that left from the wrong address until then. */
@@ -57,13 +57,13 @@ export async function checkAddresses(
     async () => (await ask(relay, "hidden-back")) === HOSTS.nat,
     BACK_MAX_SECONDS,
   );
-  const drifted = quick ? undefined : await drift(relay, show, watch);
+  const drifted = await drift(relay, show, watch);
   await watch.collect();
   return {
     behindNat,
     startedDrifted: { asked: DRIFTED_ASKS, arrived: count(watch, "hidden-started-") },
     backAfterSeconds,
-    ...(drifted !== undefined && { drifted }),
+    drifted,
   };
 }
 

@@ -63,7 +63,7 @@ async function measure(stack: ChaosStack, watch: Watch, { quick, seed }: Conduct
   console.log(
     `chaos: ${quick ? "up to " : ""}${plan.length} faults, ${RATE_PER_SECOND} requests/s, seed ${seed}`,
   );
-  const addresses = checkAddresses(stack, watch, quick);
+  const addresses = checkAddresses(stack, watch);
   // Heard at the end; it must not end the process before.
   addresses.catch(() => {});
   const faults: FaultRow[] = [];

@@ -22,6 +22,8 @@ export interface ReplayRow {
 /** Tokens a state and node; half of them, more or less, are the node's own. */
 const TOKENS = 12;
 
+const REPLAY_TRIES = 3;
+
 /** What is done to the node that took a token before the token is used again. */
 const STATES: Readonly<
   Record<string, (node: SupervisedNode, other: SupervisedNode) => Promise<void> | void>
@@ -78,7 +80,7 @@ async function replay(
   await sleep(REPLAY_AFTER_MS);
   await change();
   const own = uses.filter(({ by }) => by === node.place.id);
-  const answers = await Promise.all(own.map(async ({ token }) => (await use(token)).answer));
+  const answers = await Promise.all(own.map(({ token }) => useAgain(token)));
   if (state.startsWith("dead")) node.start();
   await node.serving();
   await watch.untilEven(
@@ -93,6 +95,14 @@ async function replay(
     answers: tally(answers),
     doubled: ids.filter((id) => (arrived.get(id)?.length ?? 0) > 1).length,
   };
+}
+
+/** A node that is just going may be lost in mid-request: that is no verdict on the token, and who has it would try again. */
+async function useAgain(token: string): Promise<string> {
+  for (let tries = 1; ; tries++) {
+    const { answer } = await use(token);
+    if (answer !== "node_unreachable" || tries === REPLAY_TRIES) return answer;
+  }
 }
 
 async function use(token: string): Promise<{ node: string | null; answer: string }> {

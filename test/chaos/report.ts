@@ -39,7 +39,7 @@ export function breaches(run: Run): string[] {
     [startedDrifted.arrived > 0, `${startedDrifted.arrived} requests left a node that started drifted`],
     [addresses.backAfterSeconds === undefined, "a node did not come back when its address was repaired"],
     [
-      drifted !== undefined && (drifted.noticedAfterSeconds === undefined || drifted.leftAfter > 0),
+      drifted.noticedAfterSeconds === undefined || drifted.leftAfter > 0,
       "a node whose address drifted did not take itself out of service",
     ],
   ];
@@ -114,11 +114,7 @@ export function resultLines({ rolling, replays, addresses, verdict, seconds }: R
     ),
     `behind a NAT: the target saw ${addresses.behindNat}`,
     `started drifted: asked ${startedDrifted.asked}, came to the target ${startedDrifted.arrived}, back ${time(backAfterSeconds)} after the repair`,
-    ...(drifted === undefined
-      ? []
-      : [
-          `drifted while serving: noticed after ${time(drifted.noticedAfterSeconds)}, left before ${drifted.leftBefore}, after ${drifted.leftAfter} of ${drifted.askedAfter}`,
-        ]),
+    `drifted while serving: noticed after ${time(drifted.noticedAfterSeconds)}, left before ${drifted.leftBefore}, after ${drifted.leftAfter} of ${drifted.askedAfter}`,
     `all: requests ${verdict.requests}, failed POST ${JSON.stringify(verdict.postFailures)}, ${seconds.toFixed(0)} s`,
   ];
 }

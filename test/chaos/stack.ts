@@ -17,6 +17,7 @@ import {
   PORT,
   TARGET_ORIGIN,
 } from "./hosts.ts";
+import { PROOF_SECONDS } from "./limits.ts";
 import type { Network } from "./network.ts";
 import { SupervisedNode } from "./supervised-node.ts";
 
@@ -136,6 +137,7 @@ function nodeConfig(place: NodePlace, keys: DevKeys): Record<string, unknown> {
         key: publicHalf(keys.nodeSigningKeys[other.id]!),
         addresses: [other.public],
       })),
+    proofSeconds: PROOF_SECONDS,
     drainSeconds: 5,
   };
 }

@@ -78,6 +78,7 @@ describe("a configuration", () => {
       signingKeyFile: undefined,
       signingKey: SIGNING,
       witnesses: [],
+      proofSeconds: 60,
       peers: [],
       grantKeys: [new Uint8Array(32).map((_, i) => i)],
       state: join(dir, "state"),
@@ -190,6 +191,17 @@ describe("a configuration", () => {
     };
     expect(problems(files)).toHaveLength(4);
     expect(problems({ ...files, id: "X" })).toHaveLength(5);
+  });
+
+  test("whose signing key is no private key, or no pair, is refused without a word of it", () => {
+    for (const jwk of [
+      { ...SIGNING, x: KEY },
+      { ...SIGNING, d: undefined },
+      { ...SIGNING, crv: "X25519" },
+    ]) {
+      writeFileSync(join(dir, "signing.jwk"), JSON.stringify(jwk));
+      expect(problems(LEAST)).toEqual(["signingKeyFile: the file does not hold a private Ed25519 JWK"]);
+    }
   });
 
   test("never has a key quoted", () => {

@@ -9,9 +9,10 @@ import { encodeSection, sectionToWire } from "../../protocol/envelope.ts";
 import type { Field } from "../../protocol/headers.ts";
 import { newRequestId } from "../../protocol/tokens.ts";
 import { compact, hmac, type Signer } from "./compact-jws.ts";
-import { logLines } from "./node-log.ts";
+import { eventually, logLines } from "./node-log.ts";
 import { type RawAnswer, rawRequest, sendRaw } from "./raw-http.ts";
 import { freePort } from "./stack.ts";
+import { startWitness } from "./witness.ts";
 
 const MAIN = resolve(import.meta.dirname, "../../relay-node/main.ts");
 
@@ -91,7 +92,12 @@ export interface NodeProcess {
   stop(): Promise<void>;
 }
 
-/** Starts a node; what `config` names is laid over its configuration. Targets with certificates of `ca` are trusted. */
+/**
+ * Starts a node and waits until it is in service, with a witness that tells the truth; what `config` names is laid over its
+ * configuration. Targets with certificates of `ca` are trusted.
+ *
+ * With `witnesses` of the test's own it is not waited for.
+ */
 export async function startNodeProcess(
   config: Readonly<Record<string, unknown>> = {},
   identity?: NodeIdentity,
@@ -101,6 +107,7 @@ export async function startNodeProcess(
   const tls = await issueCertificate(ca, { dns: ["localhost"], ip: ["127.0.0.1"] });
   const key = randomBytes(32);
   const metricsPort = await freePort();
+  const witness = "witnesses" in config ? undefined : await startWitness();
   const files = {
     "cert.pem": tls.cert,
     "key.pem": tls.key,
@@ -121,11 +128,22 @@ export async function startNodeProcess(
     signingKeyFile: "signing.jwk",
     state: "state",
     grantKeyFiles: ["grant.key"],
+    witnesses: witness === undefined ? [] : [witness.url],
     ...config,
   };
   writeFileSync(join(dir, "node.json"), JSON.stringify(complete));
   const logFile = join(dir, "node.log");
   let child = await launch(dir, logFile);
+  const inService = async () => {
+    if (witness === undefined) return;
+    const listen = complete.listen as { port: number };
+    const line = rawRequest("GET /healthz", ["Host: localhost", "Connection: close"]);
+    await eventually(
+      async () => (await sendRaw({ port: listen.port, ca: ca.cert }, line))?.status === 200,
+      "the node is in service",
+      20_000,
+    );
+  };
   const now = () => Math.floor(Date.now() / 1_000);
   const node: NodeProcess = {
     id,
@@ -179,12 +197,15 @@ export async function startNodeProcess(
     async restart() {
       await end(child, "SIGKILL");
       child = await launch(dir, logFile);
+      await inService();
     },
     async stop() {
       await end(child, "SIGKILL");
+      await witness?.close();
       rmSync(dir, { recursive: true, force: true });
     },
   };
+  await inService();
   return node;
 }
 

@@ -1,0 +1,44 @@
+import { once } from "node:events";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createRelay, relayInfo } from "../../client/index.ts";
+import { logLines } from "../support/node-log.ts";
+import { testStack } from "../support/stack.ts";
+
+let stack: Awaited<ReturnType<typeof testStack>>;
+beforeAll(async () => {
+  stack = await testStack();
+});
+afterAll(() => stack.stop());
+
+/** The last proof that a node told of. */
+const lastProof = (id: string) =>
+  logLines(stack.logs.node(id))
+    .filter(({ msg }) => msg === "address proven")
+    .at(-1);
+
+describe("the nodes of a stack", () => {
+  test("serve from the address that edge and peer see them come from", async () => {
+    for (const { id, egress } of stack.nodes) {
+      const response = await createRelay(stack.relayUrl, { node: id }).fetch(`${stack.target}/`);
+      expect(await response.json()).toMatchObject({ from: egress });
+      expect(relayInfo(response)).toMatchObject({ node: id, egress });
+    }
+    await stack.restartNode("node-1");
+    expect(lastProof("node-1")).toMatchObject({
+      published: "127.0.0.2",
+      told: { edge: "127.0.0.2", "node-2": "127.0.0.2" },
+    });
+  });
+
+  test("come into service by each other's word where the edge is gone", async () => {
+    const edge = stack.process("edge");
+    const gone = once(edge, "exit");
+    edge.kill("SIGKILL");
+    await gone;
+    await stack.restartNode("node-2");
+    expect(lastProof("node-2")).toMatchObject({
+      published: "127.0.0.3",
+      told: { edge: "ECONNREFUSED", "node-1": "127.0.0.3" },
+    });
+  });
+});
