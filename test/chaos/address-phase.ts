@@ -32,11 +32,7 @@ const ASK_EVERY_MS = 250;
 const DRIFTED_ASKS = 12;
 
 /** Runs beside the faults: the node behind the NAT has a client of its own and takes none of the load. */
-export async function checkAddresses(
-  stack: ChaosStack,
-  watch: Watch,
-  quick: boolean,
-): Promise<AddressResult> {
+export async function checkAddresses(stack: ChaosStack, watch: Watch): Promise<AddressResult> {
   const { network, nodes } = stack;
   const node = nodes.get(HIDDEN_NODE.id)!;
   const relay = createRelay(stack.hiddenUrl);
