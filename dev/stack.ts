@@ -19,10 +19,10 @@ const CLIENT_ID = "dev";
  * How a node's runtime is started, in production too. A small young generation is collected often, and with it the
  * buffers that have passed through: at 200 bulk streams the process holds a fifth less.
  */
-const NODE_FLAGS = ["--max-semi-space-size=2"];
+export const NODE_FLAGS = ["--max-semi-space-size=2"];
 
 /** Compiled code is kept between starts: a node starts faster, and without 25 MB for the compiler of types. */
-const NODE_ENV = { NODE_COMPILE_CACHE: join(ROOT, ".holdfast/compile-cache") };
+export const NODE_ENV = { NODE_COMPILE_CACHE: join(ROOT, ".holdfast/compile-cache") };
 
 /** One node of a development stack. */
 export interface DevNode {
@@ -47,6 +47,8 @@ export interface StackOptions {
   readonly edgeVars?: Readonly<Record<string, unknown>>;
   /** Settings laid over each node's configuration. */
   readonly nodeConfig?: Readonly<Record<string, unknown>>;
+  /** Arguments for the nodes' runtime, besides the usual ones. */
+  readonly nodeFlags?: readonly string[];
 }
 
 /** A running stack. */
@@ -95,7 +97,15 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       key: keys.key,
     });
     const startNode = async (node: DevNode) => {
-      running.set(node.id, await startNodeProcess(dir, await writeNodeFiles(dir, node, keys, options), node));
+      running.set(
+        node.id,
+        await startNodeProcess(
+          dir,
+          await writeNodeFiles(join(dir, node.id), node.id, keys, nodeConfig(node, keys, options)),
+          node,
+          options.nodeFlags,
+        ),
+      );
     };
     await Promise.all(options.nodes.map(startNode));
     const edge = edgeOrigin(options);
@@ -143,31 +153,43 @@ function edgeOrigin({ edgePort }: StackOptions): string {
   return `http://127.0.0.1:${edgePort}`;
 }
 
-async function writeNodeFiles(
-  dir: string,
-  node: DevNode,
+/** Writes what a node is started with into a folder of its own; `config` names the files. Returns the configuration's path. */
+export async function writeNodeFiles(
+  nodeDir: string,
+  id: string,
   keys: DevKeys,
-  options: StackOptions,
+  config: Readonly<Record<string, unknown>>,
 ): Promise<string> {
-  const nodeDir = join(dir, node.id);
   mkdirSync(nodeDir, { recursive: true, mode: 0o700 });
-  const grantKey = await deriveGrantKey(Uint8Array.from(base64url.decode(keys.grantMasterKey)), node.id);
+  const grantKey = await deriveGrantKey(Uint8Array.from(base64url.decode(keys.grantMasterKey)), id);
   const files = {
     "grant.key": base64url.encode(grantKey),
-    "signing.jwk": JSON.stringify(keys.nodeSigningKeys[node.id]),
+    "signing.jwk": JSON.stringify(keys.nodeSigningKeys[id]),
     "cert.pem": keys.cert,
     "key.pem": keys.key,
     "ca.pem": keys.ca,
   };
   for (const [name, text] of Object.entries(files)) writeFileSync(join(nodeDir, name), text, { mode: 0o600 });
-  const config = {
-    id: node.id,
+  const file = join(nodeDir, "node.json");
+  writeFileSync(file, JSON.stringify({ id, ...NODE_FILES, ...config }, null, 2));
+  return file;
+}
+
+/** The keys of a node's configuration that name what `writeNodeFiles` writes beside it. */
+const NODE_FILES = {
+  targetCa: "ca.pem",
+  relayCa: "ca.pem",
+  signingKeyFile: "signing.jwk",
+  state: "state",
+  grantKeyFiles: ["grant.key"],
+};
+
+function nodeConfig(node: DevNode, keys: DevKeys, options: StackOptions): Readonly<Record<string, unknown>> {
+  return {
     edge: edgeOrigin(options),
     listen: { host: "127.0.0.1", port: node.port, cert: "cert.pem", key: "key.pem" },
     egress: { ipv4: { bind: node.egress, public: node.egress } },
     open: ["127.0.0.0/8"],
-    targetCa: "ca.pem",
-    relayCa: "ca.pem",
     peers: options.nodes
       .filter(({ id }) => id !== node.id)
       .map(({ id, port, egress }) => ({
@@ -176,23 +198,22 @@ async function writeNodeFiles(
         key: publicHalf(keys.nodeSigningKeys[id]!),
         addresses: [egress],
       })),
-    signingKeyFile: "signing.jwk",
-    state: "state",
-    grantKeyFiles: ["grant.key"],
     drainSeconds: 5,
     ...options.nodeConfig,
   };
-  const file = join(nodeDir, "node.json");
-  writeFileSync(file, JSON.stringify(config, null, 2));
-  return file;
 }
 
-async function startNodeProcess(dir: string, config: string, node: DevNode): Promise<ChildProcess> {
+async function startNodeProcess(
+  dir: string,
+  config: string,
+  node: DevNode,
+  flags: readonly string[] = [],
+): Promise<ChildProcess> {
   const logFile = join(dir, `${node.id}.log`);
   const log = openSync(logFile, "a", 0o600);
   const child = spawn(
     process.execPath,
-    [...NODE_FLAGS, join(ROOT, "relay-node/main.ts"), "--config", config],
+    [...NODE_FLAGS, ...flags, join(ROOT, "relay-node/main.ts"), "--config", config],
     {
       env: { ...process.env, ...NODE_ENV },
       stdio: ["ignore", log, log, "ipc"],

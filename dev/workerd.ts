@@ -51,6 +51,8 @@ export interface WorkerdOptions {
   readonly ca: string;
   /** Where its output goes; a file descriptor, or "pipe". */
   readonly output: number | "pipe";
+  /** A command that runs it, as `nsenter --net=…` does; it must end as the very process. */
+  readonly runBy?: readonly string[];
 }
 
 /** Starts workerd with the worker on a real socket; resolves when it listens. */
@@ -75,7 +77,8 @@ export async function startWorkerd(options: WorkerdOptions): Promise<ChildProces
       tls,
     }),
   );
-  const child = spawn(workerdPath, ["serve", file, "--control-fd=3"], {
+  const [command, ...args] = [...(options.runBy ?? []), workerdPath, "serve", file, "--control-fd=3"];
+  const child = spawn(command, args, {
     env: { ...options.secrets },
     stdio: ["ignore", options.output, options.output, "pipe"],
   });

@@ -14,7 +14,7 @@ export interface DnsRecord {
   readonly delayMs?: number | { readonly A?: number; readonly AAAA?: number };
 }
 
-/** A name server of the test's own, over UDP on a loopback port. */
+/** A name server of the test's own, over UDP. */
 export interface DnsServer {
   /** `address:port`, as `setServers` takes it. */
   readonly address: string;
@@ -31,16 +31,18 @@ const TYPES: Readonly<Record<number, "A" | "AAAA">> = { 1: "A", 28: "AAAA" };
 const RCODES = { nxdomain: 3, servfail: 2, refused: 5 } as const;
 
 /**
+ * Listens on a loopback port unless told where else.
+ *
  * @example
  * const server = await startDnsServer();
  * server.set("api.example.test", { A: ["127.0.0.1"], ttl: 1 });
  */
-export async function startDnsServer(): Promise<DnsServer> {
+export async function startDnsServer(host = "127.0.0.1", port = 0): Promise<DnsServer> {
   const table = new Map<string, DnsRecord>();
   const queries: { name: string; type: "A" | "AAAA" | "other" }[] = [];
   const timers = new Set<NodeJS.Timeout>();
   const socket = createSocket("udp4");
-  socket.bind(0, "127.0.0.1");
+  socket.bind(port, host);
   await once(socket, "listening");
 
   socket.on("message", (query, peer) => {
@@ -64,7 +66,7 @@ export async function startDnsServer(): Promise<DnsServer> {
   });
 
   return {
-    address: `127.0.0.1:${socket.address().port}`,
+    address: `${host}:${socket.address().port}`,
     queries,
     set(name, record) {
       if (record === undefined) table.delete(name);

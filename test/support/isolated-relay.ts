@@ -1,5 +1,6 @@
 import { networkInterfaces } from "node:os";
 import { type CountingTarget, startCountingTarget } from "./counting-target.ts";
+import { answerQuestions } from "./conversation.ts";
 import { type DnsRecord, startDnsServer } from "./dns-server.ts";
 import { startRefusalStack } from "./refusal-stack.ts";
 import { startWitness } from "./witness.ts";
@@ -94,15 +95,4 @@ function answerTo(question: Question): unknown {
   }
 }
 
-process.on("message", ({ id, question }: { id: number; question: Question }) => {
-  Promise.resolve(answerTo(question)).then(
-    (value) => process.send!({ id, answer: value }),
-    (error: unknown) => process.send!({ id, error: String(error) }),
-  );
-});
-process.once("disconnect", () => {
-  void Promise.all([relay.stop(), target.close(), dns.close(), translated.close()]).then(() =>
-    process.exit(0),
-  );
-});
-process.send!("ready");
+answerQuestions(answerTo, () => Promise.all([relay.stop(), target.close(), dns.close(), translated.close()]));

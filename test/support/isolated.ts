@@ -1,12 +1,8 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
+import { spawn } from "node:child_process";
+import { type Conversation, conversation } from "./conversation.ts";
 
 /** A module that runs in a network of its own and answers questions. */
-export interface Isolated {
-  /** @throws Error with what went wrong in there */
-  ask<Answer>(question: unknown): Promise<Answer>;
-  stop(): Promise<void>;
-}
+export type Isolated = Conversation;
 
 /**
  * In the namespace every address of both families is this machine's own and nothing leads out of it: what a guard wrongly
@@ -43,38 +39,4 @@ export async function startIsolated(module: string): Promise<Isolated> {
     child.once("exit", (code) => fail(`it ended with ${code}`));
   });
   return conversation(child);
-}
-
-interface Reply {
-  readonly id: number;
-  readonly answer?: unknown;
-  readonly error?: string;
-}
-
-function conversation(child: ChildProcess): Isolated {
-  const waiting = new Map<number, { done: (answer: unknown) => void; failed: (error: Error) => void }>();
-  let ids = 0;
-  child.on("message", ({ id, answer, error }: Reply) => {
-    const asked = waiting.get(id);
-    waiting.delete(id);
-    if (error === undefined) asked?.done(answer);
-    else asked?.failed(new Error(error));
-  });
-  child.once("exit", (code) => {
-    for (const { failed } of waiting.values()) failed(new Error(`the isolated process ended with ${code}`));
-  });
-  return {
-    ask: <Answer>(question: unknown) =>
-      new Promise<Answer>((done, failed) => {
-        const id = ++ids;
-        waiting.set(id, { done: done as (answer: unknown) => void, failed });
-        child.send({ id, question });
-      }),
-    async stop() {
-      if (child.exitCode !== null) return;
-      const gone = once(child, "exit");
-      child.disconnect();
-      await gone;
-    },
-  };
 }
