@@ -3,7 +3,7 @@ import * as z from "zod";
 import { algorithmOf, CLIENT_ID } from "../../protocol/keys.ts";
 import { parseAllowedTarget } from "../../protocol/targets.ts";
 import { clashes } from "./clashes.ts";
-import { DRAIN_SECONDS_MAX, NODE_PORT } from "./layout.ts";
+import { DRAIN_SECONDS_MAX, NODE_ID_MAX, NODE_PORT } from "./layout.ts";
 
 /** An address of a node's host. */
 export interface AnsweredAddress {
@@ -110,9 +110,11 @@ const edge = z.string().refine((value) => {
 /** Folders beside those of the nodes on a host. */
 const RESERVED = ["edge", "tls", "caddy"];
 
+const NODE_ID = new RegExp(`^[a-z0-9][a-z0-9-]{0,${NODE_ID_MAX - 1}}$`);
+
 const id = z
   .string()
-  .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, "must be 1 to 63 characters of a-z, 0-9 and -")
+  .regex(NODE_ID, `must be 1 to ${NODE_ID_MAX} characters of a-z, 0-9 and -`)
   .refine((value) => !RESERVED.includes(value), `must be none of ${RESERVED.join(", ")}`);
 const host = z
   .string()

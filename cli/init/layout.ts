@@ -23,6 +23,9 @@ export const CERTIFICATES = {
   },
 } as const;
 
+/** A node's unit runs as the user `holdfast-<id>`, and a user's name has at most 31 characters. */
+export const NODE_ID_MAX = 22;
+
 /** A node's port where the answers name none. */
 export const NODE_PORT = 8443;
 

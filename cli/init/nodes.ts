@@ -71,12 +71,15 @@ export function nodeFile(
   };
 }
 
-function publishedOf(node: NodeAnswer, since: Since): Readonly<Record<string, string>>[] {
-  const current = currentOf(node).map(({ public: address, until }) => {
-    const entry = { address, since: since[nameOf(node, address)]! };
-    return until === undefined ? entry : { ...entry, until };
-  });
-  return [...current, ...node.planned.map(({ address, since: date }) => ({ address, since: date }))];
+function publishedOf(node: NodeAnswer, since: Since): Readonly<Record<string, string | undefined>>[] {
+  return [
+    ...currentOf(node).map(({ public: address, until }) => ({
+      address,
+      since: since[nameOf(node, address)],
+      until,
+    })),
+    ...node.planned.map(({ address, since: date }) => ({ address, since: date })),
+  ];
 }
 
 function currentOf({ ipv4, ipv6 }: NodeAnswer) {

@@ -98,7 +98,8 @@ function entries(values: Readonly<Record<string, unknown>>): string {
 function toml(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(toml).join(", ")}]`;
   if (typeof value === "object" && value !== null) {
-    const members = Object.entries(value).map(([name, member]) => `${name} = ${toml(member)}`);
+    const present = Object.entries(value).filter(([, member]) => member !== undefined);
+    const members = present.map(([name, member]) => `${name} = ${toml(member)}`);
     return `{ ${members.join(", ")} }`;
   }
   return JSON.stringify(value);
