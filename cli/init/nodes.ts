@@ -27,7 +27,9 @@ export function sinceOf({ nodes }: Answers, known: Since, today: string): Since 
     nodes.flatMap((node) => [
       ...currentOf(node).map((entry) => {
         const name = nameOf(node, entry.public);
-        return [name, known[name] ?? today] as const;
+        // A planned address that is used earlier than planned is published since now.
+        const day = known[name] ?? today;
+        return [name, day < today ? day : today] as const;
       }),
       ...node.planned.map(({ address, since }) => [nameOf(node, address), since] as const),
     ]),

@@ -331,6 +331,7 @@ test("an address keeps the day from which it is published, also where it was pla
   const both = sinceOf(answers("203.0.113.1", planned), first, "2026-12-01");
   expect(both).toEqual({ "a 203.0.113.1": "2026-11-22", "a 203.0.113.2": "2026-12-15" });
   expect(sinceOf(answers("203.0.113.2"), both, "2026-12-16")).toEqual({ "a 203.0.113.2": "2026-12-15" });
+  expect(sinceOf(answers("203.0.113.2"), both, "2026-12-10")).toEqual({ "a 203.0.113.2": "2026-12-10" });
 });
 
 describe("the worker's configuration", () => {
