@@ -57,11 +57,11 @@ function init(answers: unknown, ...args: string[]) {
 }
 
 const read = (path: string) => readFileSync(join(out, path), "utf8");
-const parsed = <T>(path: string) => JSON.parse(read(path)) as T;
+const parsed = (path: string) => JSON.parse(read(path)) as unknown;
 
 /** Every file of the deployment with its text. */
 function everything(): Record<string, string> {
-  const files = readdirSync(out, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  const files = readdirSync(out, { recursive: true, withFileTypes: true }).filter((one) => one.isFile());
   return Object.fromEntries(
     files.map((file) => {
       const path = join(file.parentPath, file.name).slice(out.length + 1);
@@ -74,7 +74,7 @@ describe("holdfast init", () => {
   test("writes what the edge takes", async () => {
     expect(await init(ANSWERS)).toMatchObject({ code: 0, stderr: "" });
     const { vars } = wrangler.unstable_readConfig({ config: join(out, "wrangler.toml") });
-    const config = parseEdgeConfig({ ...vars, ...parsed<Record<string, string>>("secrets.json") });
+    const config = parseEdgeConfig({ ...vars, ...(parsed("secrets.json") as Record<string, string>) });
     const today = new Date().toISOString().slice(0, 10);
     expect(config.origin).toBe("https://edge.example.com");
     expect(config.nodes).toMatchObject([
@@ -86,7 +86,7 @@ describe("holdfast init", () => {
       },
       { id: "node-2", addresses: [{ address: "203.0.113.20" }, { address: "2001:db8::20" }] },
     ]);
-    expect([...config.operatorKeys.keys()]).toEqual([parsed<{ kid: string }>("keys/operator.jwk").kid]);
+    expect([...config.operatorKeys.keys()]).toEqual([(parsed("keys/operator.jwk") as { kid: string }).kid]);
     expect(parseClientRecord(parsed("clients/shop.json"))).toMatchObject({
       id: "shop",
       pool: ["node-1"],
@@ -148,8 +148,8 @@ describe("holdfast init", () => {
     const modes = files.map((path) => [path, statSync(join(out, path)).mode & 0o777]);
     expect(modes).toEqual(files.map((path) => [path, isSecret(path) ? 0o600 : 0o644]));
     expect(statSync(out).mode & 0o777).toBe(0o700);
-    const { d } = parsed<{ d: string }>("keys/clients/shop.jwk");
-    const master = parsed<{ keys: string[] }>("keys/grant-master.json").keys[0]!;
+    const { d } = parsed("keys/clients/shop.jwk") as { d: string };
+    const master = (parsed("keys/grant-master.json") as { keys: string[] }).keys[0]!;
     // Each stands where it is used, so the search is a fair one.
     expect(read("clients/shop.env")).toContain(d);
     expect(read("secrets.json")).toContain(master);
@@ -187,7 +187,7 @@ describe("holdfast init", () => {
     for (const path of changed) expect(stdout).toContain(`changed  ${path}`);
     expect(stdout).toContain("made     nodes/node-3/grant.key");
     // On one host, they are no witnesses for each other: the address tells.
-    const { peers } = parsed<{ peers: { id: string; addresses: string[] }[] }>("nodes/node-3/node.json");
+    const { peers } = parsed("nodes/node-3/node.json") as { peers: { id: string; addresses: string[] }[] };
     expect(peers[0]).toMatchObject({ id: "node-1", addresses: ["203.0.113.10"] });
   });
 
@@ -207,7 +207,7 @@ describe("holdfast init", () => {
       read("nodes/node-1/grant.key"),
       "nodes/node-1/grant-next.key" in everything() ? read("nodes/node-1/grant-next.key") : "",
     ];
-    const edge = () => parsed<{ GRANT_MASTER_KEY: string }>("secrets.json").GRANT_MASTER_KEY;
+    const edge = () => (parsed("secrets.json") as { GRANT_MASTER_KEY: string }).GRANT_MASTER_KEY;
     const rotate = async () => (await init(ANSWERS, "--rotate-grant-key")).stdout;
     const [old] = grants();
     const oldEdge = edge();
