@@ -2,6 +2,7 @@ import { openAsBlob } from "node:fs";
 import { Readable } from "node:stream";
 import { parseArgs } from "node:util";
 import type { Field } from "../client/index.ts";
+import { canonicalAddress } from "../protocol/receipts.ts";
 import { UsageError } from "./command.ts";
 
 /** What `holdfast fetch` was asked for. */
@@ -16,6 +17,9 @@ export interface FetchArguments {
   readonly fail: boolean;
   readonly output: string | undefined;
   readonly node: string | undefined;
+  readonly receipt: boolean;
+  /** The addresses that the request may leave from. */
+  readonly egress: readonly string[] | undefined;
   /** Seconds. */
   readonly maxTime: number | undefined;
 }
@@ -31,6 +35,8 @@ const OPTIONS = {
   location: { type: "boolean", short: "L" },
   fail: { type: "boolean", short: "f" },
   node: { type: "string" },
+  receipt: { type: "boolean" },
+  "expect-ip": { type: "string", multiple: true },
   "max-time": { type: "string", short: "m" },
 } as const;
 
@@ -59,6 +65,8 @@ export async function parseFetchArguments(args: readonly string[]): Promise<Fetc
     fail: values.fail ?? false,
     output: values.output,
     node: values.node,
+    receipt: values.receipt ?? false,
+    egress: parseAddresses(values["expect-ip"]),
     maxTime: parseSeconds(values["max-time"]),
   };
 }
@@ -103,6 +111,15 @@ async function openFile(path: string): Promise<Blob> {
   } catch (cause) {
     throw new UsageError(`${path} can't be read`, { cause });
   }
+}
+
+function parseAddresses(lists: readonly string[] | undefined): readonly string[] | undefined {
+  const addresses = lists?.flatMap((list) => list.split(",").map((address) => address.trim()));
+  const wrong = addresses?.find((address) => canonicalAddress(address) === undefined);
+  if (wrong !== undefined) {
+    throw new UsageError(`--expect-ip takes IP addresses, and ${JSON.stringify(wrong)} is none`);
+  }
+  return addresses;
 }
 
 function parseSeconds(text: string | undefined): number | undefined {

@@ -1,6 +1,8 @@
 import { isRelayError } from "../client/index.ts";
 import { ERRORS, isErrorCode } from "../protocol/errors.ts";
 import { EXIT } from "./command.ts";
+import type { FetchArguments } from "./fetch-arguments.ts";
+import { timingLines } from "./trace.ts";
 
 const REACHED = {
   no: "the target has seen nothing of it",
@@ -9,17 +11,23 @@ const REACHED = {
 } as const;
 
 /** Tells on stderr why a request failed, and what can be done; returns the exit code. */
-export function report(error: unknown, maxTime: number | undefined): number {
-  process.stderr.write(`holdfast: ${explain(error, maxTime).join("\n  ")}\n`);
+export function report(
+  error: unknown,
+  { maxTime, verbose }: Pick<FetchArguments, "maxTime" | "verbose">,
+): number {
+  const lines = explain(error, maxTime);
+  if (verbose && isRelayError(error) && error.timing !== undefined) lines.push(...timingLines(error.timing));
+  process.stderr.write(`holdfast: ${lines.join("\n  ")}\n`);
   return EXIT.failed;
 }
 
 function explain(error: unknown, maxTime: number | undefined): string[] {
   if (isRelayError(error)) {
-    const { code, detail, reached, retryable, node, requestId } = error;
+    const { code, detail, reached, retryable, node, requestId, retryAfter } = error;
     return [
       `${code}: ${detail}`,
       `reached: ${reached}, ${REACHED[reached]}${retryable ? "; trying again is safe" : ""}`,
+      ...(retryAfter === undefined ? [] : [`try again after: ${Math.ceil(retryAfter)} s`]),
       ...(isErrorCode(code) ? [`mend: ${ERRORS[code].mend}`] : []),
       ...(node === undefined ? [] : [`node: ${node}`]),
       ...(requestId === undefined ? [] : [`request: ${requestId}`]),

@@ -26,6 +26,7 @@ export function workerdConfig(options: WorkerdConfig): string {
   const { module, address, storage, vars, secrets, ca = [], tls } = options;
   const bindings = [
     `(name = "REGISTRY", durableObjectNamespace = "Registry")`,
+    `(name = "HEALTH", durableObjectNamespace = "Health")`,
     ...Object.entries(vars).map(([name, value]) =>
       typeof value === "string"
         ? `(name = "${name}", text = ${quote(value)})`
@@ -53,7 +54,10 @@ const edge :Workerd.Worker = (
   modules = [(name = "index.js", esModule = embed ${quote(module)})],
   compatibilityDate = ${quote(options.compatibilityDate)},
   compatibilityFlags = [${options.compatibilityFlags.map(quote).join(", ")}],
-  durableObjectNamespaces = [(className = "Registry", uniqueKey = "holdfast-registry", enableSql = true)],
+  durableObjectNamespaces = [
+    (className = "Registry", uniqueKey = "holdfast-registry", enableSql = true),
+    (className = "Health", uniqueKey = "holdfast-health", enableSql = true),
+  ],
   durableObjectStorage = (localDisk = "storage"),
   globalOutbound = "internet",
   bindings = [${bindings.join(",\n    ")}]

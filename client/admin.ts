@@ -60,7 +60,7 @@ export async function adminCall(
   }
   const text = await response.text();
   const code = response.headers.get(WIRE.error);
-  if (code !== null) throw errorFromProblem(code, text, response.headers.get(WIRE.reached));
+  if (code !== null) throw errorFromProblem(code, text, response.headers);
   if (!response.ok) {
     throw new RelayError("edge_failed", `the edge's surroundings answered ${response.status}`);
   }

@@ -2,6 +2,7 @@ import { decodeSection, type ResponseHead, responseHead, sectionFromWire } from 
 import { errorFromProblem, RelayError } from "../protocol/errors.ts";
 import { WIRE } from "../protocol/headers.ts";
 import { FIELDS_MAX_BYTES } from "../protocol/limits.ts";
+import { parseTiming } from "./info.ts";
 import { PROBLEM_MAX_BYTES } from "./limits.ts";
 import { type Source, drain, readText, takeFront } from "./stream.ts";
 import type { Exchange } from "./wire.ts";
@@ -44,7 +45,10 @@ export async function openAnswer({ wire, requestId, explain }: Exchange): Promis
   const body = wire.body;
   if (mark.kind === "error") {
     const text = await readText(body, PROBLEM_MAX_BYTES);
-    throw explain(() => errorFromProblem(mark.code, text, wire.headers.get(WIRE.reached)));
+    const timing = wire.headers.get(WIRE.timing);
+    throw explain(() =>
+      errorFromProblem(mark.code, text, wire.headers, timing === null ? undefined : parseTiming(timing)),
+    );
   }
   if (mark.kind === "none") {
     if (body !== null) void drain(body.getReader());

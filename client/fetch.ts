@@ -60,12 +60,14 @@ function unreadKind({ bodySource }: Asked): "none" | "replayable" | "stream" {
 /** An earlier hop's target has seen the request, whatever this one's failure says of its own. */
 function afterHops(error: unknown, hops: number): unknown {
   if (hops === 0 || !(error instanceof RelayError) || error.reached !== "no") return error;
-  const { code, detail, node, requestId } = error;
+  const { code, detail, node, requestId, retryAfter, timing } = error;
   return new RelayError(code, `${detail} (after ${hops} redirects)`, {
     cause: error,
     reached: "yes",
     ...(node !== undefined && { node }),
     ...(requestId !== undefined && { requestId }),
+    ...(retryAfter !== undefined && { retryAfter }),
+    ...(timing !== undefined && { timing }),
   });
 }
 

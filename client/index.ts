@@ -17,4 +17,5 @@ export {
   RelayError,
   type RelayErrorOptions,
 } from "../protocol/errors.ts";
+export type { ReceiptClaims } from "../protocol/receipts.ts";
 export type { Field } from "../protocol/headers.ts";

@@ -1,5 +1,6 @@
 import { WIRE } from "../protocol/headers.ts";
 import type { Field } from "../protocol/headers.ts";
+import type { ReceiptClaims } from "../protocol/receipts.ts";
 
 /** How a response came to be: what the relay says about it, beside what the target sent. */
 export interface RelayInfo {
@@ -9,6 +10,10 @@ export interface RelayInfo {
   readonly egress: string | undefined;
   /** Milliseconds by stage, in the order in which the relay lists them. */
   readonly timing: Readonly<Record<string, number>>;
+  /** Whether the node's connection to the target had served before; undefined where the relay doesn't tell. */
+  readonly warm: boolean | undefined;
+  /** The node's signed word on the call, verified; undefined where none was asked for. */
+  readonly receipt: ReceiptClaims | undefined;
   /** The request's id, under which edge and node log it. */
   readonly requestId: string | undefined;
   /** The target's fields in their own case, order and repeats, which Headers does not keep. */
@@ -33,12 +38,19 @@ export function setRelayInfo(response: Response, info: RelayInfo): void {
   infos.set(response, info);
 }
 
-/** Reads what the relay said from the wire fields of an answer. */
-export function readInfo(wire: Headers, fields: readonly Field[]): RelayInfo {
+/** Reads what the relay said from the wire fields of an answer; the receipt has been verified. */
+export function readInfo(
+  wire: Headers,
+  fields: readonly Field[],
+  receipt: ReceiptClaims | undefined,
+): RelayInfo {
+  const timing = wire.get(WIRE.timing) ?? "";
   return {
     node: wire.get(WIRE.node) ?? undefined,
-    egress: wire.get(WIRE.egress) ?? undefined,
-    timing: parseTiming(wire.get(WIRE.timing) ?? ""),
+    egress: receipt?.egress ?? wire.get(WIRE.egress) ?? undefined,
+    timing: parseTiming(timing),
+    warm: parseWarm(timing),
+    receipt,
     requestId: wire.get(WIRE.requestId) ?? undefined,
     fields,
   };
@@ -55,4 +67,10 @@ export function parseTiming(text: string): Record<string, number> {
     if (match !== null && match[1] !== "__proto__") timing[match[1]!] = Number(match[2]);
   }
   return timing;
+}
+
+/** Reads from Relay-Timing what the connection to the target was. */
+function parseWarm(text: string): boolean | undefined {
+  const described = /(?:^|,)\s*connection\s*;\s*desc="?(warm|new)"?\s*(?:,|$)/.exec(text)?.[1];
+  return described === undefined ? undefined : described === "warm";
 }

@@ -23,3 +23,18 @@ export const PROBLEM_MAX_BYTES = 65_536;
 
 /** As many content codings on one body as undici undoes; more is an attack, not a document. */
 export const CODINGS_MAX = 5;
+
+/** Nodes' published keys are asked for again after this time. */
+export const NODE_KEYS_MS = 600_000;
+
+/** A receipt that does not hold has the keys asked for again, but not within this time of the last answer. */
+export const NODE_KEYS_COOLDOWN_MS = 30_000;
+
+/** For getting the list of addresses, with the nodes' keys in it. */
+export const NODE_KEYS_DEADLINE_MS = 10_000;
+
+/** How often it is looked whether another request's fetch of the keys has ended. */
+export const NODE_KEYS_POLL_MS = 10;
+
+/** The list of addresses; one of a hundred nodes has some 50 kB. */
+export const EGRESS_LIST_MAX_BYTES = 1_048_576;

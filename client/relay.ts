@@ -1,6 +1,8 @@
 import { type BoundKey, importPrivateKey, parseRelayUrl } from "../protocol/keys.ts";
 import { makeFetch } from "./fetch.ts";
 import { parseHosts } from "./hosts.ts";
+import { NodeKeys } from "./node-keys.ts";
+import { parseEgress } from "./receipts.ts";
 import type { Fetch } from "./wire.ts";
 
 /** All of them may be left out. */
@@ -14,6 +16,16 @@ export interface RelayOptions {
   readonly decompress?: boolean;
   /** The one node that is to make the calls. Default: the edge chooses. */
   readonly node?: string;
+  /**
+   * Ask for a receipt of every call, and verify it by the key that its node has published at the edge: what it says is
+   * `relayInfo(response).receipt`. An answer without a good one throws `receipt_invalid`. Default: false.
+   */
+  readonly receipt?: boolean;
+  /**
+   * The addresses that calls may leave from, as they stand in the target's allowlist. Implies `receipt`; an answer whose
+   * receipt names another one throws `egress_not_listed`, and its body is discarded. Default: any.
+   */
+  readonly egress?: readonly string[];
   /** The fetch to use underneath. Default: `globalThis.fetch`, looked up at each call. */
   readonly fetch?: Fetch;
   /** The clock: milliseconds since 1970. Default: `Date.now`. */
@@ -33,10 +45,12 @@ export interface Relay {
  * Makes a client out of `HOLDFAST_URL`. Nothing is sent, and no key is read, before the first call.
  *
  * @param url `https://<client-id>:<private key>@<edge host>`
- * @throws RelayError `request_invalid` where the URL or an entry of `hosts` is not valid
+ * @throws RelayError `request_invalid` where the URL or an entry of `hosts` or `egress` is not valid
  * @example
  * const relay = createRelay(process.env.HOLDFAST_URL, { hosts: ["api.bank.com"] });
  * const response = await relay.fetch("https://api.bank.com/v1/balance");
+ * @example
+ * const relay = createRelay(process.env.HOLDFAST_URL, { egress: ["203.0.113.10", "203.0.113.20"] });
  * @example
  * const openai = new OpenAI({ fetch: createRelay(process.env.HOLDFAST_URL).fetch });
  */
@@ -44,15 +58,22 @@ export function createRelay(url: string | undefined, options: RelayOptions = {})
   const { edge, clientId, privateKey } = parseRelayUrl(url);
   // The key is kept and not the promise of it: workerd does not let one request wait for what another began.
   let imported: BoundKey | undefined;
+  const now = options.now ?? Date.now;
+  const underlying = () => options.fetch ?? globalThis.fetch;
+  const egress = options.egress === undefined ? undefined : parseEgress(options.egress);
+  const asksForReceipt = egress !== undefined || options.receipt === true;
   const fetch = makeFetch({
     edge,
     clientId,
     key: async () => (imported ??= await importPrivateKey(privateKey)),
     node: options.node,
-    now: options.now ?? Date.now,
+    receipts: asksForReceipt
+      ? { edge, clientId, egress, keys: new NodeKeys({ edge, underlying, now }) }
+      : undefined,
+    now,
     relayed: options.hosts === undefined ? undefined : parseHosts(options.hosts),
     decompress: options.decompress ?? true,
-    underlying: () => options.fetch ?? globalThis.fetch,
+    underlying,
   });
   return { fetch, clientId, edge };
 }

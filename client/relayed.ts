@@ -1,13 +1,17 @@
 import { RelayError } from "../protocol/errors.ts";
+import { WIRE } from "../protocol/headers.ts";
+import type { ReceiptClaims } from "../protocol/receipts.ts";
+import { abortable } from "./abort.ts";
 import { openAnswer } from "./answer.ts";
 import type { Body } from "./body.ts";
 import { decodersFor } from "./decode.ts";
 import { relayedFields } from "./fields.ts";
 import { readInfo } from "./info.ts";
+import { type Answered, checkReceipt } from "./receipts.ts";
 import type { Hop } from "./redirect.ts";
 import { bodyLength, hasNoBody, makeResponse } from "./response.ts";
 import { drain, targetBody } from "./stream.ts";
-import { send, type Settings } from "./wire.ts";
+import { type Exchange, send, type Settings } from "./wire.ts";
 
 /** One hop through the relay. */
 export interface RelayedHop {
@@ -23,9 +27,10 @@ export async function sendRelayed(
   { hop, body, hops, signal }: RelayedHop,
   settings: Settings,
 ): Promise<Response> {
-  const { decompress } = settings;
+  const { decompress, receipts } = settings;
   const url = withoutFragment(hop.url);
   const fields = relayedFields(hop.fields, { type: body.type, decompress });
+  if (receipts !== undefined) await abortable(receipts.keys.ready(), signal);
   const exchange = await send(
     { method: hop.method, url, fields, body, signal },
     settings,
@@ -36,7 +41,12 @@ export async function sendRelayed(
     interest.over();
     throw error;
   });
-  const info = readInfo(exchange.wire.headers, head.fields);
+  const receipt = await proven(exchange, head.status, hop, settings, signal).catch((error: unknown) => {
+    interest.giveUp();
+    source?.reader.cancel().catch(() => {});
+    throw explain(() => error);
+  });
+  const info = readInfo(exchange.wire.headers, head.fields, receipt);
   const origin = { url, redirected: hops > 0, info };
   if (hasNoBody(hop.method, head.status)) {
     interest.over();
@@ -65,6 +75,26 @@ export async function sendRelayed(
     source?.reader.cancel().catch(() => {});
     throw error;
   }
+}
+
+/** What the answer's receipt says, where one was asked for. */
+async function proven(
+  { wire, requestId }: Exchange,
+  status: number,
+  hop: Hop,
+  { receipts }: Settings,
+  signal: AbortSignal | undefined,
+): Promise<ReceiptClaims | undefined> {
+  if (receipts === undefined) return undefined;
+  const answered: Answered = {
+    receipt: wire.headers.get(WIRE.receipt),
+    node: wire.headers.get(WIRE.node) ?? undefined,
+    requestId,
+    method: hop.method,
+    url: hop.url.href,
+    status,
+  };
+  return abortable(checkReceipt(answered, receipts), signal);
 }
 
 /** Fragments are never sent (RFC 9110 section 4.2.5), and a native response's `url` has none. */

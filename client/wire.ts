@@ -8,6 +8,7 @@ import type { Body } from "./body.ts";
 import { type Interest, watchInterest } from "./cancel.ts";
 import type { HostMatcher } from "./hosts.ts";
 import { REQUEST_TOKEN_SECONDS } from "./limits.ts";
+import type { ReceiptRules } from "./receipts.ts";
 
 /** The part of `fetch` that this client is and that it uses underneath. */
 export type Fetch = (input: string | URL | Request, init?: RequestInit) => Promise<Response>;
@@ -18,6 +19,8 @@ export interface Signer {
   readonly clientId: string;
   readonly key: () => Promise<BoundKey>;
   readonly node: string | undefined;
+  /** What each answer's receipt is judged by; undefined where none is asked for. */
+  readonly receipts: ReceiptRules | undefined;
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }
@@ -53,7 +56,7 @@ export interface Exchange {
 /** The claims for one call: pure, with id and time passed in. */
 export function requestClaims(
   { method, url, body }: Pick<Call, "method" | "url" | "body">,
-  { edge, clientId, node }: Pick<Signer, "edge" | "clientId" | "node">,
+  { edge, clientId, node, receipts }: Pick<Signer, "edge" | "clientId" | "node" | "receipts">,
   { id, seconds }: { readonly id: string; readonly seconds: number },
 ): RequestClaims {
   return {
@@ -68,6 +71,7 @@ export function requestClaims(
     framing: body.framing,
     ...(body.digest !== undefined && { digest: body.digest }),
     ...(node !== undefined && { node }),
+    ...(receipts !== undefined && { receipt: true }),
   };
 }
 

@@ -28,7 +28,7 @@ export async function runCheck(stack: Stack): Promise<number> {
 }
 
 async function throughNode({ relayUrl, target }: Stack, node: string, egress: string): Promise<Row> {
-  const relay = createRelay(relayUrl, { node });
+  const relay = createRelay(relayUrl, { node, egress: [egress] });
   const started = performance.now();
   try {
     const response = await relay.fetch(`${target}/check`, { method: "POST", body: "check" });
@@ -42,6 +42,7 @@ async function throughNode({ relayUrl, target }: Stack, node: string, egress: st
     if (response.status !== 200) wrong = `the target answered ${response.status}`;
     else if (info?.node !== node) wrong = `${info?.node} made the call`;
     else if (seen.from !== egress) wrong = `the target saw ${seen.from}, not ${egress}`;
+    else if (info.receipt?.egress !== egress) wrong = `its receipt names ${info.receipt?.egress}`;
     else if (strays.length > 0) wrong = `fields of the relay reached the target: ${strays.join(", ")}`;
     return {
       what: node,
@@ -69,12 +70,13 @@ async function refused({ relayUrl }: Stack): Promise<Row> {
       wrong: "a forbidden target was reached",
     };
   } catch (error) {
+    const timing = isRelayError(error) ? error.timing : undefined;
     const isRight = isRelayError(error) && error.code === "target_not_allowed" && error.reached === "no";
     return {
       what: "refused",
       egress: "-",
       status: isRelayError(error) ? `${error.status} ${error.code}` : "failed",
-      stages: stages({ total: performance.now() - started }),
+      stages: stages({ ...timing, total: performance.now() - started }),
       wrong: isRight ? undefined : (error as Error).message,
     };
   }

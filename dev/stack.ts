@@ -8,6 +8,7 @@ import { isRelayError } from "../protocol/errors.ts";
 import { deriveGrantKey } from "../protocol/grants.ts";
 import { importPrivateKey } from "../protocol/keys.ts";
 import { startDemoTarget } from "./demo-target.ts";
+import { untilInService } from "./in-service.ts";
 import { type DevKeys, devKeys, publicHalf } from "./keys.ts";
 import { buildWorker, startWorkerd } from "./workerd.ts";
 
@@ -42,6 +43,8 @@ export interface StackOptions {
   readonly allow?: readonly string[];
   /** A bundle made before; built where left out. */
   readonly workerModule?: string;
+  /** Variables of the edge besides its own. */
+  readonly edgeVars?: Readonly<Record<string, unknown>>;
   /** Settings laid over each node's configuration. */
   readonly nodeConfig?: Readonly<Record<string, unknown>>;
 }
@@ -98,6 +101,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     const edge = edgeOrigin(options);
     const module = options.workerModule ?? (await buildWorker(join(dir, "worker")));
     running.set("edge", await startEdge(dir, module, options, keys));
+    await Promise.all(options.nodes.map((node) => untilInService(node, keys.ca)));
     const operator = { edge, keyId: "dev-operator", key: await importPrivateKey(keys.operator.privateKey) };
     const targetOrigin = `https://localhost:${options.targetPort}`;
     const allow = (targets: readonly string[]) =>
@@ -119,7 +123,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       process: (id) => running.get(id)!,
       restartNode: async (id) => {
         await end(running.get(id)!);
-        await startNode(options.nodes.find((node) => node.id === id)!);
+        const node = options.nodes.find((one) => one.id === id)!;
+        await startNode(node);
+        await untilInService(node, keys.ca);
       },
       stop,
     };
@@ -223,6 +229,7 @@ async function startEdge(
           addresses: [{ address: egress, since: "2026-01-01" }],
         })),
         OPERATOR_KEYS: { keys: [{ ...keys.operator.publicJwk, kid: "dev-operator" }] },
+        ...options.edgeVars,
       },
       secrets: {
         GRANT_MASTER_KEY: keys.grantMasterKey,

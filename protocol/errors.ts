@@ -18,6 +18,8 @@ export interface RelayErrorOptions extends ErrorOptions {
   readonly requestId?: string;
   /** Seconds after which trying again may help. */
   readonly retryAfter?: number;
+  /** Milliseconds by stage, as far as the request came. */
+  readonly timing?: Readonly<Record<string, number>>;
 }
 
 /**
@@ -44,6 +46,8 @@ export class RelayError extends Error {
   readonly requestId: string | undefined;
   /** Seconds after which trying again may help, where the relay knows. */
   readonly retryAfter: number | undefined;
+  /** Milliseconds by stage, as far as the request came; undefined where the relay did not tell. */
+  readonly timing: Readonly<Record<string, number>> | undefined;
 
   constructor(code: ErrorCode, detail: string, options: RelayErrorOptions = {}) {
     const entry: ErrorRow = ERRORS[code];
@@ -56,7 +60,21 @@ export class RelayError extends Error {
     this.node = options.node;
     this.requestId = options.requestId;
     this.retryAfter = options.retryAfter;
+    this.timing = options.timing;
   }
+}
+
+/** The same failure with another word on whether the target can have seen the request. */
+export function withReached(error: RelayError, reached: Reached): RelayError {
+  const { code, detail, cause, node, requestId, retryAfter, timing } = error;
+  return new RelayError(code, detail, {
+    cause,
+    reached,
+    ...(node !== undefined && { node }),
+    ...(requestId !== undefined && { requestId }),
+    ...(retryAfter !== undefined && { retryAfter }),
+    ...(timing !== undefined && { timing }),
+  });
 }
 
 /** Tells a relay's failure from any other error, also across copies of this module. */
@@ -120,9 +138,16 @@ export function problemResponse(error: RelayError): {
  * Reads back what `problemResponse` wrote. Unknown codes come from a newer relay: taken as a failure of unknown reach.
  *
  * @param code the field `Relay-Error`
- * @param reachedField the field `Relay-Reached`, which says it also where the body was lost, as in an answer to HEAD
+ * @param fields the answer's, of which `Relay-Reached` and `Retry-After` say theirs also where the body was lost, as in an
+ *   answer to HEAD
+ * @param timing what the field `Relay-Timing` says
  */
-export function errorFromProblem(code: string, body: string, reachedField?: string | null): RelayError {
+export function errorFromProblem(
+  code: string,
+  body: string,
+  fields?: { get(name: string): string | null },
+  timing?: RelayErrorOptions["timing"],
+): RelayError {
   let problem: Partial<Problem> = {};
   try {
     const parsed: unknown = JSON.parse(body);
@@ -130,14 +155,18 @@ export function errorFromProblem(code: string, body: string, reachedField?: stri
   } catch {
     // A body that was lost on the way leaves the code from the field, which is enough.
   }
-  const said = reachedField ?? (problem.code === code ? (problem.reached ?? "unknown") : undefined);
+  const said =
+    fields?.get("relay-reached") ?? (problem.code === code ? (problem.reached ?? "unknown") : undefined);
   const reached = said === "no" || said === "yes" ? said : "unknown";
   const detail = typeof problem.detail === "string" ? problem.detail : "the relay gave no detail";
+  const retryAfter =
+    typeof problem.retry_after === "number" ? problem.retry_after : secondsOf(fields?.get("retry-after"));
   const options: RelayErrorOptions = {
     reached,
+    ...(retryAfter !== undefined && { retryAfter }),
     ...(typeof problem.node === "string" && { node: problem.node }),
     ...(typeof problem.request_id === "string" && { requestId: problem.request_id }),
-    ...(typeof problem.retry_after === "number" && { retryAfter: problem.retry_after }),
+    ...(timing !== undefined && { timing }),
   };
   if (isErrorCode(code)) {
     // Without a word on it, the table's own.
@@ -150,4 +179,9 @@ export function errorFromProblem(code: string, body: string, reachedField?: stri
   return new RelayError("edge_failed", `unknown code ${code.slice(0, 64)}: ${detail}`, {
     reached: "unknown",
   });
+}
+
+/** The relay writes whole seconds; a date (RFC 9110 section 10.2.3) would be of something in between. */
+function secondsOf(field: string | null | undefined): number | undefined {
+  return typeof field === "string" && /^[0-9]{1,9}$/.test(field) ? Number(field) : undefined;
 }

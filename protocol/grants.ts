@@ -1,6 +1,7 @@
 import { base64url, compactVerify, CompactSign, decodeProtectedHeader } from "jose";
 import { RelayError } from "./errors.ts";
 import { isMethod } from "./headers.ts";
+import { CLIENT_ID } from "./keys.ts";
 import { GRANT_MAX_SECONDS, GRANT_TAIL_MAX_BYTES, TOKEN_MAX_BYTES } from "./limits.ts";
 import { checkTimes, type Framing, isFraming, REQUEST_ID, type RequestAct, TOKEN_TYPES } from "./tokens.ts";
 
@@ -123,6 +124,7 @@ export async function verifyGrant(
   if (claims.act !== act) throw invalid(`act is not ${act}`);
   if (
     typeof claims.sub !== "string" ||
+    !CLIENT_ID.test(claims.sub) ||
     typeof claims.jti !== "string" ||
     !REQUEST_ID.test(claims.jti) ||
     typeof claims.htm !== "string" ||
@@ -143,12 +145,21 @@ export async function verifyGrant(
   ) {
     throw invalid("a claim is missing or of another type");
   }
-  checkTimes(claims.iat as number, claims.exp as number, context.now, GRANT_MAX_SECONDS, {
+  checkGrantTimes(claims as GrantClaims, context.now);
+  return claims as GrantClaims;
+}
+
+/**
+ * Whether a grant may be begun now.
+ * @param now seconds since 1970
+ * @throws RelayError `grant_invalid`, `grant_expired`
+ */
+export function checkGrantTimes({ iat, exp }: GrantClaims, now: number): void {
+  checkTimes(iat, exp, now, GRANT_MAX_SECONDS, {
     expired: "grant_expired",
     premature: "grant_expired",
     lifetime: "grant_invalid",
   });
-  return claims as GrantClaims;
 }
 
 function isCount(value: unknown): value is number {

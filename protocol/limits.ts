@@ -23,6 +23,13 @@ export const ADMIN_TOKEN_MAX_SECONDS = 60;
 export const CONSUMED_MEMORY_SECONDS =
   REQUEST_TOKEN_MAX_SECONDS + GRANT_MAX_SECONDS + 4 * CLOCK_LEEWAY_SECONDS;
 
+/** A message from one node to another is good for this long. */
+export const NODE_MESSAGE_MAX_SECONDS = 30;
+
+/** Used request ids in one message between nodes, and its body's length: each is a line of at most 127 bytes. */
+export const CONSUMED_BATCH_MAX_ENTRIES = 2_000;
+export const CONSUMED_BATCH_MAX_BYTES = 262_144;
+
 /** The longest compact JWS that is looked at. It holds a URL of `URL_MAX_BYTES` in base64url with room for the claims. */
 export const TOKEN_MAX_BYTES = 16_384;
 
@@ -58,6 +65,12 @@ export const NODE_CHOICE_MAX = 16;
  * where the first one never began, and at the node, so that a signed digest is proven first.
  */
 export const BUFFERED_BODY_BYTES = 65_536;
+
+/** The signed list of addresses is good for this long. */
+export const EGRESS_LIST_SECONDS = 3_600;
+
+/** The longest signed list of addresses that is read: some hundreds of nodes. */
+export const EGRESS_LIST_MAX_BYTES = 524_288;
 
 /** How many `allow` entries and keys one client may have. */
 export const CLIENT_ALLOW_MAX = 200;

@@ -208,6 +208,11 @@ export async function verifySignature({ token }: Unverified, keys: readonly Boun
   throw new RelayError("token_signature", "no registered key of the issuer verifies the token");
 }
 
+/** Whether a value is a digest claim: one RFC 9530 member with SHA-256. */
+export function isDigest(value: unknown): value is string {
+  return typeof value === "string" && DIGEST.test(value);
+}
+
 /** Whether a value is a framing claim. */
 export function isFraming(value: unknown): value is Framing {
   return value === "none" || value === "chunked" || (Number.isSafeInteger(value) && (value as number) >= 0);
@@ -246,7 +251,7 @@ function checkCommon(
   // In any case: method names are case-sensitive, but some HTTP clients and servers fold them.
   if (/^(connect|trace)$/i.test(htm)) throw malformed(`htm ${htm} can't be relayed by this door`);
   if (typeof url !== "string") throw malformed("url is no string");
-  if (digest !== undefined && (typeof digest !== "string" || !DIGEST.test(digest))) {
+  if (digest !== undefined && !isDigest(digest)) {
     throw malformed("digest is not of the form sha-256=:…:");
   }
   if (aud !== origin) throw new RelayError("token_audience", `aud is not this edge, ${origin}`);

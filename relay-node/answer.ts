@@ -13,16 +13,20 @@ export interface AnswerMarks {
   readonly egress?: string | undefined;
   /** Milliseconds by stage. */
   readonly timings?: Readonly<Record<string, number>>;
+  /** Whether the connection to the target had served before; undefined where there was none. */
+  readonly warm?: boolean | undefined;
+  /** On a target's answer, where the grant asks for one: a compact JWS. */
+  readonly receipt?: string | undefined;
 }
 
 function markFields(marks: AnswerMarks): string[] {
   const fields = [WIRE.node, marks.node];
   if (marks.requestId !== undefined) fields.push(WIRE.requestId, marks.requestId);
   if (marks.egress !== undefined) fields.push(WIRE.egress, marks.egress);
-  const timings = Object.entries(marks.timings ?? {});
-  if (timings.length > 0) {
-    fields.push(WIRE.timing, timings.map(([stage, ms]) => `${stage};dur=${ms.toFixed(1)}`).join(", "));
-  }
+  if (marks.receipt !== undefined) fields.push(WIRE.receipt, marks.receipt);
+  const timings = Object.entries(marks.timings ?? {}).map(([stage, ms]) => `${stage};dur=${ms.toFixed(1)}`);
+  if (marks.warm !== undefined) timings.push(`connection;desc=${marks.warm ? "warm" : "new"}`);
+  if (timings.length > 0) fields.push(WIRE.timing, timings.join(", "));
   return fields;
 }
 

@@ -1,3 +1,4 @@
+import { createPrivateKey } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type { JWK } from "jose";
@@ -5,6 +6,7 @@ import * as z from "zod";
 import { RelayError } from "../protocol/errors.ts";
 import { grantKeyBytes } from "../protocol/grants.ts";
 import { parseCidr } from "./guard.ts";
+import { PROOF_INTERVAL_MAX_SECONDS } from "./limits.ts";
 
 /** An address of this host: the one it binds, and the one the world sees (they differ behind a cloud's NAT). */
 export interface EgressAddress {
@@ -45,6 +47,8 @@ export interface NodeConfig {
   readonly targetCa?: string | undefined;
   /** Where else the node asks from which address it is seen: URLs that answer `{"address": "…"}`, as `/whoami` does. */
   readonly witnesses: readonly string[];
+  /** How often the witnesses are asked while the address is proven, in seconds: how long a drift can go unseen. */
+  readonly proofSeconds: number;
   /** The other nodes that its clients may leave from: they are told which request ids are used up. */
   readonly peers: readonly Peer[];
   /** PEM file of authorities that the edge's and the peers' certificates may chain to, besides the public ones. */
@@ -105,15 +109,17 @@ const schema = z.strictObject({
   open: z.array(cidr).default([]),
   targetCa: z.string().optional(),
   witnesses: z.array(z.url({ protocol: /^https?$/ })).default([]),
+  proofSeconds: z.number().min(1).max(PROOF_INTERVAL_MAX_SECONDS).default(60),
   peers: z
     .array(
       z.strictObject({
         id: nodeId,
-        url: origin,
+        url: origin.refine((value) => value.startsWith("https://"), "must begin with https://"),
         key: z.object({ kty: z.literal("OKP"), crv: z.literal("Ed25519"), x: z.string() }),
         addresses: z.array(z.union([z.ipv4(), z.ipv6()])),
       }),
     )
+    .refine((peers) => new Set(peers.map(({ id }) => id)).size === peers.length, "must name each node once")
     .default([]),
   relayCa: z.string().optional(),
   signingKeyFile: z.string(),
@@ -203,7 +209,10 @@ export function readNodeConfig(file: string): NodeConfig {
 
 function readSigningKey(text: string): JWK | undefined {
   try {
-    return signingJwk.parse(JSON.parse(text));
+    const jwk = signingJwk.parse(JSON.parse(text));
+    // It looks whether the halves belong together.
+    createPrivateKey({ key: jwk, format: "jwk" });
+    return jwk;
   } catch {
     // What it says may quote the key.
     return undefined;

@@ -3,8 +3,9 @@ import { RelayError } from "../protocol/errors.ts";
 import { HTTP_HEADER_MAX_BYTES } from "../protocol/limits.ts";
 import type { TargetUrl } from "../protocol/targets.ts";
 import type { Framing } from "../protocol/tokens.ts";
+import type { EgressState } from "./address-proof.ts";
 import { watchAnswerStart } from "./answer-start.ts";
-import type { Dialed, Dialer } from "./dialer.ts";
+import type { Dialed, Dialer, OnStage } from "./dialer.ts";
 import { keepFraming } from "./framing.ts";
 import {
   BODY_IDLE_MS,
@@ -42,6 +43,8 @@ interface Connection {
   readonly arm: ((method: string, framing: Framing, handler: ExchangeHandler) => void) | undefined;
   /** Nothing else may be sent on it meanwhile. */
   exclusive: boolean;
+  /** It takes nothing new and goes when it is free. */
+  retired: boolean;
   active: number;
   served: number;
   lastUsed: number;
@@ -53,12 +56,14 @@ interface Connection {
  */
 export class Connections {
   readonly #dialer: Dialer;
+  readonly #egress: EgressState;
   readonly #byKey = new Map<string, Set<Connection>>();
   /** All that stand, also those that take nothing new. */
   readonly #all = new Set<Connection>();
 
-  constructor(dialer: Dialer) {
+  constructor(dialer: Dialer, egress: EgressState) {
     this.#dialer = dialer;
+    this.#egress = egress;
   }
 
   /** How many connections stand, busy ones included. */
@@ -72,22 +77,34 @@ export class Connections {
    * @param repeatable whether the request may be sent a second time; if not, it gets a connection that was used a moment
    *   ago or a new one, since a target that just closed an idle one would leave its fate unknown
    * @param exclusive whether nothing else may go over the connection meanwhile
-   * @throws RelayError of the dialer
+   * @throws RelayError of the dialer; `node_out_of_service` where no address is proven
    */
   async lease(
     clientId: string,
     target: TargetUrl,
     { repeatable, exclusive }: { readonly repeatable: boolean; readonly exclusive: boolean },
     signal: AbortSignal,
+    onStage?: OnStage,
   ): Promise<Lease> {
     const key = `${clientId} ${target.origin}`;
     const warm = this.#warm(key, repeatable ? IDLE_CONNECTION_MS : JUST_USED_MS, exclusive);
-    return this.#leaseOf(warm ?? (await this.#open(key, target, signal)), exclusive);
+    return this.#leaseOf(warm ?? (await this.#open(key, target, signal, onStage)), exclusive);
   }
 
   /** A new connection, whatever stands. */
-  async leaseFresh(clientId: string, target: TargetUrl, signal: AbortSignal): Promise<Lease> {
-    return this.#leaseOf(await this.#open(`${clientId} ${target.origin}`, target, signal), false);
+  async leaseFresh(
+    clientId: string,
+    target: TargetUrl,
+    signal: AbortSignal,
+    onStage?: OnStage,
+  ): Promise<Lease> {
+    const key = `${clientId} ${target.origin}`;
+    return this.#leaseOf(await this.#open(key, target, signal, onStage), false);
+  }
+
+  /** Uses none of what stands by a family again: from which address it was opened is not certain any more. */
+  retire(family: 4 | 6): void {
+    for (const connection of this.#all) if (connection.dialed.family === family) this.#retire(connection);
   }
 
   /** Ends all, at once. */
@@ -101,6 +118,7 @@ export class Connections {
     for (const connection of this.#byKey.get(key) ?? []) {
       const limit = connection.dialed.alpn === "h2" && !exclusive ? STREAMS_PER_CONNECTION : 1;
       if (connection.exclusive || connection.active >= limit || !connection.client.stats.connected) continue;
+      if (!this.#egress.mayLeave(connection.dialed.family)) continue;
       if (connection.active === 0 && now - connection.lastUsed > idleMs) continue;
       // The one used last: the others grow old and are closed.
       if (best === undefined || connection.lastUsed > best.lastUsed) best = connection;
@@ -108,14 +126,30 @@ export class Connections {
     return best;
   }
 
-  async #open(key: string, target: TargetUrl, signal: AbortSignal): Promise<Connection> {
-    const dialed = await this.#dialer.dial({
-      host: target.host,
-      port: target.port,
-      tls: target.scheme === "https" && { alpn: ["h2", "http/1.1"] },
-      sessionKey: key,
-      signal,
-    });
+  /** That the node can't leave at all says more than that one target can't be reached, and sends the caller elsewhere. */
+  async #dial(
+    key: string,
+    { host, port, scheme }: TargetUrl,
+    signal: AbortSignal,
+    onStage: OnStage | undefined,
+  ): Promise<Dialed> {
+    this.#egress.assertProven();
+    try {
+      const tls = scheme === "https" && { alpn: ["h2", "http/1.1"] };
+      return await this.#dialer.dial({ host, port, tls, sessionKey: key, signal, onStage });
+    } catch (error) {
+      if (!signal.aborted) this.#egress.assertProven();
+      throw error;
+    }
+  }
+
+  async #open(
+    key: string,
+    target: TargetUrl,
+    signal: AbortSignal,
+    onStage: OnStage | undefined,
+  ): Promise<Connection> {
+    const dialed = await this.#dial(key, target, signal, onStage);
     if (signal.aborted) {
       dialed.socket.destroy();
       throw signal.reason;
@@ -149,6 +183,7 @@ export class Connections {
       client,
       arm,
       exclusive: false,
+      retired: false,
       active: 0,
       served: 0,
       lastUsed: performance.now(),
@@ -183,7 +218,8 @@ export class Connections {
           connection.active--;
           connection.exclusive = false;
           connection.lastUsed = performance.now();
-          if (!connection.client.stats.connected || this.#all.size > IDLE_CONNECTIONS_MAX) {
+          const isUsable = connection.client.stats.connected && !connection.retired;
+          if (!isUsable || this.#all.size > IDLE_CONNECTIONS_MAX) {
             this.#retire(connection);
           }
         });
@@ -194,6 +230,7 @@ export class Connections {
 
   /** Takes nothing new, and goes when nothing is under way: after an HTTP/2 GOAWAY open streams are still served. */
   #retire(connection: Connection): void {
+    connection.retired = true;
     const set = this.#byKey.get(connection.key);
     if (set?.delete(connection) === true && set.size === 0) this.#byKey.delete(connection.key);
     if (connection.active === 0) this.#drop(connection);

@@ -10,28 +10,37 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { uptime } from "node:os";
+import { type ConsumedEntry, FORBIDDEN_MARK, readEntry } from "../protocol/consumed-entries.ts";
 import { isRelayError, RelayError } from "../protocol/errors.ts";
 import { CONSUMED_MEMORY_SECONDS } from "../protocol/limits.ts";
+import { isNextAttempt, joinMarks, markOf, type Use } from "./consume-rule.ts";
+import { CONSUMED_HEARD_MAX } from "./limits.ts";
 
 const FILE = /^consumed-(\d+)\.log$/;
 
 /**
- * Request ids that were used at this node. An id stands in a file before its request goes anywhere; the kernel keeps
- * what was written when the process is killed, though not when the host goes down, so after a start of the host (or
- * without files of this one) ids issued before this moment are refused.
+ * Request ids that were used at this node or, as far as it was told, at its peers. An id stands in a file before its
+ * request goes anywhere; the kernel keeps what was written when the process is killed, though not when the host goes down,
+ * so after a start of the host (or without files of this one) ids issued before this moment are refused.
  *
  * Ids are kept in two generations, each at least as long as any request token can be good; the older is dropped whole.
  */
 export class ConsumedIds {
   readonly #dir: string;
   readonly #bootId: string;
-  /** Request ids issued before this moment (seconds since 1970) are refused. */
-  readonly notBefore: number;
-  #current = new Set<string>();
-  #previous = new Set<string>();
+  /** Since when (seconds since 1970) this node knows what it used itself; 0 is for always. */
+  readonly since: number;
+  #notBefore: number;
+  /** What is known of an id, by id. */
+  #current = new Map<string, string>();
+  #previous = new Map<string, string>();
+  #heard = 0;
   #turned: number;
   #fd: number;
   #files: string[] = [];
+
+  /** Is given every entry that this node makes, once it stands in the file, with the time in seconds since 1970. */
+  tell: (line: string, now: number) => void = () => {};
 
   /**
    * @param dir folder, made where it is not there
@@ -48,7 +57,7 @@ export class ConsumedIds {
       .filter(({ started }) => Number.isFinite(started))
       .toSorted((a, b) => a.started - b.started);
     for (const { name } of files) {
-      const [boot, ...ids] = readFileSync(join(dir, name), "utf8").split("\n");
+      const [boot, ...lines] = readFileSync(join(dir, name), "utf8").split("\n");
       if (boot !== bootId) {
         rmSync(join(dir, name));
         continue;
@@ -58,42 +67,110 @@ export class ConsumedIds {
         rmSync(join(dir, name));
         continue;
       }
-      // What was cut short is too short to match any id.
-      for (const id of ids) this.#previous.add(id);
+      for (const line of lines) {
+        const entry = readEntry(line) ?? entryOfPart(line);
+        if (entry !== undefined) {
+          this.#previous.set(entry.id, joinMarks(this.#previous.get(entry.id), entry.mark));
+        }
+      }
       this.#files.push(name);
     }
-    this.notBefore = known ? 0 : Math.floor(now);
+    this.since = known ? 0 : Math.floor(now);
+    this.#notBefore = this.since;
     this.#turned = now;
     this.#fd = this.#open(now);
   }
 
+  /** Request ids issued before this moment (seconds since 1970) are refused. */
+  get notBefore(): number {
+    return this.#notBefore;
+  }
+
+  /** Refuses ids issued before a moment, since somebody may have used them who can't be asked. */
+  refuseBefore(moment: number): void {
+    this.#notBefore = Math.max(this.#notBefore, moment);
+  }
+
   /**
-   * Consumes an id, or refuses.
+   * Consumes an id, or refuses: an id is good once, but for the edge's own next attempt.
    *
    * @param id whose and which request: client id and request id
    * @param issued the token's iat, seconds since 1970
    * @throws RelayError `token_replayed`, `request_predates_node`, `node_internal` where it can't be written
    */
-  consume(id: string, issued: number, now: number): void {
-    if (issued < this.notBefore) {
+  consume(id: string, use: Use, issued: number, now: number): void {
+    if (issued < this.#notBefore) {
       throw new RelayError("request_predates_node", "the token was issued before this node's memory begins");
     }
-    try {
-      if (now - this.#turned > CONSUMED_MEMORY_SECONDS) this.#turn(now);
-      if (this.#current.has(id) || this.#previous.has(id)) {
-        throw new RelayError("token_replayed", "this request id was used before");
-      }
-      // The line end comes first: whatever a write that was cut short left behind, this is a line of its own.
-      append(this.#fd, `\n${id}`);
-    } catch (cause) {
-      if (isRelayError(cause)) throw cause;
-      throw new RelayError("node_internal", "the request id could not be recorded", { cause, reached: "no" });
+    const mark = markOf(use);
+    const known = this.#known(id);
+    if (known !== undefined && !isNextAttempt(known, mark)) {
+      throw new RelayError("token_replayed", "this request id was used before");
     }
-    this.#current.add(id);
+    this.#record(id, mark, now);
+  }
+
+  /**
+   * Sees to it that nothing uses an id from now on, whether it was used or not.
+   * @throws RelayError `node_internal` where it can't be written
+   */
+  forbid(id: string, now: number): void {
+    if (this.#known(id) !== FORBIDDEN_MARK) this.#record(id, FORBIDDEN_MARK, now);
+  }
+
+  /**
+   * Notes what was used elsewhere. What is known already costs nothing; the rest is one write.
+   * @throws RelayError `node_internal` where it can't be written, `too_large` where it is more than a pool can have used:
+   *   nothing of it counts as heard then
+   */
+  hear(entries: readonly ConsumedEntry[], now: number): void {
+    const fresh: ConsumedEntry[] = [];
+    for (const { id, mark } of entries) {
+      const known = this.#known(id);
+      const joined = joinMarks(known, mark);
+      if (joined !== known) fresh.push({ id, mark: joined });
+    }
+    if (fresh.length === 0) return;
+    if (this.#heard + fresh.length > CONSUMED_HEARD_MAX) {
+      throw new RelayError("too_large", `no more than ${CONSUMED_HEARD_MAX} ids are heard at a time`);
+    }
+    this.#write(fresh.map(({ id, mark }) => `\n${id} ${mark}`).join(""), now);
+    this.#heard += fresh.length;
+    // An id may stand twice in a batch.
+    for (const { id, mark } of fresh) this.#current.set(id, joinMarks(this.#known(id), mark));
+  }
+
+  /** Every entry that is remembered, as lines; entries that come while it is read may be among them. */
+  *lines(): Generator<string> {
+    const current = this.#current;
+    for (const [id, mark] of this.#previous) if (!current.has(id)) yield `${id} ${mark}`;
+    for (const [id, mark] of current) yield `${id} ${mark}`;
   }
 
   close(): void {
     closeSync(this.#fd);
+  }
+
+  #known(id: string): string | undefined {
+    return this.#current.get(id) ?? this.#previous.get(id);
+  }
+
+  #record(id: string, mark: string, now: number): void {
+    const line = `${id} ${mark}`;
+    // The line end comes first: whatever a write that was cut short left behind, this is a line of its own.
+    this.#write(`\n${line}`, now);
+    this.#current.set(id, mark);
+    this.tell(line, now);
+  }
+
+  #write(text: string, now: number): void {
+    try {
+      if (now - this.#turned > CONSUMED_MEMORY_SECONDS) this.#turn(now);
+      append(this.#fd, text);
+    } catch (cause) {
+      if (isRelayError(cause)) throw cause;
+      throw new RelayError("node_internal", "request ids could not be recorded", { cause, reached: "no" });
+    }
   }
 
   #turn(now: number): void {
@@ -105,7 +182,8 @@ export class ConsumedIds {
       rmSync(join(this.#dir, name), { force: true });
     }
     this.#previous = this.#current;
-    this.#current = new Set();
+    this.#current = new Map();
+    this.#heard = 0;
     this.#turned = now;
   }
 
@@ -125,6 +203,12 @@ export class ConsumedIds {
     this.#files = [...this.#files.filter((file) => file !== name), name];
     return fd;
   }
+}
+
+/** Of a line that was cut short behind its id, the id is used up. What is shorter can't match any. */
+function entryOfPart(line: string): ConsumedEntry | undefined {
+  const [client, jti] = line.split(" ");
+  return readEntry(`${client} ${jti} ${FORBIDDEN_MARK}`);
 }
 
 /** A disk that is nearly full takes a part, and says so by the count alone. */

@@ -1,7 +1,9 @@
 import type { GrantKey } from "../protocol/grants.ts";
+import type { ClientLimits } from "./client-limits.ts";
 import type { NodeConfig } from "./config.ts";
 import type { Connections } from "./connections.ts";
 import type { ConsumedIds } from "./consumed.ts";
+import type { ReceiptSigner } from "./receipts.ts";
 
 /** What a door needs of its node. */
 export interface NodeContext {
@@ -9,8 +11,10 @@ export interface NodeContext {
   readonly grantKeys: readonly GrantKey[];
   readonly consumed: ConsumedIds;
   readonly connections: Connections;
+  readonly limits: ClientLimits;
+  readonly receipts: ReceiptSigner;
   /** Seconds since 1970. */
   now(): number;
-  /** @throws RelayError `node_draining` */
+  /** @throws RelayError `node_draining`, `node_out_of_service` */
   assertServing(): void;
 }

@@ -13,6 +13,8 @@ export interface DialerOptions {
   readonly guard: Guard;
   /** The local addresses that connections are bound to. A family without one is not dialled. */
   readonly egress: { readonly ipv4?: string | undefined; readonly ipv6?: string | undefined };
+  /** Whether a family may be dialled now: asked for each connection, before it and after. Always where left out. */
+  readonly mayLeave?: ((family: 4 | 6) => boolean) | undefined;
   /** PEM certificates of authorities that are trusted besides the default roots. */
   readonly ca?: readonly string[] | undefined;
   /** For reaching any of a name's addresses, in milliseconds. */
@@ -22,6 +24,9 @@ export interface DialerOptions {
   /** Milliseconds, from any origin that does not jump: ages TLS sessions. `performance.now` by default. */
   readonly now?: (() => number) | undefined;
 }
+
+/** Told the milliseconds of a stage when it ends, also where it fails. */
+export type OnStage = (stage: keyof Dialed["timings"], ms: number) => void;
 
 /** One connection to open. */
 export interface DialRequest {
@@ -35,6 +40,7 @@ export interface DialRequest {
   /** Whether the socket stays writable once the target has ended its side. */
   readonly allowHalfOpen?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
+  readonly onStage?: OnStage | undefined;
 }
 
 /**
@@ -80,7 +86,7 @@ export interface Dialer {
  * const { socket } = await dialer.dial({ host: "api.bank.com", port: 443, tls: { alpn: ["http/1.1"] } });
  */
 export function createDialer(options: DialerOptions): Dialer {
-  const { resolver, guard, connectDeadlineMs = CONNECT_DEADLINE_MS } = options;
+  const { resolver, guard, mayLeave = always, connectDeadlineMs = CONNECT_DEADLINE_MS } = options;
   const egress = { 4: options.egress.ipv4, 6: options.egress.ipv6 } as const;
   for (const family of [4, 6] as const) {
     const address = egress[family];
@@ -106,20 +112,28 @@ export function createDialer(options: DialerOptions): Dialer {
   function admit(host: string, addresses: readonly ResolvedAddress[]): readonly ResolvedAddress[] {
     for (const { address } of addresses) judge(host, address);
     const usable = addresses
-      .filter(({ family }) => egress[family] !== undefined)
+      .filter(({ family }) => egress[family] !== undefined && mayLeave(family))
       .slice(0, CONNECT_ADDRESSES_MAX);
     if (usable.length === 0) {
       const families = [...new Set(addresses.map(({ family }) => `IPv${family}`))].join(" and ");
       throw new RelayError(
         "connect_failed",
-        `${host} has ${families} addresses alone, and this node has no such egress`,
+        `${host} has ${families} addresses alone, and this node has no such egress in service`,
       );
     }
     return usable;
   }
 
+  /** An address may be found to have drifted at any moment of a dial: nothing more is sent over the connection then. */
+  function admitFamily(host: string, family: 4 | 6, socket?: Socket): void {
+    if (mayLeave(family)) return;
+    socket?.destroy();
+    throw new RelayError("connect_failed", `${host} was given up: the IPv${family} egress is out of service`);
+  }
+
   function open(request: DialRequest, { address, family }: ResolvedAddress): Socket {
     judge(request.host, address);
+    admitFamily(request.host, family);
     const socket = new Socket({ allowHalfOpen: request.allowHalfOpen ?? false });
     // What is written goes at once: Nagle's algorithm against delayed ACKs costs 40 ms a turn.
     socket.setNoDelay(true);
@@ -140,24 +154,34 @@ export function createDialer(options: DialerOptions): Dialer {
 
   return {
     async dial(request) {
-      const { host, port, tls, sessionKey, signal } = request;
-      const began = performance.now();
-      const { addresses, cached } = await resolver.resolve(host, signal);
+      const { host, port, tls, sessionKey, signal, onStage } = request;
+      const timings = { dns: 0, connect: 0, tls: 0 };
+      const timed = async <T>(stage: keyof typeof timings, work: Promise<T>): Promise<T> => {
+        const began = performance.now();
+        try {
+          return await work;
+        } finally {
+          timings[stage] = performance.now() - began;
+          onStage?.(stage, timings[stage]);
+        }
+      };
+      const { addresses, cached } = await timed("dns", resolver.resolve(host, signal));
       const usable = admit(host, addresses);
       signal?.throwIfAborted();
-      const resolved = performance.now();
-      const { socket: plain, candidate } = await connectFirst({
-        what: `${host} port ${port}`,
-        candidates: usable,
-        open: (address) => open(request, address),
-        deadlineMs: connectDeadlineMs,
-        signal,
-      });
-      const connected = performance.now();
+      const { socket: plain, candidate } = await timed(
+        "connect",
+        connectFirst({
+          what: `${host} port ${port}`,
+          candidates: usable,
+          open: (address) => open(request, address),
+          deadlineMs: connectDeadlineMs,
+          signal,
+        }),
+      );
       plain.on("error", ignore);
       const local = plain.localAddress;
       checkPeer(plain, host, candidate.address);
-      const timings = { dns: resolved - began, connect: connected - resolved, tls: 0 };
+      admitFamily(host, candidate.family, plain);
       const { address, family } = candidate;
       const dialed = { address, port, family, egress: local ?? egress[family]!, dnsCached: cached };
       if (tls === false) {
@@ -170,20 +194,24 @@ export function createDialer(options: DialerOptions): Dialer {
           timings,
         };
       }
-      const secured = await tlsClient
-        .secure(plain, { host, port, alpn: tls.alpn, sessionKey, signal })
-        .catch((error: unknown) => {
-          // Also where the handshake could not even begin, for instance with an ALPN name that is too long.
-          plain.destroy();
-          throw error;
-        });
+      const handshake = tlsClient.secure(plain, { host, port, alpn: tls.alpn, sessionKey, signal });
+      const secured = await timed("tls", handshake).catch((error: unknown) => {
+        // Also where the handshake could not even begin, for instance with an ALPN name that is too long.
+        plain.destroy();
+        throw error;
+      });
       secured.socket.on("error", ignore);
-      return { ...dialed, ...secured, timings: { ...timings, tls: performance.now() - connected } };
+      admitFamily(host, family, secured.socket);
+      return { ...dialed, ...secured, timings };
     },
   };
 }
 
 function ignore(): void {}
+
+function always(): boolean {
+  return true;
+}
 
 /** What the kernel says of the peer is the last word; it has none once the peer has already gone. */
 function checkPeer(socket: Socket, host: string, judged: string): void {

@@ -7,10 +7,12 @@ import { answerFields } from "./http2-answer.ts";
 import { ANSWER_HEAD_MS, BODY_IDLE_MS, UPLOAD_IDLE_MS } from "./limits.ts";
 import type { RequestBody } from "./request-body.ts";
 
-/** Where an answer goes. `write` tells whether there is room for more, as a stream's does. */
+/** Where an answer goes. `write` tells whether more may come at once, as a stream's does. */
 export interface AnswerSink {
   head(head: ResponseHead): void;
   write(chunk: Buffer): boolean;
+  /** Whether more waits for the answer's reader, and not for the relay itself. */
+  isUnread(): boolean;
   end(): void;
   /** The answer failed before its head: the error is the answer. After its head: what was begun must break. */
   fail(error: RelayError): void;
@@ -29,6 +31,7 @@ export class Exchange implements ExchangeHandler {
   onAboutToSend: (() => void) | undefined;
   readonly #sink: AnswerSink;
   #timer: NodeJS.Timeout;
+  readonly #upload: RequestBody | undefined;
   #uploading: boolean;
   #controller: Dispatcher.DispatchController | undefined;
   #failure: RelayError | undefined;
@@ -38,9 +41,10 @@ export class Exchange implements ExchangeHandler {
   /** @param upload the body that is being sent, where it is a stream */
   constructor(sink: AnswerSink, upload: RequestBody | undefined) {
     this.#sink = sink;
+    this.#upload = upload;
     this.#uploading = upload !== undefined;
     this.#timer = setTimeout(() => this.#expire(), this.#uploading ? UPLOAD_IDLE_MS : ANSWER_HEAD_MS);
-    upload?.on("data", () => this.#timer.refresh());
+    upload?.on("data", () => this.#timer.refresh()).on("goOn", () => this.#timer.refresh());
   }
 
   /** The caller went away, or the node shuts down: the target's connection is cut at once. */
@@ -114,10 +118,13 @@ export class Exchange implements ExchangeHandler {
     controller.pause();
     // undici's own deadline rests while it is paused.
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(
-      () => this.abort(new RelayError("answer_cut", `the caller read nothing for ${BODY_IDLE_MS / 1_000} s`)),
-      BODY_IDLE_MS,
-    );
+    this.#timer = setTimeout(() => {
+      // An answer that the client's limit holds back is nobody's fault.
+      if (!this.#sink.isUnread()) this.#timer.refresh();
+      else {
+        this.abort(new RelayError("answer_cut", `the caller read nothing for ${BODY_IDLE_MS / 1_000} s`));
+      }
+    }, BODY_IDLE_MS);
   }
 
   onResponseEnd(): void {
@@ -139,6 +146,10 @@ export class Exchange implements ExchangeHandler {
   }
 
   #expire(): void {
+    if (this.#uploading && this.#upload?.rests === true) {
+      this.#timer.refresh();
+      return;
+    }
     this.abort(
       this.#uploading
         ? new RelayError("body_cut", `no byte of the body came for ${UPLOAD_IDLE_MS / 1_000} s`)

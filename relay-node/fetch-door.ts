@@ -1,17 +1,19 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Dispatcher } from "undici";
 import { checkRequestFields, type ResponseHead, sectionFromWire } from "../protocol/envelope.ts";
-import { isRelayError, type Reached, RelayError } from "../protocol/errors.ts";
-import { type GrantClaims, verifyGrant } from "../protocol/grants.ts";
+import { isRelayError, RelayError, withReached } from "../protocol/errors.ts";
+import { checkGrantTimes, type GrantClaims, verifyGrant } from "../protocol/grants.ts";
 import { WIRE } from "../protocol/headers.ts";
+import { BUFFERED_BODY_BYTES } from "../protocol/limits.ts";
 import { parseTargetUrl, type TargetUrl } from "../protocol/targets.ts";
 import { digestOf, type Framing } from "../protocol/tokens.ts";
 import { type AnswerMarks, writeAnswerHead, writeFailure } from "./answer.ts";
+import type { ClientSlot } from "./client-limits.ts";
 import type { Lease } from "./connections.ts";
 import type { NodeContext } from "./context.ts";
 import { type AnswerSink, Exchange, isRepeatable } from "./exchange.ts";
 import { forHttp2 } from "./http2-request.ts";
-import { DIGEST_BUFFER_BYTES, LATE_UPLOAD_MS } from "./limits.ts";
+import { LATE_UPLOAD_MS } from "./limits.ts";
 import type { Outcome } from "./outcome.ts";
 import { readWhole, RequestBody } from "./request-body.ts";
 
@@ -32,6 +34,10 @@ export class FetchDoor implements AnswerSink {
   #plan: Plan | undefined;
   #lease: Lease | undefined;
   #exchange: Exchange | undefined;
+  #slot: ClientSlot | undefined;
+  /** The answer's body waits: for its reader, or for the client's share of bytes. */
+  #rests = false;
+  #isClosed = false;
   #wasReused = false;
   /** The first of two attempts may have reached the target. */
   #sentBefore = false;
@@ -44,7 +50,7 @@ export class FetchDoor implements AnswerSink {
   }
 
   async serve(): Promise<void> {
-    this.#response.on("drain", () => this.#exchange?.resume());
+    this.#response.on("drain", () => this.#goOn());
     this.#response.on("close", () => {
       if (!this.#response.writableFinished) this.abort(new RelayError("answer_cut", "the caller went away"));
     });
@@ -53,11 +59,8 @@ export class FetchDoor implements AnswerSink {
       const target = parseTargetUrl(claims.url);
       const fields = sectionFromWire((name) => this.#request.headers[name] as string | undefined);
       checkRequestFields(fields);
-      // Nothing waits between the grant's verdict and the consumed id, least of all for a body: what the grant said of the
-      // time would be old.
-      this.#node.consumed.consume(consumedId(claims), claims.tat, this.#node.now());
-      const body = await this.#takeBody(claims);
-      this.#outcome.lap("judge");
+      const body = await this.#begin(claims);
+      this.#outcome.lap("node_queue");
       this.#outcome.body = body;
       this.#plan = {
         clientId: claims.sub,
@@ -79,6 +82,11 @@ export class FetchDoor implements AnswerSink {
     return this.#claims?.sub === clientId && this.#claims.jti === requestId;
   }
 
+  /** Whether the target can have seen anything of the request. */
+  get hasSent(): boolean {
+    return this.#sentBefore || this.#exchange?.sent === true;
+  }
+
   /** Ends the exchange with a typed error, as when the node has to go. */
   abort(error: RelayError): void {
     this.#outcome.error ??= error;
@@ -89,15 +97,39 @@ export class FetchDoor implements AnswerSink {
   head(head: ResponseHead): void {
     this.#outcome.lap("target");
     const headOnly = this.#request.headers[WIRE.envelope] !== "1";
+    // A head and a short body that came together leave together: killed in between, the node would have answered in part.
+    const { socket } = this.#response;
+    socket?.cork();
+    process.nextTick(() => socket?.uncork());
     try {
-      writeAnswerHead(this.#response, head, this.#claims!.htm, this.#marks(), headOnly);
+      const marks = { ...this.#marks(), receipt: this.#receipt(head) };
+      writeAnswerHead(this.#response, head, this.#claims!.htm, marks, headOnly);
     } catch (error) {
       this.#exchange?.abort(asAnswerError(error));
     }
   }
 
   write(chunk: Buffer): boolean {
-    return this.#response.write(chunk);
+    const hasRoom = this.#response.write(chunk);
+    const inDebt = this.#slot!.spend(chunk.length);
+    this.#rests = inDebt || !hasRoom;
+    return !this.#rests;
+  }
+
+  isUnread(): boolean {
+    return this.#response.writableNeedDrain;
+  }
+
+  /** Nothing more will happen: the client's slot is free, whatever the end was. */
+  close(): void {
+    this.#isClosed = true;
+    this.#slot?.leave();
+  }
+
+  #goOn(): void {
+    if (!this.#rests || this.isUnread() || this.#slot!.inDebt) return;
+    this.#rests = false;
+    this.#exchange?.resume();
   }
 
   end(): void {
@@ -121,7 +153,7 @@ export class FetchDoor implements AnswerSink {
     if (plan?.body instanceof RequestBody && this.#lease?.dialed.alpn === "h2") this.#lease.cut();
     this.#release();
     if (plan !== undefined && this.#mayRepeat(plan, error)) {
-      this.#sentBefore = this.#exchange?.sent === true;
+      this.#sentBefore = this.hasSent;
       this.#attempt(plan).catch((next: unknown) => this.fail(asRelayError(next)));
       return;
     }
@@ -132,6 +164,7 @@ export class FetchDoor implements AnswerSink {
   #answerFailure(error: RelayError): void {
     const plan = this.#plan;
     this.#outcome.error ??= error;
+    this.#outcome.failed();
     if (plan?.body instanceof RequestBody) plan.body.destroy();
     if (this.#response.headersSent) this.#response.destroy();
     else if (!this.#response.destroyed) {
@@ -152,7 +185,46 @@ export class FetchDoor implements AnswerSink {
     this.#claims = claims;
     this.#outcome.claims = claims;
     this.#node.assertServing();
+    // A slot that is taken after the end would never be left.
+    if (this.#isClosed) throw new RelayError("answer_cut", "the caller went away", { reached: "no" });
+    const slot = this.#node.limits.enter(claims.sub, claims.limits, claims.iat);
+    slot.onPaid = () => {
+      if (this.#outcome.body instanceof RequestBody) this.#outcome.body.goOn();
+      this.#goOn();
+    };
+    this.#slot = slot;
     return claims;
+  }
+
+  /**
+   * Consumes the request's id and takes its body.
+   *
+   * Where the edge sends a tail, it counts on this: as long as it has not handed the tail over, the request has not begun,
+   * and another node may be sent it. So the id is consumed after. Otherwise nothing waits between the grant's verdict and
+   * the id, least of all for a body: what the grant said of the time would be old.
+   */
+  async #begin(claims: GrantClaims): Promise<Buffer | RequestBody | null> {
+    const { consumed } = this.#node;
+    if (claims.tail === undefined) {
+      consumed.consume(consumedId(claims), claims, claims.tat, this.#node.now());
+      return this.#takeBody(claims);
+    }
+    const body = await this.#takeTailed(claims, claims.tail);
+    this.#node.assertServing();
+    checkGrantTimes(claims, this.#node.now());
+    consumed.consume(consumedId(claims), claims, claims.tat, this.#node.now());
+    return body;
+  }
+
+  /** A small body, or none, with the tail behind it. */
+  async #takeTailed({ framing, digest }: GrantClaims, tail: number): Promise<Buffer | null> {
+    const length = framing === "none" ? 0 : framing;
+    if (length === "chunked" || length > BUFFERED_BODY_BYTES) {
+      throw new RelayError("grant_invalid", "a tail stands behind a small body of a known length alone");
+    }
+    const body = await readWhole(this.#request, { length, digest, tail });
+    this.#slot!.spend(length);
+    return length === 0 ? null : body;
   }
 
   /** The body as it was signed: none, a small one whole and proven, or a stream that is held to what was signed. */
@@ -171,17 +243,22 @@ export class FetchDoor implements AnswerSink {
       if (came !== undefined && came !== framing) {
         throw new RelayError("token_framing", `signed for ${framing} bytes, ${came} came`);
       }
-      if (digest !== undefined && framing <= DIGEST_BUFFER_BYTES) {
-        return readWhole(this.#request, framing, digest);
+      if (digest !== undefined && framing <= BUFFERED_BODY_BYTES) {
+        const whole = await readWhole(this.#request, { length: framing, digest, tail: 0 });
+        this.#slot!.spend(whole.length);
+        return whole;
       }
     }
-    return new RequestBody(this.#request, framing, digest);
+    const body = new RequestBody(this.#request, framing, digest);
+    body.charge = (bytes) => this.#slot!.spend(bytes);
+    return body;
   }
 
   async #attempt(plan: Plan): Promise<void> {
     const { connections } = this.#node;
     const { clientId, target, repeatable, body } = plan;
     const { signal } = this.#gone;
+    const { onStage } = this.#outcome;
     this.#lease =
       plan.attempts++ === 0
         ? await connections.lease(
@@ -189,8 +266,9 @@ export class FetchDoor implements AnswerSink {
             target,
             { repeatable, exclusive: body instanceof RequestBody },
             signal,
+            onStage,
           )
-        : await connections.leaseFresh(clientId, target, signal);
+        : await connections.leaseFresh(clientId, target, signal, onStage);
     this.#outcome.connected(this.#lease.dialed, this.#lease.reused);
     if (signal.aborted) throw signal.reason;
     const exchange = new Exchange(this, body instanceof RequestBody ? body : undefined);
@@ -227,8 +305,23 @@ export class FetchDoor implements AnswerSink {
   }
 
   #marks(): AnswerMarks {
-    const { egress, timings } = this.#outcome;
-    return { node: this.#node.config.id, requestId: this.#claims?.jti, egress, timings };
+    const { egress, timings, warm } = this.#outcome;
+    return { node: this.#node.config.id, requestId: this.#claims?.jti, egress, timings, warm };
+  }
+
+  #receipt(head: ResponseHead): string | undefined {
+    const grant = this.#claims!;
+    if (grant.receipt !== true) return undefined;
+    const { egress, bytesUp } = this.#outcome;
+    const { dialed } = this.#lease!;
+    return this.#node.receipts.sign({
+      grant,
+      dialed,
+      egress: egress!,
+      head,
+      bytesUp,
+      now: this.#node.now(),
+    });
   }
 }
 
@@ -265,10 +358,6 @@ function asAnswerError(error: unknown): RelayError {
   return new RelayError("target_protocol", `the target's answer can't be passed on: ${error.detail}`, {
     cause: error,
   });
-}
-
-function withReached(error: RelayError, reached: Reached): RelayError {
-  return new RelayError(error.code, error.detail, { cause: error.cause, reached });
 }
 
 function asRelayError(error: unknown): RelayError {

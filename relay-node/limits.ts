@@ -84,8 +84,8 @@ export const UPLOAD_IDLE_MS = 60_000;
 /** Once an answer is whole, what is still being uploaded is read and dropped for this long. */
 export const LATE_UPLOAD_MS = 10_000;
 
-/** A body with a signed digest and at most this long is proven whole before anything is dialled. */
-export const DIGEST_BUFFER_BYTES = 65_536;
+/** A small body that is taken whole before anything is dialled has this long to come; the edge has it at hand. */
+export const WHOLE_BODY_MS = 10_000;
 
 // The node's own listener.
 
@@ -104,5 +104,67 @@ export const INBOUND_IDLE_MS = 120_000;
 /** How often certificate and key files are looked at for changes. */
 export const CERTIFICATE_POLL_MS = 2_000;
 
+/** A node that drains goes on refusing new requests for this long, even where nothing is under way. */
+export const DRAIN_LINGER_MS = 2_000;
+
 /** What a drain cuts has this long to be told so. */
 export const DRAIN_ANSWER_MS = 1_000;
+
+// Used request ids, between the nodes of a pool.
+
+/** A used id waits this long for others before it is told to the peers. */
+export const CONSUMED_BATCH_MS = 30;
+
+/** Messages to one peer that may be on their way at once: over a long line one takes many times as long as a batch waits. */
+export const CONSUMED_IN_FLIGHT = 8;
+
+/** A peer has this long to take a message. */
+export const CONSUMED_SEND_MS = 2_000;
+
+/** A peer that can't be reached is tried again after the first time, then after twice as long each, up to the second. */
+export const PEER_RETRY_MIN_MS = 100;
+export const PEER_RETRY_MAX_MS = 2_000;
+
+/** A peer is spoken to at least this often: its connection stays open, and that it is lost shows before it matters. */
+export const PEER_KEEP_WARM_MS = 30_000;
+
+/** Ids that wait for one peer, some 100 bytes each. The oldest go first; no id waits longer than it has to be remembered. */
+export const CONSUMED_QUEUE_MAX = 500_000;
+
+/** Ids heard of peers in one generation, some 150 bytes each: more than 9,000 requests a second make. */
+export const CONSUMED_HEARD_MAX = 1_000_000;
+
+/** A start waits this long for what the peers remember. */
+export const CONSUMED_READ_MS = 3_000;
+
+/** The most that one peer's memory is read of. */
+export const CONSUMED_READ_MAX_BYTES = 134_217_728;
+
+/** One piece of a node's memory, as it is told to a peer that starts. */
+export const CONSUMED_PIECE_BYTES = 65_536;
+
+/** A node that goes has this long to tell its peers the last ids. */
+export const CONSUMED_FLUSH_MS = 1_000;
+
+// The proof of the node's own addresses.
+
+/** From asking a witness to the end of its answer, the look-up of its name included. */
+export const WITNESS_DEADLINE_MS = 3_000;
+
+/** A witness's answer is some dozens of bytes. */
+export const WITNESS_ANSWER_MAX_BYTES = 4_096;
+
+/** How long a proof holds while no witness can be reached. */
+export const PROOF_LASTS_MS = 600_000;
+
+/** The longest time between two rounds that may be configured: several must fit into the life of a proof. */
+export const PROOF_INTERVAL_MAX_SECONDS = 120;
+
+/** Between two rounds after one that proved nothing, where the configured time is not shorter. */
+export const PROOF_RETRY_MS = 5_000;
+
+/** Between two rounds until the first proof. */
+export const PROOF_FIRST_MS = 1_000;
+
+/** Right verdicts in a row that are needed once another address was seen. */
+export const PROOFS_AFTER_WRONG = 2;

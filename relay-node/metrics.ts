@@ -1,8 +1,12 @@
 import { createServer, type Server } from "node:http";
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
 
-/** The stages of a call, each in milliseconds; those that a warm connection skips are absent. */
-export type Stage = "judge" | "dns" | "connect" | "tls" | "target";
+/**
+ * The stages of a call, each in milliseconds; those that were not passed are absent. `node_queue` is from its arrival until
+ * a connection to the target is asked for, `target` from the connection to the first byte of the answer. A stage that
+ * failed has the time until then.
+ */
+export type Stage = "node_queue" | "dns" | "connect" | "tls" | "target";
 
 /** What Prometheus may read. Labels hold codes and stages alone: nothing that a caller could choose. */
 export class Metrics {
@@ -30,7 +34,10 @@ export class Metrics {
   constructor(gauges: {
     readonly active: () => number;
     readonly connections: () => number;
+    readonly slots: () => number;
     readonly draining: () => boolean;
+    /** By family, whether the node may be left by it. */
+    readonly inService: () => readonly (readonly [family: string, inService: boolean])[];
   }) {
     collectDefaultMetrics({ register: this.registry });
     const gauge = (name: string, help: string, read: () => number) =>
@@ -44,7 +51,17 @@ export class Metrics {
       });
     gauge("holdfast_requests_active", "Requests under way", gauges.active);
     gauge("holdfast_target_connections", "Connections to targets, busy and warm", gauges.connections);
+    gauge("holdfast_client_slots", "Requests that count towards a client's limit", gauges.slots);
     gauge("holdfast_draining", "1 while the node takes no new requests", () => Number(gauges.draining()));
+    const inService = new Gauge({
+      name: "holdfast_in_service",
+      help: "1 while the address of a family is proven",
+      labelNames: ["family"],
+      registers: [this.registry],
+      collect: () => {
+        for (const [family, isProven] of gauges.inService()) inService.set({ family }, Number(isProven));
+      },
+    });
   }
 
   finished(

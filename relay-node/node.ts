@@ -2,11 +2,14 @@ import { readFileSync } from "node:fs";
 import type { IncomingMessage, Server as HttpServer, ServerResponse } from "node:http";
 import type { Server } from "node:https";
 import { networkInterfaces } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
 import pino, { type Logger } from "pino";
 import { isRelayError, RelayError } from "../protocol/errors.ts";
 import { type GrantKey, importGrantKey, verifyGrant } from "../protocol/grants.ts";
 import { WIRE } from "../protocol/headers.ts";
+import { AddressProof, type EgressState } from "./address-proof.ts";
 import { writeFailure } from "./answer.ts";
+import { ClientLimits } from "./client-limits.ts";
 import type { NodeConfig } from "./config.ts";
 import { Connections } from "./connections.ts";
 import type { NodeContext } from "./context.ts";
@@ -14,11 +17,13 @@ import { ConsumedIds } from "./consumed.ts";
 import { createDialer } from "./dialer.ts";
 import { consumedId, FetchDoor } from "./fetch-door.ts";
 import { createGuard } from "./guard.ts";
-import { DNS_TRIES, DNS_TRY_MS, DRAIN_ANSWER_MS } from "./limits.ts";
+import { DNS_TRIES, DNS_TRY_MS, DRAIN_ANSWER_MS, DRAIN_LINGER_MS } from "./limits.ts";
 import { listenHttps } from "./listener.ts";
 import { Metrics } from "./metrics.ts";
 import { Outcome } from "./outcome.ts";
-import { createResolver } from "./resolver.ts";
+import { Peers } from "./peers.ts";
+import { ReceiptSigner } from "./receipts.ts";
+import { createResolver, type Resolver } from "./resolver.ts";
 
 /** One relay node: its listener, its doors, and what they share. */
 export class RelayNode implements NodeContext {
@@ -26,10 +31,15 @@ export class RelayNode implements NodeContext {
   readonly grantKeys: readonly GrantKey[];
   readonly consumed: ConsumedIds;
   readonly connections: Connections;
+  readonly limits = new ClientLimits();
+  readonly receipts: ReceiptSigner;
   readonly log: Logger;
+  #peers: Peers | undefined;
+  readonly #address: AddressProof;
   readonly #metrics: Metrics;
   readonly #active = new Set<FetchDoor>();
   readonly #servers: (Server | HttpServer)[] = [];
+  #starting = true;
   #draining = false;
   #idle: (() => void) | undefined;
 
@@ -38,22 +48,30 @@ export class RelayNode implements NodeContext {
     this.grantKeys = grantKeys;
     this.log = log;
     this.consumed = new ConsumedIds(config.state, this.now());
-    this.connections = new Connections(dialerOf(config));
+    const resolver = resolverOf(config);
+    this.#address = new AddressProof(config, resolver, log, (family) => this.connections.retire(family));
+    this.connections = new Connections(dialerOf(config, resolver, this.#address), this.#address);
+    this.receipts = new ReceiptSigner(config);
     this.#metrics = new Metrics({
       active: () => this.#active.size,
       connections: () => this.connections.size,
+      slots: () => this.limits.slots,
       draining: () => this.#draining,
+      inService: () => this.#address.families(),
     });
   }
 
   /**
-   * Starts a node; it serves when this resolves.
+   * Starts a node: it listens when this resolves, and serves as soon as it has proven an address.
    * @throws RelayError or the system's error where it can't listen
    * @example const node = await RelayNode.start(readNodeConfig("node.json"));
    */
   static async start(config: NodeConfig, log: Logger = logger(config)): Promise<RelayNode> {
     const keys = await Promise.all(config.grantKeys.map((bytes) => importGrantKey(bytes, "verify")));
     const node = new RelayNode(config, keys, log);
+    const peers = await Peers.open(config, node.consumed, () => node.now(), log);
+    node.#peers = peers;
+    peers.measure(node.#metrics.registry);
     const { listen, metrics } = config;
     node.#servers.push(await listenHttps(listen, (request, response) => node.#route(request, response), log));
     if (metrics.port > 0) {
@@ -63,9 +81,14 @@ export class RelayNode implements NodeContext {
       );
       node.#servers.push(server);
     }
+    // Peers that start at the same time can see each other now.
+    node.#address.start();
+    // It listens before, or two that start at once would wait for each other.
+    await peers.read();
+    node.#starting = false;
     log.info(
       { listen: `${listen.host}:${listen.port}`, egress: config.egress, open: config.open },
-      "serving",
+      "listening",
     );
     return node;
   }
@@ -76,6 +99,8 @@ export class RelayNode implements NodeContext {
 
   assertServing(): void {
     if (this.#draining) throw new RelayError("node_draining", `${this.config.id} takes no new requests`);
+    if (this.#starting) throw new RelayError("node_out_of_service", "the node is starting");
+    this.#address.assertProven();
   }
 
   /**
@@ -86,11 +111,15 @@ export class RelayNode implements NodeContext {
     if (this.#draining) return;
     this.#draining = true;
     this.log.info({ active: this.#active.size, seconds: this.config.drainSeconds }, "draining");
-    await this.#untilIdle(this.config.drainSeconds * 1_000);
+    const drainMs = this.config.drainSeconds * 1_000;
+    // Whoever would still send requests hears from an answer that it must not: from a closed port it might not be sure.
+    await Promise.all([this.#untilIdle(drainMs), sleep(Math.min(drainMs, DRAIN_LINGER_MS))]);
     const cut = this.#active.size;
     for (const door of this.#active) {
       door.abort(
-        new RelayError("node_draining", "the node had to go before the answer came", { reached: "unknown" }),
+        new RelayError("node_draining", "the node had to go before the answer came", {
+          reached: door.hasSent ? "unknown" : "no",
+        }),
       );
     }
     // The typed error has to get out before its connection is closed.
@@ -109,8 +138,10 @@ export class RelayNode implements NodeContext {
     clearTimeout(timer);
   }
 
-  /** Closes everything at once. */
+  /** Tells the peers the last ids and closes everything. */
   async close(): Promise<void> {
+    await this.#peers?.close();
+    this.#address.stop();
     for (const server of this.#servers) {
       server.close();
       server.closeAllConnections();
@@ -121,12 +152,14 @@ export class RelayNode implements NodeContext {
 
   #route(request: IncomingMessage, response: ServerResponse): void {
     const { method, url } = request;
+    if (this.#draining) response.shouldKeepAlive = false;
     if (url === "/fetch" && method === "POST") this.#fetch(request, response);
     else if (url === "/cancel" && method === "POST") void this.#cancel(request, response);
-    else if (url === "/healthz" && method === "GET") {
-      const status = this.#draining ? "draining" : "ok";
-      json(response, this.#draining ? 503 : 200, { status, node: this.config.id });
-    } else if (url === "/whoami" && method === "GET") {
+    else if (url === "/consumed" && method === "POST") void this.#peers!.serve(request, response, "consumed");
+    else if (url === "/consumed/read" && method === "POST") {
+      void this.#peers!.serve(request, response, "consumed-read");
+    } else if (url === "/healthz" && method === "GET") this.#health(response);
+    else if (url === "/whoami" && method === "GET") {
       json(response, 200, { address: plainAddress(request.socket.remoteAddress) });
     } else {
       writeFailure(response, new RelayError("not_found", "no such route at a node"), {
@@ -136,16 +169,26 @@ export class RelayNode implements NodeContext {
     }
   }
 
-  /** Gives up a request whose caller went away. One that has yet to come is refused when it does. */
+  #health(response: ServerResponse): void {
+    const { id: node } = this.config;
+    const reason = this.#address.outOfService();
+    // What stands in front of a node may answer in its place, without this.
+    response.setHeader("Relay-Node", node);
+    if (this.#draining) json(response, 503, { status: "draining", node });
+    else if (this.#starting) json(response, 503, { status: "starting", node });
+    else if (reason !== undefined) json(response, 503, { status: "out_of_service", node, reason });
+    else json(response, 200, { status: "ok", node });
+  }
+
+  /** Gives up a request whose caller went away. One that has yet to come, to whichever node, is refused when it does. */
   async #cancel(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
       const grant = request.headers[WIRE.authorization] as string | undefined;
       const { config, grantKeys } = this;
       const context = { edge: config.edge, nodeId: config.id, keys: grantKeys, now: this.now() };
-      const { sub, jti, tat } = await verifyGrant(grant, context, "cancel");
-      const door = this.#doorOf(sub, jti);
-      if (door === undefined) this.consumed.consume(consumedId({ sub, jti }), tat, this.now());
-      door?.abort(new RelayError("answer_cut", "the caller gave up"));
+      const { sub, jti } = await verifyGrant(grant, context, "cancel");
+      this.#doorOf(sub, jti)?.abort(new RelayError("answer_cut", "the caller gave up"));
+      this.consumed.forbid(consumedId({ sub, jti }), this.now());
       response.writeHead(204).end();
     } catch (error) {
       const known = isRelayError(error)
@@ -166,6 +209,7 @@ export class RelayNode implements NodeContext {
     this.#active.add(door);
     response.once("close", () => {
       this.#active.delete(door);
+      door.close();
       outcome.tell(this.log, this.#metrics);
       if (this.#active.size === 0) this.#idle?.();
     });
@@ -178,21 +222,25 @@ function logger({ id, logLevel }: NodeConfig): Logger {
   return pino({ level: logLevel, base: { node: id } }, pino.destination({ sync: true }));
 }
 
-function dialerOf(config: NodeConfig) {
-  const { egress, open, nameServers, targetCa } = config;
-  const published = [egress.ipv4, egress.ipv6].flatMap((address) =>
-    address === undefined ? [] : [address.bind, address.public],
-  );
-  const guard = createGuard({ open, own: () => [...published, ...interfaceAddresses()] });
-  const resolver = createResolver({
+function resolverOf({ nameServers, egress }: NodeConfig): Resolver {
+  return createResolver({
     ...(nameServers !== undefined && { servers: [...nameServers] }),
     ipv6: egress.ipv6 !== undefined,
     timeoutMs: DNS_TRY_MS,
     tries: DNS_TRIES,
   });
+}
+
+function dialerOf(config: NodeConfig, resolver: Resolver, address: EgressState) {
+  const { egress, open, targetCa } = config;
+  const published = [egress.ipv4, egress.ipv6].flatMap((pair) =>
+    pair === undefined ? [] : [pair.bind, pair.public],
+  );
+  const guard = createGuard({ open, own: () => [...published, ...interfaceAddresses()] });
   return createDialer({
     resolver,
     guard,
+    mayLeave: (family) => address.mayLeave(family),
     egress: {
       ...(egress.ipv4 && { ipv4: egress.ipv4.bind }),
       ...(egress.ipv6 && { ipv6: egress.ipv6.bind }),

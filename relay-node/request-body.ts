@@ -3,7 +3,7 @@ import { EventEmitter } from "node:events";
 import type { IncomingMessage } from "node:http";
 import { RelayError } from "../protocol/errors.ts";
 import { digestMember, type Framing } from "../protocol/tokens.ts";
-import { UPLOAD_IDLE_MS } from "./limits.ts";
+import { WHOLE_BODY_MS } from "./limits.ts";
 
 /**
  * A request's body on its way to the target: counted against its signed length, hashed against its signed digest, and cut
@@ -19,12 +19,17 @@ export class RequestBody extends EventEmitter {
   destroyed = false;
   /** The body is whole, and all of it was passed on. */
   ended = false;
+  /** Told of each piece's length as it comes; where it says true, no more is read until `goOn`. */
+  charge: ((bytes: number) => boolean) | undefined;
+  /** Nothing is read because the client has used its share of bytes up. */
+  rests = false;
   readonly #source: IncomingMessage;
   readonly #length: number | undefined;
   readonly #digest: string | undefined;
   readonly #hash: Hash | undefined;
   #held: Buffer | undefined;
   #flowing = false;
+  #isWanted = false;
   #received = 0;
 
   constructor(source: IncomingMessage, framing: Framing, digest: string | undefined) {
@@ -46,11 +51,22 @@ export class RequestBody extends EventEmitter {
       if (this.#source.readableEnded) this.#onEnd();
       else if (this.#source.destroyed) this.#onClose();
     }
-    this.#source.resume();
+    this.#isWanted = true;
+    if (!this.rests) this.#source.resume();
     return this;
   }
 
+  /** The client may send more. */
+  goOn(): void {
+    if (!this.rests) return;
+    this.rests = false;
+    if (this.destroyed) return;
+    this.emit("goOn");
+    if (this.#isWanted) this.#source.resume();
+  }
+
   pause(): this {
+    this.#isWanted = false;
     this.#source.pause();
     return this;
   }
@@ -77,6 +93,10 @@ export class RequestBody extends EventEmitter {
         new RelayError("body_cut", `the body has more than the ${this.#length} bytes that were signed`),
       );
       return;
+    }
+    if (this.charge?.(chunk.length) === true) {
+      this.rests = true;
+      this.#source.pause();
     }
     if (this.#hash === undefined) {
       this.#pass(chunk);
@@ -126,22 +146,34 @@ export class RequestBody extends EventEmitter {
   }
 }
 
+/** What is to be read of a small body. */
+export interface WholeBody {
+  readonly length: number;
+  readonly digest: string | undefined;
+  /** Bytes behind it that are no part of it: whoever sends them has handed over all the rest before. */
+  readonly tail: number;
+}
+
 /**
  * Reads a whole small body and checks it, before anything is dialled.
  * @throws RelayError `body_cut`, `body_digest`, both with nothing sent
  */
-export async function readWhole(source: IncomingMessage, length: number, digest: string): Promise<Buffer> {
+export async function readWhole(
+  source: IncomingMessage,
+  { length, digest, tail }: WholeBody,
+): Promise<Buffer> {
+  const expected = length + tail;
   const chunks: Buffer[] = [];
   let size = 0;
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const cut = (why: string) => reject(new RelayError("body_cut", why, { reached: "no" }));
   const timer = setTimeout(
-    () => cut(`the body did not come within ${UPLOAD_IDLE_MS / 1_000} s`),
-    UPLOAD_IDLE_MS,
+    () => cut(`the body did not come within ${WHOLE_BODY_MS / 1_000} s`),
+    WHOLE_BODY_MS,
   );
   const onData = (chunk: Buffer) => {
     size += chunk.length;
-    if (size > length) cut(`the body has more than the ${length} bytes that were signed`);
+    if (size > expected) cut(`the body has more than the ${length} bytes that were signed`);
     else chunks.push(chunk);
   };
   const onClose = () => cut("the caller went away before the body's end");
@@ -152,11 +184,13 @@ export async function readWhole(source: IncomingMessage, length: number, digest:
     clearTimeout(timer);
     source.off("data", onData).off("end", resolve).off("close", onClose).off("error", onClose);
   }
-  if (size !== length) {
-    throw new RelayError("body_cut", `the body has ${size} bytes, ${length} were signed`, { reached: "no" });
+  if (size !== expected) {
+    throw new RelayError("body_cut", `the body has ${size - tail} bytes, ${length} were signed`, {
+      reached: "no",
+    });
   }
-  const body = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size);
-  if (digestMember(createHash("sha256").update(body).digest()) !== digest) {
+  const body = (chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size)).subarray(0, length);
+  if (digest !== undefined && digestMember(createHash("sha256").update(body).digest()) !== digest) {
     throw new RelayError("body_digest", "the body is not the one that was signed");
   }
   return body;

@@ -7,6 +7,7 @@ import { parseClientRecord } from "./clients.ts";
 import { type Env, edgeOf, registryCall, registryOf } from "./edge.ts";
 import { ADMIN_BODY_MAX_BYTES } from "./limits.ts";
 import type { Expected } from "./registry.ts";
+import { atSendersCost } from "./strangers.ts";
 
 /** An operator's calls, each signed with its method, its URL and the digest of its body, each token good once. */
 export const admin = new Hono<{ Bindings: Env; Variables: { body: string } }>();
@@ -14,11 +15,15 @@ export const admin = new Hono<{ Bindings: Env; Variables: { body: string } }>();
 admin.use(async (c, next) => {
   const edge = edgeOf(c.env);
   const now = Math.floor(Date.now() / 1_000);
-  const unverified = readBearer("admin", c.req.header(WIRE.authorization));
-  const claims = checkAdminClaims(unverified.claims, edge.config.origin, now);
-  const key = await edge.operatorKey(claims.iss);
-  if (key === undefined) throw new RelayError("client_unknown", "no such operator key is configured");
-  await verifySignature(unverified, [key]);
+  const claims = await atSendersCost(c.req.raw, edge, c.env, async (admit) => {
+    const unverified = readBearer("admin", c.req.header(WIRE.authorization));
+    const signed = checkAdminClaims(unverified.claims, edge.config.origin, now);
+    const key = await edge.operatorKey(signed.iss);
+    admit(key !== undefined);
+    if (key === undefined) throw new RelayError("client_unknown", "no such operator key is configured");
+    await verifySignature(unverified, [key]);
+    return signed;
+  });
   if (claims.htm !== c.req.method) throw new RelayError("token_method", `signed for ${claims.htm}`);
   const { pathname, search } = new URL(c.req.url);
   if (claims.url !== `${edge.config.origin}${pathname}${search}`) {

@@ -3,12 +3,19 @@ import { isRelayError, problemResponse, RelayError } from "../protocol/errors.ts
 import { WIRE } from "../protocol/headers.ts";
 import { admin } from "./admin.ts";
 import { authorize } from "./authorize.ts";
+import { clientAddress } from "./client-address.ts";
 import { type Env, edgeOf } from "./edge.ts";
-import { egressList } from "./egress-list.ts";
+import { egressList, signedEgressList } from "./egress-list.ts";
 import { cancel, forward } from "./forward.ts";
+import { EdgeClock } from "./timing.ts";
 
 /** The edge: each route is one door. */
-export const app = new Hono<{ Bindings: Env }>();
+export const app = new Hono<{ Bindings: Env; Variables: { clock: EdgeClock } }>();
+
+app.use(async (c, next) => {
+  c.set("clock", new EdgeClock());
+  await next();
+});
 
 app.all("/fetch", async (c) => {
   const edge = edgeOf(c.env);
@@ -24,13 +31,14 @@ app.all("/fetch", async (c) => {
   } else if (request.method !== authorized.claims.htm) {
     throw new RelayError("token_method", `signed for ${authorized.claims.htm}, sent as ${request.method}`);
   }
-  return forward(request, authorized, edge, now);
+  await edge.refreshHealth(c.env, (work) => c.executionCtx.waitUntil(work));
+  return forward(request, authorized, edge, c.get("clock"));
 });
 
 app.post("/cancel", async (c) => {
   const edge = edgeOf(c.env);
   const now = Math.floor(Date.now() / 1_000);
-  await cancel(await authorize(c.req.raw, edge, c.env, now, "cancel"), edge, now);
+  await cancel(c.req.raw, await authorize(c.req.raw, edge, c.env, now, "cancel"), edge);
   return c.body(null, 204);
 });
 
@@ -43,6 +51,17 @@ app.get("/.well-known/egress.json", (c) => {
   return c.json(list, 200, { "Cache-Control": "public, max-age=60" });
 });
 
+app.get("/.well-known/egress.jwt", async (c) => {
+  const jwt = await signedEgressList(edgeOf(c.env), Math.floor(Date.now() / 1_000));
+  return c.body(jwt, 200, { "Content-Type": "application/jwt", "Cache-Control": "public, max-age=60" });
+});
+
+app.get("/whoami", (c) => {
+  const address = clientAddress(c.req.raw, edgeOf(c.env).config);
+  if (address === undefined) throw new RelayError("not_found", "nothing tells this edge who calls");
+  return c.json({ address }, 200, { "Cache-Control": "no-store" });
+});
+
 app.get("/healthz", (c) => {
   edgeOf(c.env);
   return c.json({ status: "ok" }, 200, { "Cache-Control": "no-store" });
@@ -51,23 +70,28 @@ app.get("/healthz", (c) => {
 app.route("/admin", admin);
 
 app.notFound((c) =>
-  answer(new RelayError("not_found", `no route ${c.req.method} ${new URL(c.req.url).pathname.slice(0, 64)}`)),
+  answer(
+    new RelayError("not_found", `no route ${c.req.method} ${new URL(c.req.url).pathname.slice(0, 64)}`),
+    c.get("clock"),
+  ),
 );
 
-app.onError((error) => {
+app.onError((error, c) => {
+  const clock = c.get("clock");
   if (isRelayError(error)) {
     if (error.status >= 500) {
       console.error(`${error.message}${error.cause instanceof Error ? ` (${error.cause.message})` : ""}`);
     }
     return answer(
       error.code === "edge_misconfigured" ? new RelayError(error.code, "the edge is not configured") : error,
+      clock,
     );
   }
   console.error(error);
-  return answer(new RelayError("edge_internal", "the edge failed"));
+  return answer(new RelayError("edge_internal", "the edge failed"), clock);
 });
 
-function answer(error: RelayError): Response {
+function answer(error: RelayError, clock: EdgeClock): Response {
   const { status, headers, body } = problemResponse(error);
-  return new Response(body, { status, headers });
+  return new Response(body, { status, headers: [...headers, [WIRE.timing, clock.timing()]] });
 }

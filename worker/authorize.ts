@@ -9,27 +9,31 @@ import {
   type RequestClaims,
   verifySignature,
 } from "../protocol/tokens.ts";
+import { isOver } from "./ceilings.ts";
 import type { Client } from "./clients.ts";
 import type { EdgeNode } from "./config.ts";
 import type { Edge, Env } from "./edge.ts";
-import { rankNodes } from "./nodes.ts";
+import { CEILING_SECONDS } from "./limits.ts";
+import { atSendersCost } from "./strangers.ts";
 
-/** A request that may be made: who asks, what for, and the nodes that may make it, the best first. */
+/** A request that may be made: who asks, what for, and the nodes that may make it, in no order. */
 export interface Authorized {
   readonly client: Client;
   readonly claims: RequestClaims;
   readonly target: TargetUrl;
   readonly framing: Framing;
   readonly nodes: readonly EdgeNode[];
+  /** All nodes of the client's pool, also those that this request's token leaves out. */
+  readonly pool: readonly EdgeNode[];
 }
 
 /**
  * Judges a request by its token: who signs, whether it is for this door and this moment, and what the client may reach.
- * Whatever costs a look-up or a signature comes after what does not.
+ * Whatever costs a look-up or a signature comes after what does not, and after many failures of one sender not at all.
  *
  * @param now seconds since 1970
  * @param act the door's own
- * @throws RelayError any of the token codes, `client_unknown`, `url_invalid`, `target_not_allowed`, `node_unknown`, `no_node`
+ * @throws RelayError any of the token codes, `client_unknown`, `url_invalid`, `target_not_allowed`, `node_unknown`, `no_node`, `rate_limited`
  */
 export async function authorize(
   request: Request,
@@ -39,10 +43,20 @@ export async function authorize(
   act: RequestAct = "fetch",
 ): Promise<Authorized> {
   const { headers } = request;
-  const unverified = readBearer("request", headers.get(WIRE.authorization));
-  const claims = checkRequestClaims(unverified.claims, edge.config.origin, now, act);
-  const client = await edge.client(claims.iss, env, now * 1_000);
-  await verifySignature(unverified, client.keys);
+  const { claims, client } = await atSendersCost(request, edge, env, async (admit) => {
+    const unverified = readBearer("request", headers.get(WIRE.authorization));
+    const signed = checkRequestClaims(unverified.claims, edge.config.origin, now, act);
+    admit(edge.knows(signed.iss));
+    const signer = await edge.client(signed.iss, env, now * 1_000);
+    await verifySignature(unverified, signer.keys);
+    return { claims: signed, client: signer };
+  });
+  // Giving up is never too much: it makes room.
+  if (act !== "cancel" && (await isOver(env.CLIENT_CEILING, client.id))) {
+    throw new RelayError("rate_limited", `${client.id} is over the edge's own ceiling`, {
+      retryAfter: CEILING_SECONDS,
+    });
+  }
 
   const restated = headers.get(WIRE.target);
   if (restated !== null && restated !== claims.url) {
@@ -61,7 +75,7 @@ export async function authorize(
     claims,
     target,
     framing: claims.framing ?? framing,
-    nodes: eligible(edge.config.nodes, client, claims),
+    ...eligible(edge.config.nodes, client, claims),
   };
 }
 
@@ -81,11 +95,20 @@ function mayBe(signed: Framing, came: Framing): boolean {
   return signed === "chunked" || came === "chunked" ? came !== "none" : came === signed;
 }
 
-function eligible(nodes: readonly EdgeNode[], client: Client, claims: RequestClaims): EdgeNode[] {
-  const pool = client.pool === undefined ? nodes : nodes.filter(({ id }) => client.pool!.has(id));
+/** The nodes that a client may leave from. */
+export function poolOf(nodes: readonly EdgeNode[], { pool }: Client): readonly EdgeNode[] {
+  return pool === undefined ? nodes : nodes.filter(({ id }) => pool.has(id));
+}
+
+function eligible(
+  nodes: readonly EdgeNode[],
+  client: Client,
+  claims: RequestClaims,
+): Pick<Authorized, "nodes" | "pool"> {
+  const pool = poolOf(nodes, client);
   const choice = claims.node === undefined ? undefined : new Set([claims.node].flat());
   const named = choice === undefined ? pool : pool.filter(({ id }) => choice.has(id));
-  if (named.length > 0) return rankNodes(named, claims.jti);
+  if (named.length > 0) return { nodes: named, pool };
   if (choice !== undefined && pool.length > 0) {
     const names = [...choice].join(", ").slice(0, 64);
     throw new RelayError("node_unknown", `no node ${names} in the pool of ${client.id}`);

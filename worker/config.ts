@@ -4,6 +4,7 @@ import { RelayError } from "../protocol/errors.ts";
 import { isFieldName } from "../protocol/headers.ts";
 import { algorithmOf } from "../protocol/keys.ts";
 import { tellIssue } from "./issues.ts";
+import type { Place } from "./order.ts";
 
 /** One relay node as the edge knows it. */
 export interface EdgeNode {
@@ -31,6 +32,10 @@ export interface EdgeConfig {
   /** The edge's own origin. */
   readonly origin: string;
   readonly nodes: readonly EdgeNode[];
+  /** The nodes' region that is the nearest to this edge, where the edge runs in one place. */
+  readonly region: string | undefined;
+  /** Where the nodes' regions are. */
+  readonly regions: ReadonlyMap<string, Place>;
   /** Lower-case name of the field in which a proxy in front tells the caller's address. */
   readonly clientAddressHeader: string | undefined;
   readonly grantMasterKey: Uint8Array<ArrayBuffer>;
@@ -94,6 +99,19 @@ const schema = z.object({
       unique((item) => item.id, "id"),
     ),
   ),
+  EDGE_REGION: z.optional(z.string()),
+  REGIONS: z.optional(
+    z.pipe(
+      json,
+      z.record(
+        z.string(),
+        z.strictObject({
+          latitude: z.number().check(z.minimum(-90), z.maximum(90)),
+          longitude: z.number().check(z.minimum(-180), z.maximum(180)),
+        }),
+      ),
+    ),
+  ),
   CLIENT_ADDRESS_HEADER: z.optional(
     z.string().check(z.refine((value) => isFieldName(value), "must be a field's name")),
   ),
@@ -138,11 +156,13 @@ export function parseEdgeConfig(env: Readonly<Record<string, unknown>>): EdgeCon
     });
     throw new RelayError("edge_misconfigured", problems.join("; "));
   }
-  const { EDGE_ORIGIN, NODES, CLIENT_ADDRESS_HEADER, GRANT_MASTER_KEY, EDGE_SIGNING_KEY, OPERATOR_KEYS } =
-    result.data;
+  const { EDGE_ORIGIN, NODES, EDGE_REGION, REGIONS, CLIENT_ADDRESS_HEADER } = result.data;
+  const { GRANT_MASTER_KEY, EDGE_SIGNING_KEY, OPERATOR_KEYS } = result.data;
   return {
     origin: EDGE_ORIGIN,
     nodes: NODES.map(({ id, url, region, key, addresses }) => ({ id, url, region, key, addresses })),
+    region: EDGE_REGION,
+    regions: new Map(Object.entries(REGIONS ?? {})),
     clientAddressHeader: CLIENT_ADDRESS_HEADER?.toLowerCase(),
     grantMasterKey: Uint8Array.from(base64url.decode(GRANT_MASTER_KEY)),
     signingKey: EDGE_SIGNING_KEY,

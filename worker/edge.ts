@@ -1,23 +1,38 @@
 import type { JWK } from "jose";
 import { RelayError } from "../protocol/errors.ts";
 import { deriveGrantKey, type GrantKey, importGrantKey } from "../protocol/grants.ts";
-import { type BoundKey, importPublicKey } from "../protocol/keys.ts";
+import { type BoundKey, importPrivateKey, importPublicKey } from "../protocol/keys.ts";
+import type { Ceiling } from "./ceilings.ts";
 import { type Client, loadClient } from "./clients.ts";
 import { type EdgeConfig, type EdgeNode, parseEdgeConfig } from "./config.ts";
-import { REGISTRY_CACHE_ENTRIES, REGISTRY_CACHE_MS } from "./limits.ts";
+import { FailedTokens } from "./failed-tokens.ts";
+import type { Health } from "./health-object.ts";
+import { Pool } from "./pool.ts";
+import { HEALTH_FIRST_MS, REGISTRY_CACHE_ENTRIES, REGISTRY_CACHE_MS } from "./limits.ts";
 import type { Registry } from "./registry.ts";
 
 /** The worker's bindings; the text ones are read by `parseEdgeConfig` alone. */
 export interface Env {
   readonly REGISTRY: DurableObjectNamespace<Registry>;
+  readonly HEALTH: DurableObjectNamespace<Health>;
+  /** Requests of one client, by its id. Both ceilings are the platform's; a workerd of one's own has none. */
+  readonly CLIENT_CEILING?: Ceiling;
+  /** Tokens that failed, by the address that they came from. */
+  readonly STRANGER_CEILING?: Ceiling;
 }
 
 /** What an isolate keeps between requests: configuration, imported keys, clients seen lately. */
 export class Edge {
   readonly config: EdgeConfig;
+  /** The nodes' health. */
+  readonly pool = new Pool();
+  readonly failedTokens = new FailedTokens();
   readonly #grantKeys = new Map<string, GrantKey>();
+  #signingKey: BoundKey | undefined;
   readonly #operatorKeys = new Map<string, BoundKey>();
-  readonly #clients = new Map<string, { readonly client: Client | null; readonly until: number }>();
+  readonly #clients = new Map<string, { readonly client: Client; readonly until: number }>();
+  /** Ids of which it is remembered until when that there is no such client. */
+  readonly #unknown = new Map<string, number>();
 
   constructor(config: EdgeConfig) {
     this.config = config;
@@ -30,6 +45,19 @@ export class Edge {
     const key = await importGrantKey(await deriveGrantKey(this.config.grantMasterKey, node.id), "sign");
     this.#grantKeys.set(node.id, key);
     return key;
+  }
+
+  /**
+   * The key that signs what others verify.
+   * @throws RelayError `edge_misconfigured`
+   */
+  async signingKey(): Promise<BoundKey> {
+    try {
+      return (this.#signingKey ??= await importPrivateKey(this.config.signingKey.d!));
+    } catch {
+      // The cause is left out: it speaks of another variable.
+      throw new RelayError("edge_misconfigured", "EDGE_SIGNING_KEY can't be imported");
+    }
   }
 
   /** An operator's public key by its id. */
@@ -45,24 +73,50 @@ export class Edge {
 
   /**
    * A client by its id, from the registry or from this isolate's memory of at most 10 s. That there is no such client
-   * is remembered too, or strangers could make every request a call to the registry.
+   * is remembered too, apart from those that there are: strangers who invent ids push no client out.
    *
    * @throws RelayError `client_unknown`, `registry_unavailable`
    */
   async client(id: string, env: Env, nowMs: number): Promise<Client> {
-    let entry = this.#clients.get(id);
-    if (entry === undefined || entry.until <= nowMs) {
-      const stored = await registryCall(() => registryOf(env).client(id));
-      const client = stored === null ? null : await readable(id, () => loadClient(stored.record));
-      entry = { client, until: nowMs + REGISTRY_CACHE_MS };
+    const known = this.#clients.get(id);
+    if (known !== undefined && known.until > nowMs) return known.client;
+    if ((this.#unknown.get(id) ?? 0) > nowMs) throw unknownClient(id);
+    const stored = await registryCall(() => registryOf(env).client(id));
+    const until = nowMs + REGISTRY_CACHE_MS;
+    if (stored === null) {
       this.#clients.delete(id);
-      this.#clients.set(id, entry);
-      if (this.#clients.size > REGISTRY_CACHE_ENTRIES) {
-        this.#clients.delete(this.#clients.keys().next().value!);
-      }
+      keepNewest(this.#unknown, id, until);
+      throw unknownClient(id);
     }
-    if (entry.client === null) throw new RelayError("client_unknown", `no client ${id} is registered`);
-    return entry.client;
+    const client = await readable(id, () => loadClient(stored.record));
+    this.#unknown.delete(id);
+    keepNewest(this.#clients, id, { client, until });
+    return client;
+  }
+
+  /** Whether this isolate has met the client: looking it up again costs one call in 10 s, whoever names it. */
+  knows(id: string): boolean {
+    return this.#clients.has(id);
+  }
+
+  /**
+   * Sees to it that the nodes' health is known: what all isolates share is asked for in the background, but for an
+   * isolate's first request, which waits for it a moment. Without an answer the isolate goes by what it sees itself.
+   *
+   * @param waitUntil keeps the runtime from ending what outlives the request
+   */
+  async refreshHealth(env: Env, waitUntil: (work: Promise<unknown>) => void): Promise<void> {
+    if (!this.pool.shouldRefresh(Date.now())) return;
+    const exchange = async () => {
+      const stub = env.HEALTH.get(env.HEALTH.idFromName("health"));
+      this.pool.learn(await stub.exchange(this.pool.complaints()), Date.now());
+    };
+    const work = exchange().catch((error: unknown) =>
+      console.error("the shared health did not answer", error),
+    );
+    waitUntil(work);
+    if (!this.pool.isNew) return;
+    await Promise.race([work, new Promise((done) => setTimeout(done, HEALTH_FIRST_MS))]);
   }
 
   /** The public half of the edge's signing key, as a JWK set. */
@@ -70,6 +124,16 @@ export class Edge {
     const { kty, crv, x, kid } = this.config.signingKey;
     return { keys: [{ kty, crv, x, use: "sig", alg: "Ed25519", ...(kid !== undefined && { kid }) } as JWK] };
   }
+}
+
+function unknownClient(id: string): RelayError {
+  return new RelayError("client_unknown", `no client ${id} is registered`);
+}
+
+function keepNewest<T>(map: Map<string, T>, id: string, value: T): void {
+  map.delete(id);
+  map.set(id, value);
+  if (map.size > REGISTRY_CACHE_ENTRIES) map.delete(map.keys().next().value!);
 }
 
 let current: { readonly env: unknown; readonly edge: Edge } | undefined;

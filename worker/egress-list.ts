@@ -1,31 +1,9 @@
 import type { JWK } from "jose";
+import type { EgressList, ListedAddress, PlannedChange } from "../protocol/egress-list.ts";
+import { EGRESS_LIST_SECONDS } from "../protocol/limits.ts";
+import { signToken } from "../protocol/tokens.ts";
 import type { EdgeConfig } from "./config.ts";
-
-/** One address that targets see. */
-export interface ListedAddress {
-  readonly address: string;
-  readonly family: "ipv4" | "ipv6";
-  readonly node: string;
-  readonly region?: string;
-  /** `YYYY-MM-DD`. */
-  readonly since: string;
-}
-
-/** A change that is planned: an address that will be used from a day on, or no more from a day on. */
-export interface PlannedChange extends Omit<ListedAddress, "since"> {
-  readonly change: "add" | "remove";
-  /** `YYYY-MM-DD`. */
-  readonly date: string;
-}
-
-/** What `/.well-known/egress.json` tells. */
-export interface EgressList {
-  readonly issuer: string;
-  readonly addresses: readonly ListedAddress[];
-  readonly planned: readonly PlannedChange[];
-  /** The public keys that receipts are verified with, by node. */
-  readonly nodes: readonly { readonly id: string; readonly region?: string; readonly key: JWK }[];
-}
+import type { Edge } from "./edge.ts";
 
 /**
  * The published addresses on one day.
@@ -54,4 +32,15 @@ export function egressList({ origin, nodes }: EdgeConfig, today: string): Egress
       key: { kty, crv, x } as JWK,
     })),
   };
+}
+
+/**
+ * The published addresses, signed by the edge: what `verifyEgressList` takes.
+ * @param now seconds since 1970
+ * @throws RelayError `edge_misconfigured`
+ */
+export async function signedEgressList(edge: Edge, now: number): Promise<string> {
+  const list = egressList(edge.config, new Date(now * 1_000).toISOString().slice(0, 10));
+  const claims = { ...list, iat: now, exp: now + EGRESS_LIST_SECONDS };
+  return signToken("egress", claims, await edge.signingKey(), edge.config.signingKey.kid);
 }

@@ -6,3 +6,64 @@ export const REGISTRY_CACHE_ENTRIES = 5_000;
 
 /** The largest body of an administrative call. */
 export const ADMIN_BODY_MAX_BYTES = 65_536;
+
+/** How nodes are probed, in milliseconds. A node that is up is mostly judged by the requests that it serves. */
+export const PROBE_TIMES = {
+  healthyMs: 5_000,
+  backoffMs: 500,
+  backoffMaxMs: 8_000,
+  returningMs: 500,
+  stableProbes: 3,
+  stableMs: 1_000,
+} as const;
+
+/** A probe that has no answer by then has failed. */
+export const PROBE_DEADLINE_MS = 1_000;
+
+/** Nodes are probed for this long after an isolate last asked for their health. */
+export const PROBE_IDLE_MS = 600_000;
+
+/** An isolate asks for the shared health this often while it has requests, and sooner when it has seen a failure. */
+export const HEALTH_REFRESH_MS = 1_000;
+
+/** An isolate's first request waits at most this long to hear what the others know. */
+export const HEALTH_FIRST_MS = 300;
+
+/** Where the shared health can't be asked: how long a node that failed is left alone, doubled with each failure. */
+export const ALONE_BACKOFF_MS = 2_000;
+export const ALONE_BACKOFF_MAX_MS = 30_000;
+
+/** A node that has said nothing for this long, to a request that waits, is asked whether it is there. */
+export const SUSPECT_MS = 1_000;
+
+/** How often a waiting request looks at what has been learnt of its node. */
+export const WATCH_MS = 250;
+
+/** So many unanswered questions in a row tell that a node is gone. */
+export const SUSPECT_PROBES = 2;
+
+/**
+ * What may have begun at a node that is gone and can't be repeated waits this long for the node to come back, since giving
+ * it up leaves its fate unknown.
+ */
+export const GONE_PATIENCE_MS = 15_000;
+
+/** What a client may use of its pool where its record doesn't say; bytes are not limited then. */
+export const CLIENT_REQUESTS_PER_SECOND = 5_000;
+export const CLIENT_CONCURRENT = 2_000;
+
+/** However many nodes a limit is split over, each one lets this many requests per second through. */
+export const CLIENT_RATE_MIN = 0.1;
+
+/** How many tokens from one address may fail at once, and how many more each second. */
+export const FAILED_TOKENS_BURST = 20;
+export const FAILED_TOKENS_PER_SECOND = 1;
+
+/** What failed at the same moment is charged, too, up to this debt: a minute later its address begins anew. */
+export const FAILED_TOKENS_DEBT_MAX = 60;
+
+/** Addresses whose failures an isolate remembers. */
+export const FAILED_SENDERS_MAX = 10_000;
+
+/** The period of the platform's ceilings, as wrangler.toml has it. */
+export const CEILING_SECONDS = 10;

@@ -21,6 +21,8 @@ Makes one request from the relay's address and writes the answer's body to stdou
   -L, --location         follow redirects
   -f, --fail             for a status from 400 on write no body, and exit with 22
       --node ID          the one node that is to make the request
+      --receipt          have the node sign from where the request left, and verify it; -v shows it
+      --expect-ip ADDR   fail unless a receipt proves that it left from this address; may be repeated, or a comma list
   -m, --max-time SECONDS give up after this long
 
 Exit codes: 0 an answer came, 1 the relay failed, 2 wrong usage, 22 see --fail.
@@ -36,7 +38,7 @@ export const fetchCommand: Command = {
     try {
       return await fetchOnce(asked);
     } catch (error) {
-      return report(error, asked.maxTime);
+      return report(error, asked);
     }
   },
 };
@@ -49,6 +51,8 @@ async function fetchOnce(asked: FetchArguments): Promise<number> {
     // The body goes out as the target sent it, coded or not.
     decompress: false,
     ...(asked.node !== undefined && { node: asked.node }),
+    receipt: asked.receipt,
+    ...(asked.egress !== undefined && { egress: asked.egress }),
     ...(asked.verbose && { fetch: tracedFetch((fields) => note(">", [...fields.map(shownField), ""])) }),
   });
   note("*", [`client ${relay.clientId} by ${relay.edge}`]);

@@ -191,6 +191,52 @@ describe("holdfast fetch", () => {
     expect(edge.seen[0]!.claims.node).toBe("fra-1");
   });
 
+  test("--receipt asks for one, and -v shows it verified, with the connection and the stages in order", async () => {
+    const { code, stdout, stderr } = await holdfast(["fetch", "-v", "--receipt", origin.url]);
+    expect([code, stdout.toString()]).toEqual([0, "GET "]);
+    expect(edge.seen[0]!.claims.receipt).toBe(true);
+    // The fields of the call alone, not those of the question for the keys.
+    expect(stderr.match(/^> $/gm)).toHaveLength(1);
+    expect(stderr).toContain(
+      `* receipt verified: node-a sent GET to ${new URL(origin.url).host} at 192.0.2.80 from 203.0.113.7 by plain http, 0 bytes; 200 with a length not known came at 2026-01-01T00:00:00Z\n`,
+    );
+    expect(stderr).not.toMatch(/eyJ/);
+    edge.next((_, response) => {
+      const timing = "edge_auth;dur=1.0, target;dur=2.0, connection;desc=warm";
+      writeHead(response, { status: 200 }, { more: { "Relay-Timing": timing } });
+      response.end();
+    });
+    const plain = await holdfast(["fetch", "-v", origin.url]);
+    expect(plain.stderr).toMatch(
+      /\* warm connection to the target\n\* edge_auth +1\.0 ms\n\* target +2\.0 ms\n\* total/,
+    );
+    expect(plain.stderr).not.toContain("receipt");
+  });
+
+  test.each([
+    [["--expect-ip", "203.0.113.7"], 0, ""],
+    [["--expect-ip", "2001:db8::1", "--expect-ip", "203.0.113.8,203.0.113.7"], 0, ""],
+    [
+      ["--expect-ip", "203.0.113.8"],
+      1,
+      "holdfast: egress_not_listed: the request left from 203.0.113.7\n  reached: yes",
+    ],
+  ])("%j holds the request to these addresses", async (options, expected, told) => {
+    const { code, stdout, stderr } = await holdfast(["fetch", ...options, origin.url]);
+    expect([code, stdout.toString()]).toEqual([expected, expected === 0 ? "GET " : ""]);
+    expect(stderr.slice(0, told.length)).toBe(told);
+  });
+
+  test("-v shows how far a request came that failed", async () => {
+    edge.next((_, response) => {
+      response.setHeader("Relay-Timing", "edge_auth;dur=1.5, edge_node;dur=0.5, dns;dur=20.0");
+      sendError(response, new RelayError("dns_failed", "no such name"));
+    });
+    const { code, stderr } = await holdfast(["fetch", "-v", origin.url]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/\n {2}edge_auth +1\.5 ms\n {2}edge_node +0\.5 ms\n {2}dns +20\.0 ms\n$/);
+  });
+
   test("--max-time ends a call that hangs", async () => {
     edge.next(() => {});
     const { code, stderr } = await holdfast(["fetch", "-m", "0.3", origin.url]);
@@ -222,6 +268,17 @@ describe("holdfast fetch", () => {
     expect(stderr).toContain("answer_cut: the body ended after 5 of 10 bytes");
   });
 
+  test.each([["GET"], ["HEAD"]])("tells how long to wait, also where %s has no body", async (method) => {
+    edge.next((_, response) => {
+      const error = new RelayError("rate_limited", "too often", { retryAfter: 7 });
+      if (method === "GET") sendError(response, error);
+      else response.writeHead(429, { "Relay-Error": "rate_limited", "Retry-After": "7" }).end();
+    });
+    const { code, stderr } = await holdfast(["fetch", "-X", method, origin.url]);
+    expect(code).toBe(1);
+    expect(stderr.split("\n")).toContain("  try again after: 7 s");
+  });
+
   test("tells when the edge is gone", async () => {
     const gone = await startFakeEdge();
     await gone.close();
@@ -242,6 +299,8 @@ describe("holdfast fetch", () => {
     [["fetch", "--what", "a"], "Unknown option '--what'"],
     [["fetch", "-H", "secret-without-colon", "a"], 'a header is written as "Name: value"'],
     [["fetch", "-m", "soon", "a"], "--max-time takes"],
+    [["fetch", "--expect-ip", "203.0.113.7,", "a"], '--expect-ip takes IP addresses, and "" is none'],
+    [["fetch", "--expect-ip", "relay.example.com", "a"], "--expect-ip takes IP addresses"],
     [["fetch", "-d", "@-", "-d", "x", "a"], "@- is a body of its own"],
     [["fetch", "-d", "@/nowhere/at/all", "a"], "can't be read"],
     [["fly"], 'unknown command "fly"'],

@@ -16,6 +16,7 @@ import { createRelay, isRelayError, relayInfo } from "./client/index.ts";
 export default {
   async fetch(request, env) {
     const relay = createRelay(env.HOLDFAST_URL);
+    globalThis.checked ??= createRelay(env.HOLDFAST_URL, { egress: ["203.0.113.7"] });
     const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
     const cases = {
       async plain() {
@@ -61,6 +62,9 @@ export default {
       async redirect() {
         const response = await relay.fetch(env.TARGET + "/go");
         return { url: response.url, redirected: response.redirected, text: await response.text() };
+      },
+      async receipt() {
+        return relayInfo(await globalThis.checked.fetch(env.TARGET)).receipt;
       },
       async passOn() {
         return relay.fetch(env.TARGET + "/x");
@@ -226,6 +230,15 @@ describe("in workerd", () => {
     open();
     expect((await run("cancel")).result).toBe("cancelled");
     await expect.poll(() => edge.closedEarly()).toBe(before + 2);
+  });
+
+  test("verifies receipts, for requests at once by one isolate's keys", async () => {
+    edge.published.delayMs = 200;
+    const results = await Promise.all(Array.from({ length: 6 }, () => run("receipt")));
+    for (const { result } of results) {
+      expect(result).toMatchObject({ iss: "node-a", egress: "203.0.113.7" });
+    }
+    expect(edge.published.asked).toBe(1);
   });
 
   test("follows redirects, and its responses can be passed on", async () => {

@@ -69,6 +69,7 @@ describe("a target can't speak as the relay", () => {
     ["Relay-Egress", "192.0.2.1"],
     ["Relay-Request-Id", "AAAA"],
     ["Relay-Timing", "dns;dur=1"],
+    ["Relay-Receipt", "e30.e30.AAAA"],
     ["Relay-Anything", "x"],
   ];
   const PASSED: readonly Field[] = [

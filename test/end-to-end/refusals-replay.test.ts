@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { once } from "node:events";
+import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { newRequestId } from "../../protocol/tokens.ts";
 import { eventually } from "../support/node-log.ts";
@@ -21,12 +22,20 @@ const bearer = (token: string) => ({ authorization: [`Relay-Authorization: Beare
 const codeOf = (answer: RawAnswer | undefined) =>
   answer?.field("relay-error") ?? answer?.field("relay-status");
 
-/** Kills a node as the kernel would when memory ends, and starts it again. */
-async function killAndStart(id: string): Promise<void> {
+/** How soon after its first use an id is used up at every node. */
+const TOLD_MS = 200;
+
+/** Kills a node as the kernel would when memory ends. */
+async function kill(id: string): Promise<void> {
   const node = relay.stack.process(id);
   const gone = once(node, "exit");
   node.kill("SIGKILL");
   await gone;
+}
+
+/** And starts it again. */
+async function killAndStart(id: string): Promise<void> {
+  await kill(id);
   await relay.stack.restartNode(id);
 }
 
@@ -101,14 +110,57 @@ describe("a token used twice", () => {
     expect(relay.target.heads).toHaveLength(before + 1);
   });
 
-  test("a second token with the same id for the other node is the client's own doing: each node counts its own", async () => {
-    const jti = newRequestId();
-    for (const node of ["node-1", "node-2"]) {
-      expect((await relay.ask({ claims: { jti, node } }))?.field("relay-node")).toBe(node);
+  describe("in a second token with the same id for the other node", () => {
+    /** Uses an id at node-1, and waits as long as the other needs to hear of it. */
+    async function use(id: string): Promise<void> {
+      expect((await relay.ask({ claims: { jti: id, node: "node-1" } }))?.field("relay-node")).toBe("node-1");
+      await pause(TOLD_MS);
     }
-    for (const node of ["node-1", "node-2"]) {
-      expectRefusal(await relay.ask({ claims: { jti, node } }), "token_replayed");
+    async function expectUsedUp(id: string): Promise<void> {
+      const heads = relay.target.heads.length;
+      const problem = expectRefusal(
+        await relay.ask({ claims: { jti: id, node: "node-2" } }),
+        "token_replayed",
+      );
+      expect(problem.node).toBe("node-2");
+      expect(relay.target.heads).toHaveLength(heads);
     }
+
+    test("which has heard of it", async () => {
+      const id = newRequestId();
+      await use(id);
+      await expectUsedUp(id);
+      expectRefusal(await relay.ask({ claims: { jti: id, node: "node-1" } }), "token_replayed");
+    });
+
+    test("which is started anew while the first is dead", async () => {
+      const id = newRequestId();
+      await use(id);
+      await kill("node-1");
+      await expectUsedUp(id);
+      await killAndStart("node-2");
+      await expectUsedUp(id);
+      await relay.stack.restartNode("node-1");
+    });
+
+    test("after the first was drained", async () => {
+      const id = newRequestId();
+      await use(id);
+      const node = relay.stack.process("node-1");
+      const gone = once(node, "exit");
+      node.kill("SIGTERM");
+      await gone;
+      await expectUsedUp(id);
+      await relay.stack.restartNode("node-1");
+    });
+
+    test("which was dead at its first use", async () => {
+      const id = newRequestId();
+      await kill("node-2");
+      await use(id);
+      await relay.stack.restartNode("node-2");
+      await expectUsedUp(id);
+    });
   });
 });
 

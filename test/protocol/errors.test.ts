@@ -134,6 +134,7 @@ describe("on the wire and back", () => {
         reached,
         node: "fra-1",
         requestId: "AAECAwQFBgcICQoLDA0ODw",
+        retryAfter: 2.5,
       });
       const answer = problemResponse(error);
       const fields = new Map(answer.headers);
@@ -154,8 +155,8 @@ describe("on the wire and back", () => {
       expect(fields.get("Relay-Reached")).toBe(reached);
 
       // An answer to HEAD loses its body, but not what matters.
-      const bare = errorFromProblem(code, "", fields.get("Relay-Reached"));
-      expect(bare).toMatchObject({ code, reached });
+      const bare = errorFromProblem(code, "", new Headers(answer.headers));
+      expect(bare).toMatchObject({ code, reached, retryAfter: 3 });
 
       const back = errorFromProblem(fields.get("Relay-Error")!, answer.body);
       for (const key of [
@@ -166,6 +167,7 @@ describe("on the wire and back", () => {
         "detail",
         "node",
         "requestId",
+        "retryAfter",
         "message",
       ] as const) {
         expect(back[key], key).toBe(error[key]);
@@ -189,6 +191,14 @@ describe("on the wire and back", () => {
       ] as const satisfies ErrorCode[]) {
         expect(errorFromProblem(code, body)).toMatchObject({ code, reached: ERRORS[code].reached });
       }
+    },
+  );
+
+  test.for(["Wed, 21 Oct 2026 07:28:00 GMT", "soon", "-1", "1.5", ""])(
+    "Retry-After: %s is none of the relay's",
+    (value) => {
+      const fields = new Headers({ "Retry-After": value });
+      expect(errorFromProblem("rate_limited", "", fields).retryAfter).toBeUndefined();
     },
   );
 

@@ -11,7 +11,18 @@ import { type NodeConfig, readNodeConfig } from "../../relay-node/config.ts";
 const MAIN = resolve(import.meta.dirname, "../../relay-node/main.ts");
 const KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 
-const SIGNING = { kty: "OKP", crv: "Ed25519", x: KEY, d: KEY };
+const SIGNING = {
+  kty: "OKP",
+  crv: "Ed25519",
+  x: "A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg",
+  d: KEY,
+};
+const PEER = {
+  id: "fra-2",
+  url: "https://fra-2.example.com",
+  key: { kty: "OKP", crv: "Ed25519", x: SIGNING.x },
+  addresses: ["203.0.113.20"],
+};
 
 let dir = "";
 beforeEach(() => {
@@ -67,6 +78,7 @@ describe("a configuration", () => {
       signingKeyFile: undefined,
       signingKey: SIGNING,
       witnesses: [],
+      proofSeconds: 60,
       peers: [],
       grantKeys: [new Uint8Array(32).map((_, i) => i)],
       state: join(dir, "state"),
@@ -105,6 +117,19 @@ describe("a configuration", () => {
       { metrics: { host: "127.0.0.1.evil.com", port: 9100 } },
       /^metrics\.host: must be a loopback address/,
     ],
+    ["a peer without TLS", { peers: [{ ...PEER, url: "http://fra-2.example.com" }] }, /^peers\.0\.url: must/],
+    [
+      "a peer with a path",
+      { peers: [{ ...PEER, url: `${PEER.url}/x` }] },
+      /^peers\.0\.url: must be an origin/,
+    ],
+    ["a peer without a key", { peers: [{ ...PEER, key: undefined }] }, /^peers\.0\.key/],
+    [
+      "a peer's key of another kind",
+      { peers: [{ ...PEER, key: { ...PEER.key, kty: "EC" } }] },
+      /^peers\.0\.key/,
+    ],
+    ["a peer twice", { peers: [PEER, PEER] }, /^peers: must name each node once/],
     ["no egress", { egress: {} }, /^egress: must have ipv4, ipv6 or both/],
     [
       "an egress of the other family",
@@ -168,10 +193,31 @@ describe("a configuration", () => {
     expect(problems({ ...files, id: "X" })).toHaveLength(5);
   });
 
+  test("whose signing key is no private key, or no pair, is refused without a word of it", () => {
+    for (const jwk of [
+      { ...SIGNING, x: KEY },
+      { ...SIGNING, d: undefined },
+      { ...SIGNING, crv: "X25519" },
+    ]) {
+      writeFileSync(join(dir, "signing.jwk"), JSON.stringify(jwk));
+      expect(problems(LEAST)).toEqual(["signingKeyFile: the file does not hold a private Ed25519 JWK"]);
+    }
+  });
+
   test("never has a key quoted", () => {
     writeFileSync(join(dir, "short.key"), KEY.slice(1));
     const told = problems({ ...LEAST, grantKeyFiles: ["short.key"] });
     expect(told).toEqual(["grantKeyFiles: a file does not hold 32 bytes in base64url"]);
+  });
+
+  test.each([
+    { what: "a public key alone", jwk: { ...SIGNING, d: undefined } },
+    { what: "halves of two keys", jwk: { ...SIGNING, x: KEY } },
+    { what: "another curve", jwk: { ...SIGNING, crv: "X25519" } },
+    { what: "no JSON", jwk: undefined },
+  ])("takes for its signing key not $what, and quotes none of it", ({ jwk }) => {
+    writeFileSync(join(dir, "signing.jwk"), JSON.stringify(jwk) ?? KEY);
+    expect(problems(LEAST)).toEqual(["signingKeyFile: the file does not hold a private Ed25519 JWK"]);
   });
 
   test("has an empty key file for none", () => {

@@ -14,9 +14,11 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { readEntry } from "../../protocol/consumed-entries.ts";
 import { CONSUMED_MEMORY_SECONDS } from "../../protocol/limits.ts";
 import { newRequestId } from "../../protocol/tokens.ts";
 import { ConsumedIds } from "../../relay-node/consumed.ts";
+import { CONSUMED_HEARD_MAX } from "../../relay-node/limits.ts";
 import { outcome } from "../protocol/outcome.ts";
 
 let dir = "";
@@ -39,8 +41,11 @@ function open(now = NOW, boot = "boot-1", state = dir): ConsumedIds {
   return ids;
 }
 
-const consume = (ids: ConsumedIds, id: string, now = NOW, issued = now) =>
-  outcome(() => ids.consume(id, issued, now));
+const consume = (ids: ConsumedIds, id: string, now = NOW, issued = now, attempt = 0, pass = PASS) =>
+  outcome(() => ids.consume(id, { pass, attempt }, issued, now));
+const PASS = "AAECAwQFBgc";
+const newId = () => `app ${newRequestId()}`;
+const HEARD = { value: undefined };
 const TAKEN = { value: undefined };
 const REPLAYED = { error: "token_replayed" };
 const files = () => readdirSync(dir).toSorted();
@@ -48,15 +53,15 @@ const files = () => readdirSync(dir).toSorted();
 describe("an id", () => {
   test("is taken once, whatever else is taken", () => {
     const ids = open();
-    const some = Array.from({ length: 100 }, newRequestId);
+    const some = Array.from({ length: 100 }, newId);
     for (const id of some) expect(consume(ids, id)).toEqual(TAKEN);
     for (const id of some) expect(consume(ids, id)).toEqual(REPLAYED);
-    expect(consume(ids, newRequestId())).toEqual(TAKEN);
+    expect(consume(ids, newId())).toEqual(TAKEN);
   });
 
   test("stands in the file before it is taken, and nobody else may read it", () => {
     const ids = open();
-    const id = newRequestId();
+    const id = newId();
     consume(ids, id);
     const [file] = files();
     expect(readFileSync(join(dir, file!), "utf8")).toContain(id);
@@ -68,22 +73,131 @@ describe("an id", () => {
     for (const now of [NOW, NOW, NOW, NOW + 1, NOW + 5, NOW + 5]) {
       const ids = open(now);
       for (const id of used) expect(consume(ids, id, now)).toEqual(REPLAYED);
-      used.push(newRequestId());
+      used.push(newId());
       expect(consume(ids, used.at(-1)!, now)).toEqual(TAKEN);
     }
   });
 
   test("of a first life that was never closed is remembered", () => {
-    const id = newRequestId();
+    const id = newId();
     consume(open(), id);
     expect(consume(open(), id)).toEqual(REPLAYED);
+  });
+});
+
+describe("the edge's own next attempt", () => {
+  test.each([
+    { what: "the same attempt again", attempt: 1, again: 1, expected: REPLAYED },
+    { what: "an earlier one", attempt: 1, again: 0, expected: REPLAYED },
+    { what: "a later one", attempt: 1, again: 2, expected: TAKEN },
+    { what: "one much later, by number and not by text", attempt: 9, again: 10, expected: TAKEN },
+    { what: "a later one of another pass", attempt: 1, again: 2, pass: "another-pass", expected: REPLAYED },
+    {
+      what: "a later one of a pass that begins the same",
+      attempt: 1,
+      again: 2,
+      pass: `${PASS}x`,
+      expected: REPLAYED,
+    },
+  ])("$what", ({ attempt, again, pass, expected }) => {
+    for (const reopened of [false, true]) {
+      const [ids, id] = [open(), newId()];
+      expect(consume(ids, id, NOW, NOW, attempt)).toEqual(TAKEN);
+      expect(consume(reopened ? open() : ids, id, NOW, NOW, again, pass)).toEqual(expected);
+    }
+  });
+
+  test("is itself taken once, over a start too", () => {
+    const [ids, id] = [open(), newId()];
+    for (const attempt of [0, 1]) expect(consume(ids, id, NOW, NOW, attempt)).toEqual(TAKEN);
+    for (const attempt of [0, 1]) expect(consume(ids, id, NOW, NOW, attempt)).toEqual(REPLAYED);
+    for (const attempt of [0, 1]) expect(consume(open(), id, NOW, NOW, attempt)).toEqual(REPLAYED);
+  });
+
+  test("is not taken once the id is forbidden, whether it was used before or not", () => {
+    const ids = open();
+    for (const used of [true, false]) {
+      const id = newId();
+      expect(used ? consume(ids, id) : TAKEN).toEqual(TAKEN);
+      for (let i = 0; i < 2; i++) ids.forbid(id, NOW);
+      for (const attempt of [0, 1, 2]) {
+        expect(consume(ids, id, NOW, NOW, attempt)).toEqual(REPLAYED);
+        expect(consume(open(), id, NOW, NOW, attempt)).toEqual(REPLAYED);
+      }
+    }
+  });
+});
+
+describe("what is heard of peers", () => {
+  const hear = (ids: ConsumedIds, ...marks: (readonly [id: string, mark: string])[]) =>
+    outcome(() =>
+      ids.hear(
+        marks.map(([id, mark]) => ({ id, mark })),
+        NOW,
+      ),
+    );
+
+  test("is used up here, over a start too", () => {
+    const [ids, some] = [open(), Array.from({ length: 100 }, newId)];
+    expect(hear(ids, ...some.map((id) => [id, `0 ${PASS}`] as const))).toEqual(HEARD);
+    for (const id of some) expect(consume(ids, id)).toEqual(REPLAYED);
+    const next = open();
+    for (const id of some) expect(consume(next, id)).toEqual(REPLAYED);
+    for (const id of some) expect(consume(next, id, NOW, NOW, 1)).toEqual(TAKEN);
+  });
+
+  test.each([
+    { order: [`0 ${PASS}`, `2 ${PASS}`, `1 ${PASS}`], left: [`2 ${PASS}`] },
+    { order: [`2 ${PASS}`, `0 ${PASS}`], left: [`2 ${PASS}`] },
+    { order: [`0 ${PASS}`, "3 another-pass"], left: ["0 -"] },
+    { order: ["0 -", `5 ${PASS}`], left: ["0 -"] },
+    { order: [`5 ${PASS}`, "0 -"], left: ["0 -"] },
+    { order: ["0 -", "1 -"], left: ["0 -"] },
+  ])("$order comes out the same in one batch, in several, and after a start", ({ order, left }) => {
+    const id = newId();
+    const known = (ids: ConsumedIds) => [...ids.lines()].map((line) => line.slice(id.length + 1));
+    const [batch, single] = [open(NOW, "b", join(dir, "batch")), open(NOW, "b", join(dir, "single"))];
+    hear(batch, ...order.map((mark) => [id, mark] as const));
+    for (const mark of order) hear(single, [id, mark]);
+    expect([known(batch), known(single)]).toEqual([left, left]);
+    expect(known(open(NOW, "b", join(dir, "batch")))).toEqual(left);
+  });
+
+  test("is written once, and is not told on; what is used here is told", () => {
+    const ids = open();
+    const told: string[] = [];
+    ids.tell = (line) => void told.push(line);
+    const [heard, used] = [newId(), newId()];
+    for (let i = 0; i < 3; i++) hear(ids, [heard, `0 ${PASS}`]);
+    consume(ids, used);
+    consume(ids, used);
+    const text = readFileSync(join(dir, files()[0]!), "utf8");
+    expect(text.split("\n").slice(1)).toEqual([`${heard} 0 ${PASS}`, `${used} 0 ${PASS}`]);
+    expect(told).toEqual([`${used} 0 ${PASS}`]);
+  });
+
+  test("that can't be written is not known", () => {
+    const ids = new ConsumedIds(dir, NOW, "boot-1");
+    ids.close();
+    expect(hear(ids, [newId(), `0 ${PASS}`])).toEqual({ error: "node_internal" });
+    expect([...ids.lines()]).toEqual([]);
+  });
+
+  test("is no more than a limit", { timeout: 60_000 }, () => {
+    const ids = open();
+    const many = Array.from({ length: CONSUMED_HEARD_MAX / 10 }, newId);
+    for (let i = 0; i < 10; i++) {
+      expect(hear(ids, ...many.map((id) => [`c${i}${id}`, "0 -"] as const))).toEqual(HEARD);
+    }
+    expect(hear(ids, [newId(), "0 -"])).toEqual({ error: "too_large" });
+    expect(consume(ids, newId())).toEqual(TAKEN);
   });
 });
 
 describe("generations", () => {
   test("an id is remembered for as long as any token can be good, and no file stays for ever", () => {
     const ids = open();
-    const everyTen = Array.from({ length: 100 }, (_, i) => ({ id: newRequestId(), at: NOW + i * 10 }));
+    const everyTen = Array.from({ length: 100 }, (_, i) => ({ id: newId(), at: NOW + i * 10 }));
     for (const { id, at } of everyTen) {
       expect(consume(ids, id, at)).toEqual(TAKEN);
       for (const old of everyTen) {
@@ -97,7 +211,7 @@ describe("generations", () => {
 
   test("a start in the middle of a generation loses none of it", () => {
     const ids = open();
-    const [early, late] = [newRequestId(), newRequestId()];
+    const [early, late] = [newId(), newId()];
     const turned = NOW + CONSUMED_MEMORY_SECONDS + 1;
     consume(ids, early, NOW + 50);
     consume(ids, late, turned);
@@ -110,7 +224,7 @@ describe("generations", () => {
   });
 
   test("files of long ago are removed at a start, and still say that the host has not been down", () => {
-    consume(open(), newRequestId());
+    consume(open(), newId());
     for (const name of files()) utimesSync(join(dir, name), NOW - 1_000, NOW - 1_000);
     const before = files();
     const next = open(NOW + 1);
@@ -122,24 +236,34 @@ describe("generations", () => {
 describe("tokens from before this memory", () => {
   test("are refused by a node that has none", () => {
     const ids = open();
-    expect(consume(ids, newRequestId(), NOW, NOW - 1)).toEqual({ error: "request_predates_node" });
-    expect(consume(ids, newRequestId(), NOW, NOW)).toEqual(TAKEN);
+    expect(consume(ids, newId(), NOW, NOW - 1)).toEqual({ error: "request_predates_node" });
+    expect(consume(ids, newId(), NOW, NOW)).toEqual(TAKEN);
   });
 
   test("are refused after the host went down, when the kernel may have lost what was written", () => {
-    consume(open(NOW - 10), newRequestId(), NOW - 10);
+    consume(open(NOW - 10), newId(), NOW - 10);
     const next = open(NOW, "boot-2");
-    expect(consume(next, newRequestId(), NOW, NOW - 1)).toEqual({ error: "request_predates_node" });
+    expect(consume(next, newId(), NOW, NOW - 1)).toEqual({ error: "request_predates_node" });
     expect(files()).toHaveLength(1);
   });
 
   test("are taken after a mere restart", () => {
-    consume(open(NOW - 10), newRequestId(), NOW - 10);
-    expect(consume(open(NOW), newRequestId(), NOW, NOW - 9)).toEqual(TAKEN);
+    consume(open(NOW - 10), newId(), NOW - 10);
+    expect(consume(open(NOW), newId(), NOW, NOW - 9)).toEqual(TAKEN);
+  });
+
+  test("are refused where a peer can't tell, and later ones are not", () => {
+    consume(open(NOW - 10), newId(), NOW - 10);
+    const ids = open(NOW);
+    ids.refuseBefore(NOW - 3);
+    ids.refuseBefore(NOW - 5);
+    expect([ids.notBefore, ids.since]).toEqual([NOW - 3, 0]);
+    expect(consume(ids, newId(), NOW, NOW - 4)).toEqual({ error: "request_predates_node" });
+    expect(consume(ids, newId(), NOW, NOW - 3)).toEqual(TAKEN);
   });
 
   test("are refused by a node whose folder was emptied", () => {
-    consume(open(NOW - 10), newRequestId(), NOW - 10);
+    consume(open(NOW - 10), newId(), NOW - 10);
     for (const name of files()) rmSync(join(dir, name));
     expect(open(NOW).notBefore).toBe(NOW);
   });
@@ -147,16 +271,26 @@ describe("tokens from before this memory", () => {
 
 describe("damage", () => {
   test("a last line that was cut short hides nothing, neither before it nor after", () => {
-    const [whole, cut, after] = [newRequestId(), newRequestId(), newRequestId()];
+    const [whole, cut, after] = [newId(), newId(), newId()];
     consume(open(), whole);
-    for (const length of [1, 10, 21, 22]) {
+    for (const length of [1, 10, 25, 26]) {
       appendFileSync(join(dir, files().at(-1)!), `\n${cut.slice(0, length)}`);
       const ids = open();
       expect(consume(ids, whole)).toEqual(REPLAYED);
       expect(consume(ids, after)).toEqual(length === 1 ? TAKEN : REPLAYED);
-      expect(outcome(() => open().consume(after, NOW, NOW))).toEqual(REPLAYED);
+      expect(consume(open(), after)).toEqual(REPLAYED);
     }
     expect(consume(open(), cut)).toEqual(REPLAYED);
+  });
+
+  test("a line that was cut short behind its id uses the id up for every pass, and so does one of an id alone", () => {
+    consume(open(), newId());
+    for (const length of [26, 27, 28, 29, 35, 39]) {
+      const id = newId();
+      appendFileSync(join(dir, files().at(-1)!), `\n${`${id} 0 ${PASS}`.slice(0, length)}`);
+      expect(consume(open(), id, NOW, NOW, 1)).toEqual(REPLAYED);
+    }
+    for (const line of open().lines()) expect(readEntry(line)).toBeDefined();
   });
 
   test("other files in the folder are left alone", () => {
@@ -175,9 +309,9 @@ describe("damage", () => {
   test("an id that can't be written is refused, and nothing was sent for it", () => {
     const ids = new ConsumedIds(dir, NOW, "boot-1");
     ids.close();
-    const id = newRequestId();
+    const id = newId();
     for (let i = 0; i < 2; i++) {
-      expect(() => ids.consume(id, NOW, NOW)).toThrow(
+      expect(() => ids.consume(id, { pass: PASS, attempt: 0 }, NOW, NOW)).toThrow(
         expect.objectContaining({ code: "node_internal", reached: "no" }),
       );
     }
@@ -191,8 +325,8 @@ describe("damage", () => {
       const ids = new ConsumedIds(${JSON.stringify(dir)}, ${NOW}, "boot-1");
       const told = { taken: [], refused: [] };
       for (let i = 0; i < 200; i++) {
-        const id = newRequestId();
-        try { ids.consume(id, ${NOW}, ${NOW}); told.taken.push(id); } catch { told.refused.push(id); }
+        const id = "app " + newRequestId();
+        try { ids.consume(id, { pass: "${PASS}", attempt: 0 }, ${NOW}, ${NOW}); told.taken.push(id); } catch { told.refused.push(id); }
       }
       console.log(JSON.stringify(told));
     `;
@@ -207,10 +341,10 @@ describe("damage", () => {
 
   test("once there is room again, what is taken after half a line is remembered", () => {
     const ids = open();
-    consume(ids, newRequestId());
+    consume(ids, newId());
     // What a write that was cut short has left behind.
-    appendFileSync(join(dir, files()[0]!), newRequestId().slice(0, 9));
-    const id = newRequestId();
+    appendFileSync(join(dir, files()[0]!), newId().slice(0, 9));
+    const id = newId();
     expect(consume(ids, id)).toEqual(TAKEN);
     expect(consume(open(), id)).toEqual(REPLAYED);
   });

@@ -65,7 +65,7 @@ describe("the canonical line", () => {
     expect(Object.keys(line["ms"] as object).toSorted()).toEqual([
       "connect",
       "dns",
-      "judge",
+      "node_queue",
       "target",
       "tls",
       "total",
@@ -81,7 +81,7 @@ describe("the canonical line", () => {
     await relay.ask({ claims: second });
     const line = await lineOf(second.jti);
     expect(line["warm"]).toBe(true);
-    expect(Object.keys(line["ms"] as object).toSorted()).toEqual(["judge", "target", "total"]);
+    expect(Object.keys(line["ms"] as object).toSorted()).toEqual(["node_queue", "target", "total"]);
   });
 
   const FAILED: readonly (readonly [string, Changes["claims"] & object, object, readonly string[]])[] = [

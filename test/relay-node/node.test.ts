@@ -147,13 +147,13 @@ describe("SIGTERM", () => {
     await pause(300);
     const exited = once(node.process(), "exit");
     node.process().kill("SIGTERM");
-    expectRefusal(await asked, "node_draining", "unknown");
+    expectRefusal(await asked, "node_draining", "no");
     expect(await exited).toEqual([0, null]);
     expect(node.log()).toContainEqual(expect.objectContaining({ msg: "request", reason: "node_draining" }));
     await hole.close();
   });
 
-  test("is over at once where nothing runs, whatever connections rest", async () => {
+  test("is soon over where nothing runs, whatever connections rest: it lingers to refuse what is still sent", async () => {
     const node = await start();
     await openRaw({ port: node.port, ca: node.ca });
     await node.ask({ claims: claims() });
@@ -161,7 +161,7 @@ describe("SIGTERM", () => {
     const began = performance.now();
     node.process().kill("SIGTERM");
     expect(await exited).toEqual([0, null]);
-    expect(performance.now() - began).toBeLessThan(2_000);
+    expect(performance.now() - began).toBeLessThan(5_000);
   });
 
   test("its launcher's end ends it too", async () => {

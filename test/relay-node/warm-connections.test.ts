@@ -124,6 +124,7 @@ describe("bytes that nobody asked for, on an idle connection", () => {
           body += chunk.toString();
           return true;
         },
+        isUnread: () => false,
         end: () => {
           lease.release();
           done({ body });
@@ -159,6 +160,7 @@ describe("bytes that nobody asked for, on an idle connection", () => {
         guard: createGuard({ open: ["127.0.0.0/8"], own: () => [] }),
         egress: { ipv4: "127.0.0.1" },
       }),
+      { assertProven: () => {}, mayLeave: () => true },
     );
     cleanups.push(() => connections.close());
     const lease = () =>

@@ -1,5 +1,6 @@
 import http from "node:http";
 import type { AddressInfo } from "node:net";
+import type { JWK } from "jose";
 import {
   checkRequestFields,
   encodeResponseSection,
@@ -8,13 +9,15 @@ import {
 } from "../../protocol/envelope.ts";
 import { problemResponse, RelayError } from "../../protocol/errors.ts";
 import { type Field, isStoppedResponseField } from "../../protocol/headers.ts";
-import { generateClientKey, importPublicKey } from "../../protocol/keys.ts";
+import { generateClientKey, importPrivateKey, importPublicKey } from "../../protocol/keys.ts";
+import type { ReceiptClaims } from "../../protocol/receipts.ts";
 import { parseTargetUrl } from "../../protocol/targets.ts";
 import {
   checkRequestClaims,
   digestOf,
   readBearer,
   type RequestClaims,
+  signToken,
   verifySignature,
 } from "../../protocol/tokens.ts";
 
@@ -39,6 +42,12 @@ export interface FakeEdge {
   readonly seen: Seen[];
   /** How many answers' connections the client closed before they ended. */
   readonly closedEarly: () => number;
+  /** What egress.json lists as the nodes' keys, how often it was asked for, and how long an answer takes. */
+  readonly published: { nodes: unknown; asked: number; status: number; delayMs: number };
+  /** A receipt of the edge's own node for a call, with claims changed. */
+  readonly receipt: (claims: RequestClaims, changes?: Partial<ReceiptClaims>) => Promise<string>;
+  /** A new key for the node, and its public half: what was signed before and is published is the old one's. */
+  readonly rotate: () => Promise<JWK>;
   /** Takes the next request. */
   readonly next: (handler: Handler) => void;
   /** Puts every answer's fields in front of its body, as the edge does with large ones. */
@@ -49,6 +58,7 @@ export interface FakeEdge {
 }
 
 const CLIENT_ID = "app";
+const NODE = "node-a";
 
 export async function startFakeEdge(alg: "Ed25519" | "ES256" = "Ed25519"): Promise<FakeEdge> {
   const { publicJwk, privateKey } = await generateClientKey(alg);
@@ -56,8 +66,15 @@ export async function startFakeEdge(alg: "Ed25519" | "ES256" = "Ed25519"): Promi
   const handlers: Handler[] = [];
   const used = new Set<string>();
   let closedEarly = 0;
+  let nodeKey = await generateClientKey();
 
   const server = http.createServer({ maxHeaderSize: 262_144 }, (request, response) => {
+    if (request.url === "/.well-known/egress.json") {
+      const { status, nodes, delayMs } = edge.published;
+      edge.published.asked += 1;
+      setTimeout(() => response.writeHead(status).end(JSON.stringify({ nodes })), delayMs);
+      return;
+    }
     response.on("close", () => {
       if (!response.writableFinished) closedEarly += 1;
     });
@@ -93,7 +110,9 @@ export async function startFakeEdge(alg: "Ed25519" | "ES256" = "Ed25519"): Promi
     edge.seen.push(seen);
     if (cut) return;
     await checkBody(seen);
-    const handler = handlers.shift() ?? ((): Promise<void> => forward(seen, response, edge.fieldsInBody));
+    const receipt = claims.receipt === true ? await edge.receipt(claims) : undefined;
+    const handler =
+      handlers.shift() ?? ((): Promise<void> => forward(seen, response, edge.fieldsInBody, receipt));
     await handler(seen, response);
   };
 
@@ -101,6 +120,33 @@ export async function startFakeEdge(alg: "Ed25519" | "ES256" = "Ed25519"): Promi
     url: origin.replace("//", `//${CLIENT_ID}:${privateKey}@`),
     origin,
     seen: [],
+    published: { nodes: [{ id: NODE, key: nodeKey.publicJwk }], asked: 0, status: 200, delayMs: 0 },
+    receipt: async ({ jti, htm, url }, changes) =>
+      signToken(
+        "receipt",
+        {
+          iss: NODE,
+          aud: origin,
+          sub: CLIENT_ID,
+          jti,
+          iat: 1_767_225_600,
+          htm,
+          target: new URL(url).host,
+          egress: "203.0.113.7",
+          dialed: "192.0.2.80",
+          tls: null,
+          status: 200,
+          bytes_up: 0,
+          bytes_down: null,
+          ...changes,
+        },
+        await importPrivateKey(nodeKey.privateKey),
+        NODE,
+      ),
+    rotate: async () => {
+      nodeKey = await generateClientKey();
+      return nodeKey.publicJwk;
+    },
     closedEarly: () => closedEarly,
     next: (handler) => void handlers.push(handler),
     fieldsInBody: false,
@@ -181,6 +227,7 @@ function forward(
   { claims, fields, body }: Seen,
   response: http.ServerResponse,
   inBody: boolean,
+  receipt: string | undefined,
 ): Promise<void> {
   const { host, port, path, authority } = parseTargetUrl(claims.url);
   const framing: Field[] =
@@ -197,8 +244,12 @@ function forward(
         const field: Field = [answer.rawHeaders[i]!, answer.rawHeaders[i + 1]!];
         if (!isStoppedResponseField(field[0].toLowerCase(), new Set())) answerFields.push(field);
       }
+      const more = {
+        "Relay-Request-Id": claims.jti,
+        ...(receipt !== undefined && { "Relay-Receipt": receipt }),
+      };
       const head = { status: answer.statusCode!, reason: answer.statusMessage ?? "", fields: answerFields };
-      writeHead(response, head, { inBody, more: { "Relay-Request-Id": claims.jti } });
+      writeHead(response, head, { inBody, more });
       response.flushHeaders();
       answer.pipe(response);
       answer.on("error", () => response.destroy());

@@ -2,6 +2,7 @@ import { networkInterfaces } from "node:os";
 import { type CountingTarget, startCountingTarget } from "./counting-target.ts";
 import { type DnsRecord, startDnsServer } from "./dns-server.ts";
 import { startRefusalStack } from "./refusal-stack.ts";
+import { startWitness } from "./witness.ts";
 
 /**
  * Runs by `startIsolated`: a whole stack whose nodes ask a name server of this process, and a target that listens on
@@ -41,9 +42,15 @@ if (Object.keys(networkInterfaces()).some((name) => name !== "lo")) {
 }
 
 const dns = await startDnsServer();
+// Edge and peers see the bound addresses, as nothing here translates them: those who see what is published must not be fewer.
+const translated = await startWitness({
+  host: "::",
+  tell: (seen) => (seen.includes(":") ? NODE_CONFIG.egress.ipv6.public : NODE_CONFIG.egress.ipv4.public),
+});
 const relay = await startRefusalStack(["TARGET", `http://*:${TARGET_PORT}`, `https://*:${TARGET_PORT}`], {
   ...NODE_CONFIG,
   nameServers: [dns.address],
+  witnesses: ["1", "2"].map((name) => `http://localhost:${translated.port}/${name}`),
 });
 const target: CountingTarget = await startCountingTarget({
   host: "::",
@@ -94,6 +101,8 @@ process.on("message", ({ id, question }: { id: number; question: Question }) => 
   );
 });
 process.once("disconnect", () => {
-  void Promise.all([relay.stop(), target.close(), dns.close()]).then(() => process.exit(0));
+  void Promise.all([relay.stop(), target.close(), dns.close(), translated.close()]).then(() =>
+    process.exit(0),
+  );
 });
 process.send!("ready");

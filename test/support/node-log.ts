@@ -22,9 +22,13 @@ export function logLines(file: string): Record<string, unknown>[] {
 }
 
 /** Waits until something is so: the line of a request is written when its connection's end has come, after the answer. */
-export async function eventually(check: () => boolean, what: string, patienceMs = 5_000): Promise<void> {
+export async function eventually(
+  check: () => boolean | Promise<boolean>,
+  what: string,
+  patienceMs = 5_000,
+): Promise<void> {
   const until = performance.now() + patienceMs;
-  while (!check()) {
+  while (!(await check())) {
     if (performance.now() > until) throw new Error(`it never came to be that ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }

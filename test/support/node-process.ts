@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { generateKeyPairSync, randomBytes } from "node:crypto";
+import { generateKeyPairSync, type KeyObject, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -9,14 +9,49 @@ import { encodeSection, sectionToWire } from "../../protocol/envelope.ts";
 import type { Field } from "../../protocol/headers.ts";
 import { newRequestId } from "../../protocol/tokens.ts";
 import { compact, hmac, type Signer } from "./compact-jws.ts";
-import { logLines } from "./node-log.ts";
+import { eventually, logLines } from "./node-log.ts";
 import { type RawAnswer, rawRequest, sendRaw } from "./raw-http.ts";
 import { freePort } from "./stack.ts";
+import { startWitness } from "./witness.ts";
 
 const MAIN = resolve(import.meta.dirname, "../../relay-node/main.ts");
 
 /** The edge's origin in these tests: nothing listens there. */
 export const EDGE = "https://edge.example.com";
+
+/** Who a node is, where that has to be known before it starts: its peers have to know it. */
+export interface NodeIdentity {
+  readonly id: string;
+  readonly port: number;
+  readonly ca: Awaited<ReturnType<typeof createCa>>;
+  readonly signingKey: KeyObject;
+}
+
+/** @param ca what issues its certificate; one of its own where left out */
+export async function nodeIdentity(id: string, ca?: NodeIdentity["ca"]): Promise<NodeIdentity> {
+  return {
+    id,
+    port: await freePort(),
+    ca: ca ?? (await createCa("Node test CA")),
+    signingKey: generateKeyPairSync("ed25519").privateKey,
+  };
+}
+
+/** An entry of a node's `peers`. */
+export function peerEntry({ id, port, signingKey }: NodeIdentity): Record<string, unknown> {
+  const { kty, crv, x } = signingKey.export({ format: "jwk" });
+  return { id, url: `https://localhost:${port}`, key: { kty, crv, x }, addresses: ["127.0.0.2"] };
+}
+
+/** Two nodes of one pool. */
+export async function startNodePair(): Promise<readonly [NodeProcess, NodeProcess]> {
+  const one = await nodeIdentity("node-1");
+  const two = await nodeIdentity("node-2", one.ca);
+  return Promise.all([
+    startNodeProcess({ peers: [peerEntry(two)], relayCa: "ca.pem" }, one),
+    startNodeProcess({ peers: [peerEntry(one)], relayCa: "ca.pem" }, two),
+  ]);
+}
 
 /** What is changed of a request that a node would relay. */
 export interface NodeAsk {
@@ -33,6 +68,7 @@ export interface NodeAsk {
 
 /** One node as a process of its own, without an edge: the test signs the grants. */
 export interface NodeProcess {
+  readonly id: string;
   readonly dir: string;
   readonly port: number;
   readonly metricsPort: number;
@@ -49,27 +85,39 @@ export interface NodeProcess {
   ask(ask?: NodeAsk): Promise<RawAnswer | undefined>;
   get(path: string): Promise<RawAnswer | undefined>;
   log(): Record<string, unknown>[];
+  /** Ends the process, by SIGKILL where nothing else is named, and leaves the files. */
+  end(signal?: NodeJS.Signals): Promise<void>;
+  /** Starts the process again; one that runs is killed first. */
   restart(): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** Starts a node; what `config` names is laid over its configuration. Targets with certificates of `ca` are trusted. */
-export async function startNodeProcess(config: Readonly<Record<string, unknown>> = {}): Promise<NodeProcess> {
+/**
+ * Starts a node and waits until it is in service, with a witness that tells the truth; what `config` names is laid over its
+ * configuration. Targets with certificates of `ca` are trusted.
+ *
+ * With `witnesses` of the test's own it is not waited for.
+ */
+export async function startNodeProcess(
+  config: Readonly<Record<string, unknown>> = {},
+  identity?: NodeIdentity,
+): Promise<NodeProcess> {
+  const { id, port, ca, signingKey } = identity ?? (await nodeIdentity("node-1"));
   const dir = mkdtempSync(join(tmpdir(), "holdfast-node-"));
-  const ca = await createCa("Node test CA");
   const tls = await issueCertificate(ca, { dns: ["localhost"], ip: ["127.0.0.1"] });
   const key = randomBytes(32);
-  const [port, metricsPort] = [await freePort(), await freePort()];
+  const metricsPort = await freePort();
+  const witness = "witnesses" in config ? undefined : await startWitness();
   const files = {
     "cert.pem": tls.cert,
     "key.pem": tls.key,
     "ca.pem": ca.cert,
     "grant.key": key.toString("base64url"),
-    "signing.jwk": JSON.stringify(generateKeyPairSync("ed25519").privateKey.export({ format: "jwk" })),
+    "signing.jwk": JSON.stringify(signingKey.export({ format: "jwk" })),
   };
   for (const [name, text] of Object.entries(files)) writeFileSync(join(dir, name), text, { mode: 0o600 });
   const complete = {
-    id: "node-1",
+    id,
     edge: EDGE,
     listen: { host: "127.0.0.1", port, cert: "cert.pem", key: "key.pem" },
     metrics: { host: "127.0.0.1", port: metricsPort },
@@ -80,13 +128,25 @@ export async function startNodeProcess(config: Readonly<Record<string, unknown>>
     signingKeyFile: "signing.jwk",
     state: "state",
     grantKeyFiles: ["grant.key"],
+    witnesses: witness === undefined ? [] : [witness.url],
     ...config,
   };
   writeFileSync(join(dir, "node.json"), JSON.stringify(complete));
   const logFile = join(dir, "node.log");
   let child = await launch(dir, logFile);
+  const inService = async () => {
+    if (witness === undefined) return;
+    const listen = complete.listen as { port: number };
+    const line = rawRequest("GET /healthz", ["Host: localhost", "Connection: close"]);
+    await eventually(
+      async () => (await sendRaw({ port: listen.port, ca: ca.cert }, line))?.status === 200,
+      "the node is in service",
+      20_000,
+    );
+  };
   const now = () => Math.floor(Date.now() / 1_000);
   const node: NodeProcess = {
+    id,
     dir,
     port,
     metricsPort,
@@ -98,7 +158,7 @@ export async function startNodeProcess(config: Readonly<Record<string, unknown>>
     isAlive: () => child.exitCode === null && child.signalCode === null,
     claims: (changes) => ({
       iss: EDGE,
-      aud: "node-1",
+      aud: id,
       sub: "app",
       act: "fetch",
       iat: now(),
@@ -133,15 +193,19 @@ export async function startNodeProcess(config: Readonly<Record<string, unknown>>
     get: (path) =>
       sendRaw({ port, ca: ca.cert }, rawRequest(`GET ${path}`, ["Host: localhost", "Connection: close"])),
     log: () => logLines(logFile),
+    end: (signal = "SIGKILL") => end(child, signal),
     async restart() {
       await end(child, "SIGKILL");
       child = await launch(dir, logFile);
+      await inService();
     },
     async stop() {
-      await end(child, "SIGTERM");
+      await end(child, "SIGKILL");
+      await witness?.close();
       rmSync(dir, { recursive: true, force: true });
     },
   };
+  await inService();
   return node;
 }
 

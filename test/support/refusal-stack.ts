@@ -56,6 +56,8 @@ export async function startRefusalStack(
   const stack = await testStack({
     allow: allow.map((entry) => entry.replace("TARGET", targetUrl)),
     nodeConfig,
+    // A proxy in front that never tells an address: whatever fails here is charged to nobody.
+    edgeVars: { CLIENT_ADDRESS_HEADER: "x-test-address" },
   });
   const target = await startCountingTarget({ tls: stack.keys, port: Number(new URL(targetUrl).port) });
   const signer = ed25519(privateKeyOf(stack.keys.client));

@@ -19,7 +19,7 @@ export async function freePort(host = "127.0.0.1"): Promise<number> {
  * @example const stack = await testStack({ allow: [`https://localhost:${port}`] });
  */
 export async function testStack(
-  options: Partial<Pick<StackOptions, "allow" | "nodeConfig" | "nodes">> = {},
+  options: Partial<Pick<StackOptions, "allow" | "edgeVars" | "nodeConfig" | "nodes">> = {},
 ): Promise<Stack & { readonly dir: string }> {
   const dir = mkdtempSync(join(tmpdir(), "holdfast-test-"));
   const [edgePort, targetPort, one, two] = [
@@ -38,6 +38,8 @@ export async function testStack(
     ],
     workerModule: join(WORKER_DIR, "index.js"),
     ...options,
+    // Tests that are over have nobody to wait for.
+    nodeConfig: { drainSeconds: 0, ...options.nodeConfig },
   });
   return {
     ...stack,

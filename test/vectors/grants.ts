@@ -158,6 +158,9 @@ export function grantVectors({ masters, derive }: Toolbox): object {
         refused(`no ${name}`, "grant_invalid", { [name]: undefined }),
         refused(`${name} of another type`, "grant_invalid", { [name]: [] }),
       ]),
+      ...["app\nother", "two words", "Upper", ""].map((sub) =>
+        refused(`sub ${JSON.stringify(sub)}`, "grant_invalid", { sub }),
+      ),
       refused("digest of another type", "grant_invalid", { digest: 1 }),
       refused("jti with unused bits set", "grant_invalid", { jti: `${REQUEST_ID.slice(0, -1)}x` }),
       refused("htm with a line end", "grant_invalid", { htm: "GET\r\nX: y" }),

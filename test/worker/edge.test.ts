@@ -1,11 +1,13 @@
 import { mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { once } from "node:events";
+import { decodeProtectedHeader, type JWK } from "jose";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { publicHalf } from "../../dev/keys.ts";
 import { createCa } from "../../dev/certificates.ts";
 import { startWorkerd } from "../../dev/workerd.ts";
+import { verifyEgressList } from "../../protocol/egress-list.ts";
 import { WORKER_DIR } from "../support/build-worker.ts";
 import { type RawAnswer, rawRequest, sendRaw } from "../support/raw-http.ts";
 import { expectRefusal } from "../support/refusal.ts";
@@ -53,13 +55,44 @@ describe("what an edge says to anybody", () => {
     });
   });
 
+  test("/.well-known/egress.jwt: the same list, signed by the edge", async () => {
+    const [plain, signed, jwks] = await Promise.all(
+      ["egress.json", "egress.jwt", "jwks.json"].map((name) => ask(port, `GET /.well-known/${name}`)),
+    );
+    expect(signed?.status).toBe(200);
+    expect(signed?.field("content-type")).toBe("application/jwt");
+    expect(signed?.field("cache-control")).toBe("public, max-age=60");
+    const keys = JSON.parse(jwks!.body) as { keys: JWK[] };
+    const now = Math.floor(Date.now() / 1_000);
+    const { iat, exp, ...list } = await verifyEgressList(signed!.body, keys, stack.edge, now);
+    expect(list).toEqual(JSON.parse(plain!.body));
+    expect([exp - iat, Math.abs(iat - now) < 5]).toEqual([3_600, true]);
+    expect(decodeProtectedHeader(signed!.body)).toEqual({
+      alg: "Ed25519",
+      typ: "holdfast-egress+jwt",
+      kid: stack.keys.edgeSigningKey.kid,
+    });
+  });
+
+  test("/whoami: the address that the socket came from, whatever the caller says of it", async () => {
+    const forged = ["CF-Connecting-IP: 192.0.2.1", "X-Real-IP: 192.0.2.1", "X-Forwarded-For: 192.0.2.1"];
+    for (const fields of [[], forged]) {
+      const answer = await ask(port, "GET /whoami", fields);
+      expect([answer?.status, answer?.field("cache-control"), JSON.parse(answer!.body)]).toEqual([
+        200,
+        "no-store",
+        { address: "127.0.0.1" },
+      ]);
+    }
+  });
+
   test.each([
     "GET /",
     "GET /favicon.ico",
     "GET /.env",
     "GET /.well-known/",
     "GET /metrics",
-    "GET /whoami",
+    "POST /whoami",
     "POST /healthz",
     "DELETE /.well-known/jwks.json",
     "GET /healthz/x",
@@ -117,6 +150,8 @@ describe("an edge that is not configured", () => {
           "GET /healthz",
           "GET /.well-known/jwks.json",
           "GET /.well-known/egress.json",
+          "GET /.well-known/egress.jwt",
+          "GET /whoami",
           "GET /admin/clients/x",
           "PUT /admin/clients/x",
         ];

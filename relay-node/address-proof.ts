@@ -1,0 +1,146 @@
+import type { Logger } from "pino";
+import { RelayError } from "../protocol/errors.ts";
+import type { EgressAddress, NodeConfig } from "./config.ts";
+import {
+  advance,
+  type Family,
+  isProven,
+  nextRoundMs,
+  type ProofState,
+  reasonOf,
+  type Report,
+  UNPROVEN,
+  verdictOf,
+} from "./proof.ts";
+import type { Resolver } from "./resolver.ts";
+import { type AskWitness, createAskWitness, type Witness, witnessesOf } from "./witness.ts";
+
+interface Proof {
+  readonly family: Family;
+  readonly address: EgressAddress;
+  state: ProofState;
+  reports: readonly Report[];
+  /** What was last logged, so that the same is not told twice. */
+  told: string;
+  wasInService: boolean;
+  timer: NodeJS.Timeout | undefined;
+}
+
+/** Whether requests may leave, by which family. */
+export interface EgressState {
+  /** @throws RelayError `node_out_of_service` where no address is proven */
+  assertProven(): void;
+  /** Whether the address of a family is proven. */
+  mayLeave(family: 4 | 6): boolean;
+}
+
+/**
+ * Keeps asking witnesses whether the world sees each of the node's addresses as it is published, and takes those out of
+ * service that nobody vouches for.
+ *
+ * What a lost proof means for requests: none is begun, none that waits for its connection is sent, and no warm connection
+ * of that family is used again, since it may have been opened from the other address. A request that its target has
+ * begun to see goes on to its end: its connection keeps the address that it was opened from, and cutting it would take
+ * nothing back and leave its fate unknown.
+ */
+export class AddressProof implements EgressState {
+  readonly #proofs: readonly Proof[];
+  readonly #witnesses: readonly Witness[];
+  readonly #ask: AskWitness;
+  readonly #intervalMs: number;
+  readonly #log: Logger;
+  readonly #onLost: (family: 4 | 6) => void;
+  #stopped = false;
+
+  /** @param onLost called when a family that was in service no longer is */
+  constructor(config: NodeConfig, resolver: Resolver, log: Logger, onLost: (family: 4 | 6) => void) {
+    this.#proofs = (["ipv4", "ipv6"] as const).flatMap((family) => {
+      const address = config.egress[family];
+      if (address === undefined) return [];
+      const fresh = { state: UNPROVEN, reports: [], told: "", wasInService: false, timer: undefined };
+      return [{ family, address, ...fresh }];
+    });
+    this.#witnesses = witnessesOf(config);
+    this.#ask = createAskWitness(resolver, config.relayCa);
+    this.#intervalMs = config.proofSeconds * 1_000;
+    this.#log = log;
+    this.#onLost = onLost;
+  }
+
+  /** Begins to ask, at once and on a schedule. */
+  start(): void {
+    for (const proof of this.#proofs) void this.#round(proof);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    for (const { timer } of this.#proofs) clearTimeout(timer);
+  }
+
+  mayLeave(family: 4 | 6): boolean {
+    const proof = this.#proofs.find((one) => one.family === nameOf(family));
+    return proof !== undefined && isProven(proof.state, performance.now());
+  }
+
+  assertProven(): void {
+    const reason = this.outOfService();
+    if (reason !== undefined) throw new RelayError("node_out_of_service", reason);
+  }
+
+  /** Why nothing may leave from this node, or undefined where it is in service. */
+  outOfService(): string | undefined {
+    const now = performance.now();
+    if (this.#proofs.some(({ state }) => isProven(state, now))) return undefined;
+    return this.#proofs
+      .map(({ family, address, state, reports }) => reasonOf(family, address.public, state, reports))
+      .join("; ");
+  }
+
+  /** The configured families, and which of them may be left by. */
+  families(): readonly (readonly [family: Family, inService: boolean])[] {
+    const now = performance.now();
+    return this.#proofs.map(({ family, state }) => [family, isProven(state, now)]);
+  }
+
+  async #round(proof: Proof): Promise<void> {
+    const { family, address } = proof;
+    const from = { family: family === "ipv4" ? 4 : 6, bind: address.bind } as const;
+    const reports = await Promise.all(this.#witnesses.map((witness) => this.#ask(witness, from)));
+    if (this.#stopped) return;
+    const now = performance.now();
+    proof.reports = reports;
+    proof.state = advance(proof.state, verdictOf(address.public, reports), now);
+    this.#tell(proof, isProven(proof.state, now));
+    proof.timer = setTimeout(() => void this.#round(proof), nextRoundMs(proof.state, this.#intervalMs));
+  }
+
+  #tell(proof: Proof, inService: boolean): void {
+    const { family, address, state, reports } = proof;
+    const lost = proof.wasInService && !inService;
+    proof.wasInService = inService;
+    const told = JSON.stringify([inService, reports.map((report) => ("saw" in report ? report.saw : "-"))]);
+    if (told !== proof.told) {
+      proof.told = told;
+      const line = {
+        family,
+        published: address.public,
+        in_service: inService,
+        told: Object.fromEntries(
+          reports.map((report) => [report.witness, "saw" in report ? report.saw : report.silent]),
+        ),
+      };
+      if (!inService) {
+        this.#log.warn(
+          { ...line, reason: reasonOf(family, address.public, state, reports) },
+          "out of service",
+        );
+      } else if (state.last === "right") this.#log.info(line, "address proven");
+      else this.#log.warn(line, "address not confirmed: the last proof still holds");
+    }
+    if (lost) this.#onLost(family === "ipv4" ? 4 : 6);
+  }
+}
+
+function nameOf(family: 4 | 6): Family {
+  return family === 4 ? "ipv4" : "ipv6";
+}

@@ -1,0 +1,196 @@
+import { RelayError } from "../protocol/errors.ts";
+import type { GrantLimits } from "../protocol/grants.ts";
+import { type BucketSize, TokenBucket } from "../protocol/token-bucket.ts";
+
+/**
+ * Holds each client to its limits at this node: requests per second and at once are refused beyond them, bytes per second
+ * are shaped. A client has state here only while it uses something up: what is idle and full again is dropped.
+ */
+export class ClientLimits {
+  readonly #budgets = new Map<string, Budget>();
+  readonly #now: () => number;
+  #slots = 0;
+
+  /** @param now milliseconds, from any origin that does not jump */
+  constructor(now: () => number = () => performance.now()) {
+    this.#now = now;
+  }
+
+  /** Slots that are taken, over all clients. */
+  get slots(): number {
+    return this.#slots;
+  }
+
+  /** Clients that are remembered. */
+  get size(): number {
+    return this.#budgets.size;
+  }
+
+  /**
+   * Lets a request in, or refuses it; what is refused uses nothing up.
+   *
+   * @param limits the grant's, or none
+   * @param issued the grant's iat: the newest grant's limits count
+   * @returns a slot, which must be left once the request is over
+   * @throws RelayError `concurrency_limited`, `rate_limited`
+   */
+  enter(clientId: string, limits: GrantLimits | undefined, issued: number): ClientSlot {
+    const now = this.#now();
+    this.#sweep(now);
+    const budget = this.#budgets.get(clientId) ?? new Budget(this.#now);
+    budget.hold(limits ?? {}, issued, now);
+    budget.admit(clientId, now);
+    this.#budgets.set(clientId, budget);
+    this.#slots++;
+    return new ClientSlot(budget, () => {
+      this.#slots--;
+      if (budget.isSpare(this.#now()) && this.#budgets.get(clientId) === budget) {
+        this.#budgets.delete(clientId);
+      }
+    });
+  }
+
+  /** Looks at two clients for each one that may be new, so that nothing heaps up and no request pays for all. */
+  #sweep(now: number): void {
+    for (let looked = 0; looked < 2; looked++) {
+      const first = this.#budgets.entries().next().value;
+      if (first === undefined) return;
+      this.#budgets.delete(first[0]);
+      if (!first[1].isSpare(now)) this.#budgets.set(...first);
+    }
+  }
+}
+
+/** One request's place among its client's, and its way to the client's bytes. */
+export class ClientSlot {
+  /** Called when streams that had to rest may go on. */
+  onPaid: (() => void) | undefined;
+  readonly #budget: Budget;
+  #onLeave: (() => void) | undefined;
+
+  constructor(budget: Budget, onLeave: () => void) {
+    this.#budget = budget;
+    this.#onLeave = onLeave;
+    budget.slots++;
+  }
+
+  /** Charges bytes that have passed; says whether this request's streams must rest until `onPaid`. */
+  spend(bytes: number): boolean {
+    return this.#budget.bytes !== undefined && this.#onLeave !== undefined && this.#budget.spend(bytes, this);
+  }
+
+  /** Whether this request's streams must rest. */
+  get inDebt(): boolean {
+    return this.#budget.waiting.has(this);
+  }
+
+  /** Gives the slot back, the first time that it is called. */
+  leave(): void {
+    const onLeave = this.#onLeave;
+    if (onLeave === undefined) return;
+    this.#onLeave = undefined;
+    this.onPaid = undefined;
+    this.#budget.slots--;
+    this.#budget.forget(this);
+    onLeave();
+  }
+}
+
+/** What one client may still use. */
+class Budget {
+  slots = 0;
+  bytes: TokenBucket | undefined;
+  /** Whose streams rest, in the order in which they began to. */
+  readonly waiting = new Set<ClientSlot>();
+  readonly #now: () => number;
+  #rate: TokenBucket | undefined;
+  #limits: GrantLimits = {};
+  #issued = 0;
+  /** Runs only while streams wait. */
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /** Takes the limits of a grant, unless those of a newer one are known. */
+  hold(limits: GrantLimits, issued: number, now: number): void {
+    if (issued < this.#issued) return;
+    const { rate, concurrent, bytes } = this.#limits;
+    this.#issued = issued;
+    if (limits.rate === rate && limits.concurrent === concurrent && limits.bytes === bytes) return;
+    this.#limits = limits;
+    this.#rate = sized(this.#rate, limits.rate, now);
+    this.bytes = sized(this.bytes, limits.bytes, now);
+    if (this.waiting.size > 0) this.#wake(now);
+  }
+
+  /** @throws RelayError `concurrency_limited`, `rate_limited` */
+  admit(clientId: string, now: number): void {
+    const { rate, concurrent, bytes } = this.#limits;
+    if (concurrent !== undefined && this.slots >= Math.max(1, Math.floor(concurrent))) {
+      throw new RelayError(
+        "concurrency_limited",
+        `${clientId} has ${this.slots} requests under way at this node, as many as it may`,
+        { retryAfter: 1 },
+      );
+    }
+    if (bytes !== undefined && this.bytes!.level(now) < -bytes) {
+      throw limited(`${clientId} moves more than ${bytes} bytes/s`, this.bytes!.waitMs(-bytes, now));
+    }
+    if (rate !== undefined && !this.#rate!.take(1, now)) {
+      throw limited(`${clientId} makes more than ${rate} requests/s`, this.#rate!.waitMs(1, now));
+    }
+  }
+
+  spend(bytes: number, slot: ClientSlot): boolean {
+    const now = this.#now();
+    if (this.bytes!.spend(bytes, now) >= 0) return false;
+    this.waiting.add(slot);
+    if (this.#timer === undefined) this.#wake(now);
+    return true;
+  }
+
+  forget(slot: ClientSlot): void {
+    this.waiting.delete(slot);
+    if (this.waiting.size > 0) return;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  isSpare(now: number): boolean {
+    return this.slots === 0 && this.#rate?.isFull(now) !== false && this.bytes?.isFull(now) !== false;
+  }
+
+  /** Sees to it that what waits goes on when the debt is paid. */
+  #wake(now: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#paid(), this.bytes?.waitMs(0, now) ?? 0);
+  }
+
+  #paid(): void {
+    this.#timer = undefined;
+    const now = this.#now();
+    if ((this.bytes?.waitMs(0, now) ?? 0) > 0) {
+      this.#wake(now);
+      return;
+    }
+    // Each gets its next piece before any gets a second one: so all streams of a client share what it has.
+    const slots = [...this.waiting];
+    this.waiting.clear();
+    for (const slot of slots) slot.onPaid?.();
+  }
+}
+
+/** A burst of one second's worth; at least one request, and any number of bytes above none. */
+function sized(bucket: TokenBucket | undefined, rate: number | undefined, now: number) {
+  if (rate === undefined) return undefined;
+  const size: BucketSize = { rate, burst: Math.max(1, rate) };
+  if (bucket === undefined) return new TokenBucket(size, now);
+  bucket.resize(size, now);
+  return bucket;
+}
+
+function limited(detail: string, waitMs: number): RelayError {
+  return new RelayError("rate_limited", detail, { retryAfter: Math.max(1, Math.ceil(waitMs / 1_000)) });
+}

@@ -1,0 +1,130 @@
+import { errorFromProblem, RelayError } from "../protocol/errors.ts";
+import { WIRE } from "../protocol/headers.ts";
+import type { EdgeNode } from "./config.ts";
+import type { Fault } from "./health.ts";
+import type { Pool } from "./pool.ts";
+import { type Tailed, tailed, type Upload } from "./upload.ts";
+import { watchNode } from "./watch.ts";
+
+/**
+ * How one attempt at one node ended:
+ * - `answer`: the node answered, a target's answer or an error that is the last word;
+ * - `elsewhere`: it is certain that the node did not begin, so that another one can be asked;
+ * - `doubt`: it may have begun.
+ */
+export type Outcome =
+  | { readonly kind: "answer"; readonly answer: Response }
+  | { readonly kind: "elsewhere" | "doubt"; readonly error: RelayError };
+
+/** One attempt. */
+export interface Attempt {
+  readonly node: EdgeNode;
+  readonly requestId: string;
+  readonly upload: Upload;
+  /** Repeating it does no harm. */
+  readonly repeatable: boolean;
+  /** The caller's own signal. */
+  readonly signal: AbortSignal;
+  /** The wire fields, once it is known whether a tail follows the body. */
+  headers(tail: number | undefined): Promise<Headers>;
+}
+
+/**
+ * Sends a request to a node and judges what comes of it. What lies with the node is noted in the pool.
+ *
+ * @throws the caller's signal's reason, where the caller went away
+ */
+export async function attemptAt(attempt: Attempt, pool: Pool): Promise<Outcome> {
+  const { node, upload, repeatable, signal } = attempt;
+  const withTail = upload.kind === "held" && !repeatable ? tailed(upload.bytes) : undefined;
+  const gaveUp = new AbortController();
+  const headers = await attempt.headers(withTail?.tail);
+  const stop = watchNode(
+    pool,
+    node,
+    () => repeatable || withTail?.isHanded() === false,
+    () => gaveUp.abort(new Error("the node is gone")),
+  );
+  try {
+    const answer = await fetch(`${node.url}/fetch`, {
+      method: "POST",
+      headers,
+      body: bodyOf(upload, withTail),
+      redirect: "manual",
+      signal: AbortSignal.any([signal, gaveUp.signal]),
+    });
+    return await judge(answer, attempt, pool);
+  } catch (cause) {
+    if (signal.aborted) throw cause;
+    const isCertain = (await withTail?.handed()) === "no";
+    pool.failed(node.id, { reason: "a request's connection failed", gone: true }, Date.now());
+    return {
+      kind: isCertain ? "elsewhere" : "doubt",
+      error: new RelayError("node_unreachable", `the call to ${node.id} failed`, {
+        cause,
+        reached: isCertain ? "no" : "unknown",
+        ...about(attempt),
+      }),
+    };
+  } finally {
+    stop();
+  }
+}
+
+function bodyOf(upload: Upload, withTail: Tailed | undefined): BodyInit | null {
+  if (withTail !== undefined) return withTail.body;
+  if (upload.kind === "stream") return upload.body;
+  return upload.bytes.length === 0 ? null : upload.bytes;
+}
+
+/** A node's errors that are about itself: another node may do better. */
+const OWN_FAULTS = new Set([
+  "node_draining",
+  "node_out_of_service",
+  "node_internal",
+  "request_predates_node",
+]);
+
+/** It refuses what its edge signed: keys, names or clocks differ. */
+const DISAGREES = /^grant_/;
+
+/**
+ * Statuses by which Cloudflare says itself that it got no connection to the node, or no TLS on it. 520, 522 and 524 may
+ * come after the request was sent, and 530 stands for many things.
+ */
+const NEVER_SENT = new Set([521, 523, 525, 526]);
+
+async function judge(answer: Response, attempt: Attempt, pool: Pool): Promise<Outcome> {
+  const { node } = attempt;
+  const code = answer.headers.get(WIRE.error);
+  if (code === null && answer.headers.get(WIRE.status) === "target") {
+    pool.heard(node.id, Date.now());
+    return { kind: "answer", answer };
+  }
+  if (code !== null && answer.headers.get(WIRE.node) === node.id) {
+    pool.heard(node.id, Date.now());
+    const isDisagreement = DISAGREES.test(code);
+    if (!isDisagreement && !OWN_FAULTS.has(code)) return { kind: "answer", answer };
+    const error = errorFromProblem(code, await answer.text(), answer.headers);
+    // That a token is older than its memory is no fault of the node's.
+    if (code !== "request_predates_node") pool.failed(node.id, faultOf(error), Date.now());
+    return { kind: error.reached === "no" ? "elsewhere" : "doubt", error };
+  }
+  await answer.body?.cancel();
+  const neverSent = NEVER_SENT.has(answer.status);
+  pool.failed(node.id, { reason: `HTTP ${answer.status} without a mark`, gone: true }, Date.now());
+  const detail = `what stands before ${node.id} answered ${answer.status} itself`;
+  const reached = neverSent ? "no" : "unknown";
+  return {
+    kind: neverSent ? "elsewhere" : "doubt",
+    error: new RelayError("node_failed", detail, { reached, ...about(attempt) }),
+  };
+}
+
+function faultOf({ code, detail }: RelayError): Fault {
+  return { reason: `${code}: ${detail}`, gone: false };
+}
+
+function about({ node, requestId }: Attempt) {
+  return { node: node.id, requestId };
+}

@@ -1,0 +1,18 @@
+/** A rate limit of the platform's: counted by location, for one period that is fixed when the worker is deployed. */
+export interface Ceiling {
+  limit(options: { readonly key: string }): Promise<{ readonly success: boolean }>;
+}
+
+/**
+ * Whether a key is over a ceiling. Where there is none, as in a workerd of one's own, nothing is; nor where it can't be
+ * asked: it stands beside the limits that the nodes hold, so that its failure lets more through, but not everything.
+ */
+export async function isOver(ceiling: Ceiling | undefined, key: string): Promise<boolean> {
+  if (ceiling === undefined) return false;
+  try {
+    return !(await ceiling.limit({ key })).success;
+  } catch (error) {
+    console.error("a rate limit binding failed", error);
+    return false;
+  }
+}

@@ -1,0 +1,39 @@
+import { encodeSection, sectionToWire, wirePieces } from "../protocol/envelope.ts";
+import { RelayError } from "../protocol/errors.ts";
+import { type Field, isAddedInFront, isForbiddenRequestField, WIRE } from "../protocol/headers.ts";
+
+/** The wire fields that carry a request's end-to-end fields to a node. */
+export function envelopeFor(request: Request, enveloped: boolean): [string, string][] {
+  return enveloped ? envelopeOf(request) : rawEnvelopeOf(request);
+}
+
+/** Our client's envelope goes on as it came. */
+function envelopeOf(request: Request): [string, string][] {
+  return wirePieces((name) => request.headers.get(name)).map((piece, index) => [
+    `${WIRE.fields}${index + 1}`,
+    piece,
+  ]);
+}
+
+/** A raw caller's own fields, put into an envelope: without the ones of this hop, the relay's, and those added in front. */
+function rawEnvelopeOf(request: Request): [string, string][] {
+  const fields: Field[] = [];
+  for (const [name, value] of request.headers) {
+    if (!isForbiddenRequestField(name) && !isAddedInFront(name)) fields.push([name, bytesOf(name, value)]);
+  }
+  return sectionToWire(encodeSection(fields));
+}
+
+const ASCII = /^[\0-\x7f]*$/;
+
+/** The runtime reads values as UTF-8: back to the bytes that came, where they were that. */
+function bytesOf(name: string, value: string): string {
+  if (ASCII.test(value)) return value;
+  if (value.includes("\ufffd")) {
+    throw new RelayError(
+      "fields_invalid",
+      `the value of ${name} is not UTF-8, which a raw request can't carry: use the enveloped form`,
+    );
+  }
+  return Array.from(new TextEncoder().encode(value), (byte) => String.fromCharCode(byte)).join("");
+}

@@ -1,0 +1,98 @@
+import type { ErrorCode } from "../protocol/errors.ts";
+import { TokenBucket } from "../protocol/token-bucket.ts";
+import {
+  CEILING_SECONDS,
+  FAILED_SENDERS_MAX,
+  FAILED_TOKENS_BURST,
+  FAILED_TOKENS_DEBT_MAX,
+  FAILED_TOKENS_PER_SECOND,
+} from "./limits.ts";
+
+/**
+ * What is charged to the address that it came from: tokens that nobody can be shown to have signed for this edge. Not what
+ * a proven client does wrong, nor a policy's refusal; and not a clock that is off, which is found before anything is looked
+ * up, and should not cost the others behind the same address.
+ */
+const CHARGED: ReadonlySet<ErrorCode> = new Set([
+  "token_malformed",
+  "token_type",
+  "token_act",
+  "token_lifetime",
+  "token_audience",
+  "token_signature",
+  "client_unknown",
+]);
+
+/** Whether a failure is charged to its sender. */
+export function isCharged(code: ErrorCode): boolean {
+  return CHARGED.has(code);
+}
+
+const SIZE = { rate: FAILED_TOKENS_PER_SECOND, burst: FAILED_TOKENS_BURST };
+
+/** How many tokens from each sender may still fail, as one isolate knows it. Times are milliseconds since 1970. */
+export class FailedTokens {
+  readonly #senders = new Map<string, TokenBucket>();
+  readonly #max: number;
+
+  /** @param max senders that are remembered; the one that failed longest ago is forgotten first */
+  constructor(max: number = FAILED_SENDERS_MAX) {
+    this.#max = max;
+  }
+
+  /** Senders that are remembered. */
+  get size(): number {
+    return this.#senders.size;
+  }
+
+  /** How long no token of a stranger's is looked at; 0 where the next one is. */
+  waitMs(sender: string, now: number): number {
+    return this.#senders.get(sender)?.waitMs(1, now) ?? 0;
+  }
+
+  /** Charges one failure. */
+  charge(sender: string, now: number): void {
+    const bucket = this.#bucketOf(sender, now);
+    if (bucket.level(now) > -FAILED_TOKENS_DEBT_MAX) bucket.spend(1, now);
+  }
+
+  /** Looks at no token of a stranger's for one period of the platform's ceiling, which the sender is over. */
+  shut(sender: string, now: number): void {
+    const bucket = this.#bucketOf(sender, now);
+    const left = bucket.level(now) - 1 + CEILING_SECONDS * FAILED_TOKENS_PER_SECOND;
+    if (left > 0) bucket.spend(left, now);
+  }
+
+  #bucketOf(sender: string, now: number): TokenBucket {
+    const bucket = this.#senders.get(sender) ?? new TokenBucket(SIZE, now);
+    this.#senders.delete(sender);
+    this.#senders.set(sender, bucket);
+    if (this.#senders.size > this.#max) this.#senders.delete(this.#senders.keys().next().value!);
+    return bucket;
+  }
+}
+
+/**
+ * Who is behind an address: an IPv4 address is one sender, and so is an IPv6 network of 64 bits, of which a stranger has
+ * every address.
+ *
+ * @example senderOf("2001:db8::1") // "2001:db8:0:0::/64"
+ */
+export function senderOf(address: string): string {
+  if (!address.includes(":")) return address;
+  const [front = "", back] = address.split("::");
+  const head = groupsOf(front);
+  const tail = back === undefined ? [] : groupsOf(back);
+  const gap = back === undefined ? 0 : Math.max(0, 8 - head.length - tail.length);
+  const groups = [...head, ...Array<string>(gap).fill("0"), ...tail];
+  return `${groups
+    .slice(0, 4)
+    .map((group) => Number.parseInt(group, 16).toString(16))
+    .join(":")}::/64`;
+}
+
+/** An IPv4 address at the end takes the place of two groups, both beyond the first four. */
+function groupsOf(text: string): string[] {
+  if (text === "") return [];
+  return text.split(":").flatMap((group) => (group.includes(".") ? ["0", "0"] : [group]));
+}
