@@ -37,7 +37,7 @@ export const registerCommand: Command = {
       }
       return EXIT.ok;
     } catch (error) {
-      return report(error, undefined);
+      return report(error, { maxTime: undefined, verbose: false });
     }
   },
 };

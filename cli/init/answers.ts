@@ -35,6 +35,7 @@ export interface NodeSettings {
   readonly targetCa?: string | undefined;
   readonly relayCa?: string | undefined;
   readonly witnesses?: readonly string[] | undefined;
+  readonly proofSeconds?: number | undefined;
   readonly logLevel?: string | undefined;
   readonly drainSeconds?: number | undefined;
 }
@@ -139,6 +140,7 @@ const settings = z.strictObject({
   targetCa: path.optional(),
   relayCa: path.optional(),
   witnesses: z.array(z.url({ protocol: /^https?$/ })).optional(),
+  proofSeconds: z.number().min(1).optional(),
   logLevel: z.enum(["trace", "debug", "info", "warn", "error"]).optional(),
   drainSeconds: z
     .number()
