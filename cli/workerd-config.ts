@@ -1,3 +1,6 @@
+/** A PEM: its text, or the path of a file that workerd reads when it starts. */
+export type Pem = string | { readonly embed: string };
+
 /** How a worker is run by workerd on a host of one's own. Paths are relative to the configuration's own file. */
 export interface WorkerdConfig {
   /** The bundle, as wrangler builds it. */
@@ -13,9 +16,9 @@ export interface WorkerdConfig {
   /** Names of secrets, which workerd takes from its environment: no file and no argument holds them. */
   readonly secrets: readonly string[];
   /** PEM of authorities that the worker's outgoing TLS trusts besides the public ones. */
-  readonly ca?: readonly string[];
+  readonly ca?: readonly Pem[];
   /** Serve https with this; without it plain http, for a loopback address or a proxy in front. */
-  readonly tls?: { readonly cert: string; readonly key: string } | undefined;
+  readonly tls?: { readonly cert: Pem; readonly key: Pem } | undefined;
 }
 
 /** The text of a configuration for `workerd serve`. */
@@ -34,7 +37,7 @@ export function workerdConfig(options: WorkerdConfig): string {
   const socket =
     tls === undefined
       ? "http = ()"
-      : `https = (options = (), tlsOptions = (keypair = (privateKey = ${quote(tls.key)}, certificateChain = ${quote(tls.cert)})))`;
+      : `https = (options = (), tlsOptions = (keypair = (privateKey = ${pem(tls.key)}, certificateChain = ${pem(tls.cert)})))`;
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
@@ -42,7 +45,7 @@ const config :Workerd.Config = (
     (name = "storage", disk = (path = ${quote(storage)}, writable = true)),
     (name = "internet", network = (
       allow = ["public", "private", "local"],
-      tlsOptions = (trustBrowserCas = true, trustedCertificates = [${ca.map(quote).join(", ")}])
+      tlsOptions = (trustBrowserCas = true, trustedCertificates = [${ca.map(pem).join(", ")}])
     )),
   ],
   sockets = [(name = "http", address = ${quote(address)}, ${socket}, service = "edge")]
@@ -60,6 +63,10 @@ const edge :Workerd.Worker = (
   bindings = [${bindings.join(",\n    ")}]
 );
 `;
+}
+
+function pem(value: Pem): string {
+  return typeof value === "string" ? quote(value) : `embed ${quote(value.embed)}`;
 }
 
 /** Cap'n Proto takes C-like string literals. */

@@ -41,6 +41,7 @@ test("every link between documents leads somewhere", () => {
     "docs/protocol.md",
     "docs/fidelity.md",
     "docs/configuration.md",
+    "docs/deploy.md",
   ]) {
     for (const [, link] of read(file).matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)) {
       expect(() => read(join(file, "..", link!).replace(/\/$/, "")), `${file}: ${link}`).not.toThrow(
