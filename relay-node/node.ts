@@ -152,7 +152,8 @@ export class RelayNode implements NodeContext {
 
   #route(request: IncomingMessage, response: ServerResponse): void {
     const { method, url } = request;
-    if (this.#draining) response.shouldKeepAlive = false;
+    // Not under an upload that is refused: what of it comes after the close is answered by a reset, which overtakes the answer.
+    if (this.#draining && !hasBody(request)) response.shouldKeepAlive = false;
     if (url === "/fetch" && method === "POST") this.#fetch(request, response);
     else if (url === "/cancel" && method === "POST") void this.#cancel(request, response);
     else if (url === "/consumed" && method === "POST") void this.#peers!.serve(request, response, "consumed");
@@ -215,6 +216,11 @@ export class RelayNode implements NodeContext {
     });
     void door.serve();
   }
+}
+
+/** Whether a body follows the head. */
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
 }
 
 /** Written at once: the last lines before a kill are the ones that are asked for. */
