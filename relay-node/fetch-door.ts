@@ -52,7 +52,9 @@ export class FetchDoor implements AnswerSink {
   async serve(): Promise<void> {
     this.#response.on("drain", () => this.#goOn());
     this.#response.on("close", () => {
-      if (!this.#response.writableFinished) this.abort(new RelayError("answer_cut", "the caller went away"));
+      if (this.#response.writableFinished) return;
+      const reached = this.#exchange === undefined ? "no" : "yes";
+      this.abort(new RelayError("answer_cut", "the caller went away", { reached }));
     });
     try {
       const claims = await this.#judge();

@@ -208,13 +208,14 @@ export class RelayNode implements NodeContext {
     const outcome = new Outcome(this.config);
     const door = new FetchDoor(this, request, response, outcome);
     this.#active.add(door);
+    // Begun first: that the caller went away is the door's to hear before it is told.
+    void door.serve();
     response.once("close", () => {
       this.#active.delete(door);
       door.close();
       outcome.tell(this.log, this.#metrics);
       if (this.#active.size === 0) this.#idle?.();
     });
-    void door.serve();
   }
 }
 

@@ -87,6 +87,9 @@ const OWN_FAULTS = new Set([
   "request_predates_node",
 ]);
 
+/** It serves nobody at present. */
+const TAKES_NOTHING = new Set(["node_draining", "node_out_of_service"]);
+
 /** It refuses what its edge signed: keys, names or clocks differ. */
 const DISAGREES = /^grant_/;
 
@@ -109,8 +112,8 @@ async function judge(answer: Response, attempt: Attempt, pool: Pool): Promise<Ou
     const isDisagreement = DISAGREES.test(code);
     if (!isDisagreement && !OWN_FAULTS.has(code)) return { kind: "answer", answer };
     const error = errorFromProblem(code, await answer.text(), answer.headers);
-    // That a token is older than its memory is no fault of the node's.
-    if (code !== "request_predates_node") pool.failed(node.id, faultOf(error), Date.now());
+    // Of the rest, a caller may have found out how to provoke it: that must not take node after node from the others.
+    if (TAKES_NOTHING.has(code)) pool.failed(node.id, faultOf(error), Date.now());
     return { kind: error.reached === "no" ? "elsewhere" : "doubt", error };
   }
   await answer.body?.cancel();

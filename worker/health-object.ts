@@ -8,7 +8,7 @@ import {
   type NodeView,
   type Sign,
 } from "./health.ts";
-import { PROBE_IDLE_MS, PROBE_TIMES, PROBES_AT_ONCE } from "./limits.ts";
+import { ALARM_LATE_MS, PROBE_IDLE_MS, PROBE_TIMES, PROBES_AT_ONCE } from "./limits.ts";
 import { probe } from "./probe.ts";
 
 /**
@@ -93,8 +93,9 @@ export class Health extends DurableObject<object> {
     if (now - this.#askedAt > PROBE_IDLE_MS) return;
     // Not the nodes of an earlier configuration, which are remembered and never probed: they would always be due.
     const due = this.#configured(now).map(({ id }) => this.#nodes.get(id)!.probeAt);
-    const next = Math.max(now, Math.min(...due));
-    if (next >= this.#alarmAt) return;
+    // An alarm set for the very moment of the one that runs is lost, as workerd has it; and one that is overdue was lost.
+    const next = Math.max(now + 1, Math.min(...due));
+    if (next >= this.#alarmAt && now - this.#alarmAt < ALARM_LATE_MS) return;
     this.#alarmAt = next;
     try {
       await this.ctx.storage.setAlarm(next);

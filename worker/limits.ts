@@ -23,6 +23,9 @@ export const PROBE_DEADLINE_MS = 1_000;
 /** The platform lets six calls wait for an answer at once: a seventh would wait for them, and its time would run. */
 export const PROBES_AT_ONCE = 6;
 
+/** An alarm that hasn't come this long after its time is set again. */
+export const ALARM_LATE_MS = 10_000;
+
 /** Nodes are probed for this long after an isolate last asked for their health. */
 export const PROBE_IDLE_MS = 600_000;
 

@@ -12,9 +12,7 @@ afterAll(() => stack.stop());
 
 /** The last proof that a node told of. */
 const lastProof = (id: string) =>
-  logLines(stack.logs.node(id))
-    .filter(({ msg }) => msg === "address proven")
-    .at(-1);
+  logLines(stack.logs.node(id)).findLast(({ msg }) => msg === "address proven");
 
 describe("the nodes of a stack", () => {
   test("serve from the address that edge and peer see them come from", async () => {

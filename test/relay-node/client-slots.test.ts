@@ -41,7 +41,7 @@ const ANSWERED: readonly (readonly [what: string, outcome: ErrorCode | number, a
 ];
 
 test.each(ANSWERED)("%s", { timeout: 30_000 }, async (what, outcome, ask) => {
-  const client = what;
+  const client = idFrom(what);
   const answer = await limited.ask(ONE, { ...ask, client });
   const code = answer?.field("relay-error");
   expect(code ?? answer?.status).toBe(outcome);
@@ -95,7 +95,7 @@ const CUT: readonly (readonly [
 ];
 
 test.each(CUT)("%s", async (what, ask, limits, then) => {
-  const client = what;
+  const client = idFrom(what);
   const jti = newRequestId();
   const { node } = limited;
   const claims = { ...ask.claims, jti };
@@ -152,6 +152,11 @@ test("a drain: what is refused takes no slot, what is cut gives its own back", a
 async function begun(before: number): Promise<void> {
   await expect.poll(() => limited.seen(), { timeout: 5_000 }).toBeGreaterThan(before);
   await pause(100);
+}
+
+/** A client's id that tells the case. */
+function idFrom(what: string): string {
+  return what.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-");
 }
 
 /** The client's one slot is free, and no other is taken. */

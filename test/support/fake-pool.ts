@@ -65,7 +65,6 @@ export interface FakePool {
   /** Two nodes that nothing has been sent to yet. */
   pair(): readonly [FakePoolNode, FakePoolNode];
   log(): string;
-  process(): ChildProcess;
   /** Kills the edge and starts it again on the same disk. @param ids the nodes of its new configuration; all by default */
   restartEdge(ids?: readonly string[]): Promise<void>;
   stop(): Promise<void>;
@@ -141,7 +140,6 @@ export async function startFakePool(count: number, allow: readonly string[]): Pr
       return [first!.node, second.node];
     },
     log: () => readFileSync(logFile, "utf8"),
-    process: () => workerd,
     async restartEdge(configured = ids) {
       await kill(workerd);
       workerd = await startEdge(configured);
