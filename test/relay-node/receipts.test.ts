@@ -6,23 +6,31 @@ import type { JWK } from "jose";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type CountingTarget, startCountingTarget } from "../support/counting-target.ts";
 import { EDGE, type NodeAsk, type NodeProcess, startNodeProcess } from "../support/node-process.ts";
+import { eventually } from "../support/node-log.ts";
 import type { RawAnswer } from "../support/raw-http.ts";
+import { startWitness, type Witness } from "../support/witness.ts";
 
 /** Receipts as a node signs them, proven here without a line of the project's. */
 
 let node: NodeProcess;
+let witness: Witness;
 let plain: CountingTarget;
 let secure: CountingTarget;
 let answer: (request: IncomingMessage, response: ServerResponse) => void;
 beforeAll(async () => {
-  node = await startNodeProcess({ egress: { ipv4: { bind: "127.0.0.2", public: "203.0.113.10" } } });
+  witness = await startWitness({ tell: () => "203.0.113.10" });
+  node = await startNodeProcess({
+    egress: { ipv4: { bind: "127.0.0.2", public: "203.0.113.10" } },
+    witnesses: [witness.url],
+  });
+  await eventually(async () => (await node.get("/healthz"))?.status === 200, "the node is in service");
   const behave = {
     answer: (request: IncomingMessage, response: ServerResponse) => answer(request, response),
   };
   plain = await startCountingTarget(behave);
   secure = await startCountingTarget({ ...behave, tls: node.tls });
 });
-afterAll(() => Promise.all([node.stop(), plain.close(), secure.close()]));
+afterAll(() => Promise.all([node.stop(), plain.close(), secure.close(), witness.close()]));
 beforeEach(() => {
   answer = (_request, response) => void response.end("ok");
 });

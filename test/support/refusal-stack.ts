@@ -5,6 +5,7 @@ import { type CountingTarget, startCountingTarget } from "./counting-target.ts";
 import { requestLines } from "./node-log.ts";
 import { type RawAnswer, rawRequest, sendRaw } from "./raw-http.ts";
 import { freePort, testStack } from "./stack.ts";
+import { startWitness } from "./witness.ts";
 
 /** What is changed of a request that would be relayed as it stands. */
 export interface Changes {
@@ -53,9 +54,11 @@ export async function startRefusalStack(
 ): Promise<RefusalStack> {
   // The target's certificate is made with the stack, whose client has to know the target's port.
   const targetUrl = `https://localhost:${await freePort()}`;
+  // The edge is no witness here: it doesn't know its callers.
+  const witness = await startWitness();
   const stack = await testStack({
     allow: allow.map((entry) => entry.replace("TARGET", targetUrl)),
-    nodeConfig,
+    nodeConfig: { witnesses: [witness.url], ...nodeConfig },
     // A proxy in front that never tells an address: whatever fails here is charged to nobody.
     edgeVars: { CLIENT_ADDRESS_HEADER: "x-test-address" },
   });
@@ -116,7 +119,7 @@ export async function startRefusalStack(
       }),
     async stop() {
       await stack.stop();
-      await target.close();
+      await Promise.all([target.close(), witness.close()]);
     },
   };
 }
