@@ -15,6 +15,9 @@ export interface NodeContext {
   readonly receipts: ReceiptSigner;
   /** Seconds since 1970. */
   now(): number;
-  /** @throws RelayError `node_draining`, `node_out_of_service` */
-  assertServing(): void;
+  /**
+   * @param canMove whether another node can still be sent the request
+   * @throws RelayError `node_draining`, `node_out_of_service`
+   */
+  assertServing(canMove: boolean): void;
 }

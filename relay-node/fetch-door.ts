@@ -15,7 +15,7 @@ import { type AnswerSink, Exchange, isRepeatable } from "./exchange.ts";
 import { forHttp2 } from "./http2-request.ts";
 import { LATE_UPLOAD_MS } from "./limits.ts";
 import type { Outcome } from "./outcome.ts";
-import { readWhole, RequestBody } from "./request-body.ts";
+import { hasBody, readWhole, RequestBody } from "./request-body.ts";
 
 /**
  *   edge ──POST /fetch, grant, envelope, body──▶ judge ▶ consume id ▶ connection ▶ target
@@ -192,7 +192,8 @@ export class FetchDoor implements AnswerSink {
     });
     this.#claims = claims;
     this.#outcome.claims = claims;
-    this.#node.assertServing();
+    // A body without a tail passes through the edge, which keeps nothing of it.
+    this.#node.assertServing(claims.tail !== undefined || !hasBody(this.#request));
     // A slot that is taken after the end would never be left.
     if (this.#isClosed) throw new RelayError("answer_cut", "the caller went away", { reached: "no" });
     const slot = this.#node.limits.enter(claims.sub, claims.limits, claims.iat);
@@ -218,7 +219,7 @@ export class FetchDoor implements AnswerSink {
       return this.#takeBody(claims);
     }
     const body = await this.#takeTailed(claims, claims.tail);
-    this.#node.assertServing();
+    this.#node.assertServing(true);
     checkGrantTimes(claims, this.#node.now());
     consumed.consume(consumedId(claims), claims, claims.tat, this.#node.now());
     return body;

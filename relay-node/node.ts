@@ -23,6 +23,7 @@ import { Metrics } from "./metrics.ts";
 import { Outcome } from "./outcome.ts";
 import { Peers } from "./peers.ts";
 import { ReceiptSigner } from "./receipts.ts";
+import { hasBody } from "./request-body.ts";
 import { createResolver, type Resolver } from "./resolver.ts";
 
 /** One relay node: its listener, its doors, and what they share. */
@@ -41,6 +42,8 @@ export class RelayNode implements NodeContext {
   readonly #servers: (Server | HttpServer)[] = [];
   #starting = true;
   #draining = false;
+  /** Its first while: callers may not have heard of it, so that what they can't send elsewhere is still taken. */
+  #lingering = false;
   #idle: (() => void) | undefined;
 
   private constructor(config: NodeConfig, grantKeys: readonly GrantKey[], log: Logger) {
@@ -97,8 +100,10 @@ export class RelayNode implements NodeContext {
     return Math.floor(Date.now() / 1_000);
   }
 
-  assertServing(): void {
-    if (this.#draining) throw new RelayError("node_draining", `${this.config.id} takes no new requests`);
+  assertServing(canMove: boolean): void {
+    if (this.#draining && (canMove || !this.#lingering)) {
+      throw new RelayError("node_draining", `${this.config.id} takes no new requests`);
+    }
     if (this.#starting) throw new RelayError("node_out_of_service", "the node is starting");
     this.#address.assertProven();
   }
@@ -113,7 +118,11 @@ export class RelayNode implements NodeContext {
     this.log.info({ active: this.#active.size, seconds: this.config.drainSeconds }, "draining");
     const drainMs = this.config.drainSeconds * 1_000;
     // Whoever would still send requests hears from an answer that it must not: from a closed port it might not be sure.
-    await Promise.all([this.#untilIdle(drainMs), sleep(Math.min(drainMs, DRAIN_LINGER_MS))]);
+    const lingerMs = Math.min(drainMs, DRAIN_LINGER_MS);
+    this.#lingering = true;
+    await sleep(lingerMs);
+    this.#lingering = false;
+    await this.#untilIdle(drainMs - lingerMs);
     const cut = this.#active.size;
     for (const door of this.#active) {
       door.abort(
@@ -152,7 +161,8 @@ export class RelayNode implements NodeContext {
 
   #route(request: IncomingMessage, response: ServerResponse): void {
     const { method, url } = request;
-    if (this.#draining) response.shouldKeepAlive = false;
+    // Not under an upload that is refused: what of it comes after the close is answered by a reset, which overtakes the answer.
+    if (this.#draining && !hasBody(request)) response.shouldKeepAlive = false;
     if (url === "/fetch" && method === "POST") this.#fetch(request, response);
     else if (url === "/cancel" && method === "POST") void this.#cancel(request, response);
     else if (url === "/consumed" && method === "POST") void this.#peers!.serve(request, response, "consumed");

@@ -10,6 +10,7 @@ function attempt(changes: Partial<Attempt> = {}): Attempt {
   return {
     id: "a",
     method: "POST",
+    streamed: false,
     begun: 1_000,
     ms: 20,
     delayMs: 0,

@@ -3,6 +3,8 @@ export interface Attempt {
   /** Stands in the path, so that the target counts by it; each is signed under a request id (`jti`) of its own. */
   readonly id: string;
   readonly method: "GET" | "POST";
+  /** Its body was sent as it came, so that nobody could send it twice. */
+  readonly streamed: boolean;
   /** Milliseconds since 1970. */
   readonly begun: number;
   /** Until the whole body or the failure. */
@@ -57,8 +59,10 @@ export function judge(
       .map((attempt) => tell(attempt)),
     postFailed: posts.filter(({ failure }) => failure !== undefined).map((attempt) => tell(attempt)),
     postFailures: tally(
-      posts.flatMap(({ failure }) =>
-        failure === undefined ? [] : [`${failure.code}, reached ${failure.reached}`],
+      posts.flatMap(({ streamed, failure }) =>
+        failure === undefined
+          ? []
+          : [`${streamed ? "streamed" : "held"}: ${failure.code}, reached ${failure.reached}`],
       ),
     ),
     postDoubled: posts.filter((attempt) => count(attempt) > 1).map((attempt) => tell(attempt)),
@@ -88,11 +92,11 @@ function isTruthful({ failure }: Attempt, arrived: boolean): boolean {
   return failure.reached === (arrived ? "yes" : "no");
 }
 
-function tell({ id, method, ms, begun, failure }: Attempt): string {
+function tell({ id, method, streamed, ms, begun, failure }: Attempt): string {
   const time = new Date(begun).toISOString().slice(11, 23);
   const outcome =
     failure === undefined ? "answered" : `${failure.code}, reached ${failure.reached} (${failure.detail})`;
-  return `${time} ${method} ${id} after ${ms.toFixed(0)} ms: ${outcome}`;
+  return `${time} ${method}${streamed ? " (streamed)" : ""} ${id} after ${ms.toFixed(0)} ms: ${outcome}`;
 }
 
 /** Whether a request was answered without a noticeable wait. */

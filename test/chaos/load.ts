@@ -34,10 +34,11 @@ async function attempt(random: () => number): Promise<void> {
   const id = `${method.toLowerCase()}-${process.pid}-${++counter}`;
   const delayMs = random() < 0.5 ? 0 : Math.floor(random() * DELAY_MAX_MS);
   const bytes = random() < 0.1 ? LARGE_BYTES : 0;
-  const body = random() < 0.2 ? streamed(bytes) : `{"amount":${counter}}`;
+  const isStreamed = method === "POST" && random() < 0.2;
+  const body = isStreamed ? streamed(bytes) : `{"amount":${counter}}`;
   const begun = Date.now();
   const ended = (more: Pick<Attempt, "answer" | "failure">) =>
-    attempts.push({ id, method, begun, ms: Date.now() - begun, delayMs, ...more });
+    attempts.push({ id, method, streamed: isStreamed, begun, ms: Date.now() - begun, delayMs, ...more });
   try {
     const response = await relay.fetch(`${TARGET_ORIGIN}/${id}?delay=${delayMs}&bytes=${bytes}`, {
       method,

@@ -31,8 +31,12 @@ export async function rollingRestart({ nodes }: ChaosStack, watch: Watch): Promi
   const attempts = watch.attempts.slice(before);
   return {
     requests: attempts.length,
-    failed: attempts.flatMap(({ id, failure }) =>
-      failure === undefined ? [] : [`${id}: ${failure.code}, reached ${failure.reached}: ${failure.detail}`],
+    failed: attempts.flatMap(({ id, streamed, failure }) =>
+      failure === undefined
+        ? []
+        : [
+            `${id}${streamed ? " (streamed)" : ""}: ${failure.code}, reached ${failure.reached}: ${failure.detail}`,
+          ],
     ),
     even,
     seconds: (Date.now() - started) / 1_000,
