@@ -5,6 +5,8 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     exclude: ["test/long/**"],
     globalSetup: ["test/support/build-worker.ts"],
+    // Most files wait more than they compute: for processes to start, for time to pass.
+    maxWorkers: 3,
     testTimeout: 20_000,
     hookTimeout: 60_000,
   },

@@ -5,13 +5,26 @@ import { join } from "node:path";
 import { type Stack, type StackOptions, startStack } from "../../dev/stack.ts";
 import { WORKER_DIR } from "./build-worker.ts";
 
-/** A port that was free a moment ago. */
+/** Below the ports that the system gives to outgoing connections, so that none of those can be in the way. */
+const FIRST_PORT = 10_000;
+const PORTS_PER_WORKER = 2_000;
+const WORKERS = 10;
+
+const worker = Number(process.env["VITEST_POOL_ID"] ?? 0) % WORKERS;
+let ports = Math.floor(Math.random() * PORTS_PER_WORKER);
+
+/** A port that nobody listens on. Test files that run at the same time draw from ranges of their own. */
 export async function freePort(host = "127.0.0.1"): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done) => server.listen(0, host, done));
-  const { port } = server.address() as { port: number };
-  await new Promise((done) => server.close(done));
-  return port;
+  for (;;) {
+    const port = FIRST_PORT + worker * PORTS_PER_WORKER + (ports++ % PORTS_PER_WORKER);
+    const server = createServer();
+    const isFree = await new Promise<boolean>((done) => {
+      server.once("error", () => done(false)).listen(port, host, () => done(true));
+    });
+    if (!isFree) continue;
+    await new Promise((done) => server.close(done));
+    return port;
+  }
 }
 
 /**
