@@ -188,7 +188,7 @@ function nodeConfig(node: DevNode, keys: DevKeys, options: StackOptions): Readon
   return {
     edge: edgeOrigin(options),
     listen: { host: "127.0.0.1", port: node.port, cert: "cert.pem", key: "key.pem" },
-    egress: { ipv4: { bind: node.egress, public: node.egress } },
+    egress: egressOf(node, options),
     open: ["127.0.0.0/8"],
     peers: options.nodes
       .filter(({ id }) => id !== node.id)
@@ -201,6 +201,13 @@ function nodeConfig(node: DevNode, keys: DevKeys, options: StackOptions): Readon
     drainSeconds: 5,
     ...options.nodeConfig,
   };
+}
+
+type Egress = Readonly<Record<string, { readonly bind: string; readonly public: string }>>;
+
+/** What a node leaves from, and what the edge publishes of it. */
+function egressOf({ egress }: DevNode, { nodeConfig: settings }: StackOptions): Egress {
+  return (settings?.["egress"] as Egress | undefined) ?? { ipv4: { bind: egress, public: egress } };
 }
 
 async function startNodeProcess(
@@ -243,11 +250,14 @@ async function startEdge(
       port: options.edgePort,
       vars: {
         EDGE_ORIGIN: edgeOrigin(options),
-        NODES: options.nodes.map(({ id, port, egress }) => ({
-          id,
-          url: nodeUrl(port),
-          key: publicHalf(keys.nodeSigningKeys[id]!),
-          addresses: [{ address: egress, since: "2026-01-01" }],
+        NODES: options.nodes.map((node) => ({
+          id: node.id,
+          url: nodeUrl(node.port),
+          key: publicHalf(keys.nodeSigningKeys[node.id]!),
+          addresses: Object.values(egressOf(node, options)).map((pair) => ({
+            address: pair.public,
+            since: "2026-01-01",
+          })),
         })),
         OPERATOR_KEYS: { keys: [{ ...keys.operator.publicJwk, kid: "dev-operator" }] },
         ...options.edgeVars,

@@ -61,7 +61,7 @@ export async function verifyEgressList(
   );
   const keys = await Promise.all(known.map((key) => importPublicKey(key)));
   await verifySignature({ token: jwt, claims: {} }, keys);
-  if (!isEgressList(list)) throw malformed("its payload is no list of addresses");
+  if (!isSignedEgressList(list)) throw malformed("its payload is no list of addresses");
   if (list.issuer !== issuer) throw new RelayError("token_audience", `the list is not one of ${issuer}`);
   checkTimes(list.iat, list.exp, now, EGRESS_LIST_SECONDS, {
     expired: "token_expired",
@@ -90,14 +90,25 @@ function read(jwt: string): { kid: string | undefined; list: unknown } {
   }
 }
 
-/** Whether all that is read of a list is there. Members that a later version adds are let through. */
-function isEgressList(value: unknown): value is SignedEgressList {
+function isSignedEgressList(value: unknown): value is SignedEgressList {
+  return (
+    isEgressList(value) &&
+    "iat" in value &&
+    Number.isSafeInteger(value.iat) &&
+    "exp" in value &&
+    Number.isSafeInteger(value.exp)
+  );
+}
+
+/**
+ * Whether all that is read of a list is there. Members that a later version adds are let through.
+ * @example if (isEgressList(JSON.parse(text))) …
+ */
+export function isEgressList(value: unknown): value is EgressList {
   if (!isObject(value)) return false;
-  const { issuer, addresses, planned, nodes, iat, exp } = value;
+  const { issuer, addresses, planned, nodes } = value;
   return (
     typeof issuer === "string" &&
-    Number.isSafeInteger(iat) &&
-    Number.isSafeInteger(exp) &&
     isListOf(addresses, (entry) => isPlaced(entry) && isDay(entry["since"])) &&
     isListOf(planned, (entry) => isPlaced(entry) && isDay(entry["date"]) && isChange(entry["change"])) &&
     isListOf(nodes, ({ id, key }) => isName(id) && isObject(key))

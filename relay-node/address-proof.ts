@@ -1,6 +1,8 @@
 import type { Logger } from "pino";
 import { RelayError } from "../protocol/errors.ts";
 import type { EgressAddress, NodeConfig } from "./config.ts";
+import { createGetText } from "./get-text.ts";
+import { isListed, unlistedReason } from "./listing.ts";
 import {
   advance,
   type Family,
@@ -12,6 +14,7 @@ import {
   UNPROVEN,
   verdictOf,
 } from "./proof.ts";
+import { PublishedList } from "./published-list.ts";
 import type { Resolver } from "./resolver.ts";
 import { type AskWitness, createAskWitness, type Witness, witnessesOf } from "./witness.ts";
 
@@ -28,15 +31,19 @@ interface Proof {
 
 /** Whether requests may leave, by which family. */
 export interface EgressState {
-  /** @throws RelayError `node_out_of_service` where no address is proven */
+  /** @throws RelayError `node_out_of_service` where no address is in service */
   assertProven(): void;
-  /** Whether the address of a family is proven. */
+  /** Whether the address of a family is proven, and not missing from the edge's list. */
   mayLeave(family: 4 | 6): boolean;
 }
 
 /**
- * Keeps asking witnesses whether the world sees each of the node's addresses as it is published, and takes those out of
- * service that nobody vouches for.
+ * Keeps asking witnesses whether the world sees each of the node's addresses as it is configured, and the edge whether they
+ * are in its published list; takes those out of service that nobody vouches for or that are not listed.
+ *
+ * The list is the edge's own, so that its word counts at once, either way. While it can't be read, the former word stays;
+ * before the first one the witnesses' is enough, since an edge that is gone asks for no calls, and a node that waited for
+ * it would be late for the first.
  *
  * What a lost proof means for requests: none is begun, none that waits for its connection is sent, and no warm connection
  * of that family is used again, since it may have been opened from the other address. A request that its target has
@@ -44,7 +51,9 @@ export interface EgressState {
  * nothing back and leave its fate unknown.
  */
 export class AddressProof implements EgressState {
+  readonly #id: string;
   readonly #proofs: readonly Proof[];
+  readonly #published: PublishedList;
   readonly #witnesses: readonly Witness[];
   readonly #ask: AskWitness;
   readonly #intervalMs: number;
@@ -54,6 +63,7 @@ export class AddressProof implements EgressState {
 
   /** @param onLost called when a family that was in service no longer is */
   constructor(config: NodeConfig, resolver: Resolver, log: Logger, onLost: (family: 4 | 6) => void) {
+    this.#id = config.id;
     this.#proofs = (["ipv4", "ipv6"] as const).flatMap((family) => {
       const address = config.egress[family];
       if (address === undefined) return [];
@@ -61,7 +71,9 @@ export class AddressProof implements EgressState {
       return [{ family, address, ...fresh }];
     });
     this.#witnesses = witnessesOf(config);
-    this.#ask = createAskWitness(resolver, config.relayCa);
+    const getText = createGetText(resolver, config.relayCa);
+    this.#ask = createAskWitness(getText);
+    this.#published = new PublishedList(config, getText, log);
     this.#intervalMs = config.proofSeconds * 1_000;
     this.#log = log;
     this.#onLost = onLost;
@@ -79,7 +91,7 @@ export class AddressProof implements EgressState {
 
   mayLeave(family: 4 | 6): boolean {
     const proof = this.#proofs.find((one) => one.family === nameOf(family));
-    return proof !== undefined && isProven(proof.state, performance.now());
+    return proof !== undefined && this.#isInService(proof, performance.now());
   }
 
   assertProven(): void {
@@ -90,50 +102,78 @@ export class AddressProof implements EgressState {
   /** Why nothing may leave from this node, or undefined where it is in service. */
   outOfService(): string | undefined {
     const now = performance.now();
-    if (this.#proofs.some(({ state }) => isProven(state, now))) return undefined;
-    return this.#proofs
-      .map(({ family, address, state, reports }) => reasonOf(family, address.public, state, reports))
-      .join("; ");
+    if (this.#proofs.some((proof) => this.#isInService(proof, now))) return undefined;
+    return this.#proofs.map((proof) => this.#reasonOf(proof, now)).join("; ");
   }
 
   /** The configured families, and which of them may be left by. */
   families(): readonly (readonly [family: Family, inService: boolean])[] {
     const now = performance.now();
-    return this.#proofs.map(({ family, state }) => [family, isProven(state, now)]);
+    return this.#proofs.map((proof) => [proof.family, this.#isInService(proof, now)]);
+  }
+
+  #isInService(proof: Proof, now: number): boolean {
+    return isProven(proof.state, now) && this.#isListed(proof) !== false;
+  }
+
+  /** Undefined while no list was read. */
+  #isListed({ address }: Proof): boolean | undefined {
+    const { list } = this.#published;
+    return list === undefined ? undefined : isListed(list, this.#id, address.public);
+  }
+
+  /** Why an address is not in service: all that has to be mended. */
+  #reasonOf(proof: Proof, now: number): string {
+    const { family, address, state, reports } = proof;
+    const { list } = this.#published;
+    const isMissing = list !== undefined && this.#isListed(proof) === false;
+    return [
+      ...(isMissing ? [unlistedReason(family, address.public, this.#id, list)] : []),
+      ...(isMissing && isProven(state, now) ? [] : [reasonOf(family, address.public, state, reports)]),
+    ].join("; ");
   }
 
   async #round(proof: Proof): Promise<void> {
     const { family, address } = proof;
     const from = { family: family === "ipv4" ? 4 : 6, bind: address.bind } as const;
-    const reports = await Promise.all(this.#witnesses.map((witness) => this.#ask(witness, from)));
+    const [reports] = await Promise.all([
+      Promise.all(this.#witnesses.map((witness) => this.#ask(witness, from))),
+      this.#published.read(),
+    ]);
     if (this.#stopped) return;
     const now = performance.now();
     proof.reports = reports;
     proof.state = advance(proof.state, verdictOf(address.public, reports), now);
-    this.#tell(proof, isProven(proof.state, now));
-    proof.timer = setTimeout(() => void this.#round(proof), nextRoundMs(proof.state, this.#intervalMs));
+    // A new list tells of the other family, too.
+    for (const one of this.#proofs) if (one === proof || one.wasInService) this.#tell(one, now);
+    const ms = nextRoundMs(proof.state, this.#isListed(proof), this.#intervalMs);
+    proof.timer = setTimeout(() => void this.#round(proof), ms);
   }
 
-  #tell(proof: Proof, inService: boolean): void {
+  #tell(proof: Proof, now: number): void {
     const { family, address, state, reports } = proof;
+    const inService = this.#isInService(proof, now);
+    const listed = this.#isListed(proof);
     const lost = proof.wasInService && !inService;
     proof.wasInService = inService;
-    const told = JSON.stringify([inService, reports.map((report) => ("saw" in report ? report.saw : "-"))]);
+    const told = JSON.stringify([
+      inService,
+      listed ?? "-",
+      reports.map((report) => ("saw" in report ? report.saw : "-")),
+    ]);
     if (told !== proof.told) {
       proof.told = told;
       const line = {
         family,
         published: address.public,
         in_service: inService,
+        listed,
         told: Object.fromEntries(
           reports.map((report) => [report.witness, "saw" in report ? report.saw : report.silent]),
         ),
       };
       if (!inService) {
-        this.#log.warn(
-          { ...line, reason: reasonOf(family, address.public, state, reports) },
-          "out of service",
-        );
+        this.#log.warn({ ...line, reason: this.#reasonOf(proof, now) }, "out of service");
       } else if (state.last === "right") this.#log.info(line, "address proven");
       else this.#log.warn(line, "address not confirmed: the last proof still holds");
     }

@@ -148,11 +148,14 @@ export const CONSUMED_FLUSH_MS = 1_000;
 
 // The proof of the node's own addresses.
 
-/** From asking a witness to the end of its answer, the look-up of its name included. */
+/** From asking a witness, or the edge for its list, to the end of the answer, the look-up of the name included. */
 export const WITNESS_DEADLINE_MS = 3_000;
 
 /** A witness's answer is some dozens of bytes. */
 export const WITNESS_ANSWER_MAX_BYTES = 4_096;
+
+/** And the head of an answer, also of one with the edge's list. */
+export const WITNESS_HEAD_MAX_BYTES = 4_096;
 
 /** How long a proof holds while no witness can be reached. */
 export const PROOF_LASTS_MS = 600_000;
@@ -160,7 +163,7 @@ export const PROOF_LASTS_MS = 600_000;
 /** The longest time between two rounds that may be configured: several must fit into the life of a proof. */
 export const PROOF_INTERVAL_MAX_SECONDS = 120;
 
-/** Between two rounds after one that proved nothing, where the configured time is not shorter. */
+/** Between two rounds after one that proved nothing, or while no list was read, where the configured time is not shorter. */
 export const PROOF_RETRY_MS = 5_000;
 
 /** Between two rounds until the first proof. */

@@ -85,11 +85,17 @@ export function isProven({ provenAt }: ProofState, now: number): boolean {
 
 /**
  * How long until the witnesses are asked again, in milliseconds.
+ * @param isListed whether the address is in the edge's list; undefined while none was read
  * @param intervalMs between two rounds while all is well
  */
-export function nextRoundMs({ everProven, last, provenAt }: ProofState, intervalMs: number): number {
+export function nextRoundMs(
+  { everProven, last, provenAt }: ProofState,
+  isListed: boolean | undefined,
+  intervalMs: number,
+): number {
   if (!everProven) return PROOF_FIRST_MS;
-  return last === "right" && provenAt !== undefined ? intervalMs : Math.min(PROOF_RETRY_MS, intervalMs);
+  const isWell = last === "right" && provenAt !== undefined && isListed === true;
+  return isWell ? intervalMs : Math.min(PROOF_RETRY_MS, intervalMs);
 }
 
 /**

@@ -24,6 +24,7 @@ describe("the nodes of a stack", () => {
     await stack.restartNode("node-1");
     expect(lastProof("node-1")).toMatchObject({
       published: "127.0.0.2",
+      listed: true,
       told: { edge: "127.0.0.2", "node-2": "127.0.0.2" },
     });
   });

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { EGRESS_LIST_MAX_BYTES } from "../../protocol/limits.ts";
 import { newRequestId } from "../../protocol/tokens.ts";
 import { type CountingTarget, startCountingTarget } from "../support/counting-target.ts";
 import { eventually } from "../support/node-log.ts";
@@ -169,6 +170,137 @@ describe("a node in service", () => {
     expect(await ask(node)).toMatchObject({ status: 200, body: "new" });
     expect(target.connections).toBe(connections + 1);
     expect(told(node, "address proven")).toHaveLength(2);
+  });
+});
+
+/** An edge that publishes what a test says. Nothing else of it is asked for but `/whoami`, which it answers truly. */
+async function startEdge(
+  list: object | undefined,
+): Promise<Witness & { publish(list: object | string): void }> {
+  const edge = await startWitness();
+  closers.push(() => edge.close());
+  let published: object | string | undefined = list;
+  edge.answer = ({ url, socket }, response) => {
+    if (url === "/whoami") response.end(JSON.stringify({ address: socket.remoteAddress }));
+    else if (published === undefined) response.writeHead(503).end();
+    else if (typeof published === "string") response.end(published);
+    else {
+      const issuer = `http://127.0.0.1:${edge.port}`;
+      response.end(JSON.stringify({ issuer, addresses: [], planned: [], nodes: [], ...published }));
+    }
+  };
+  return Object.assign(edge, { publish: (next: object | string) => void (published = next) });
+}
+
+const entry = (address: string, node = "node-1") => ({
+  address,
+  family: address.includes(":") ? "ipv6" : "ipv4",
+  node,
+  since: "2026-01-01",
+});
+
+describe("a node at an edge with a published list", () => {
+  const MISSING = "127.0.0.2 is not in the list that the edge publishes for node-1";
+  const originOf = (edge: Witness) => `http://127.0.0.1:${edge.port}`;
+
+  test("serves nothing while it is not in the list, though all see its address, and as soon as it is", async () => {
+    const edge = await startEdge({ addresses: [entry("127.0.0.2", "node-2"), entry("127.0.0.3")] });
+    const node = await start([], { edge: originOf(edge) });
+    await eventually(() => told(node, "out of service").length > 0, "it has asked", PATIENCE_MS);
+    const reason = `ipv4: ${MISSING}`;
+    expect(await health(node)).toEqual([503, { status: "out_of_service", node: "node-1", reason }]);
+    const before = target.connections;
+    const iss = originOf(edge);
+    const problem = expectRefusal(await ask(node, { iss }), "node_out_of_service");
+    expect(problem).toMatchObject({ detail: reason, node: "node-1", retryable: true });
+    expect(target.connections).toBe(before);
+    expect(await gauge(node, "ipv4")).toBe("0");
+    expect(told(node, "out of service")[0]).toMatchObject({
+      listed: false,
+      told: { edge: "127.0.0.2" },
+      reason,
+    });
+
+    edge.publish({ addresses: [entry("127.0.0.2")] });
+    await untilHealth(node, 200);
+    expect((await ask(node, { iss }))?.status).toBe(200);
+    expect(told(node, "address proven")).toHaveLength(1);
+  });
+
+  test("goes out when it leaves the list, and does not use a connection of before when it is back", async () => {
+    const edge = await startEdge({ addresses: [entry("127.0.0.2")] });
+    const iss = originOf(edge);
+    const node = await start([], { edge: iss });
+    await untilHealth(node, 200);
+    await ask(node, { iss });
+    const connections = target.connections;
+    const plan = { change: "add", date: "2126-12-15", ...entry("127.0.0.2") };
+    edge.publish({ planned: [plan] });
+    await untilHealth(node, 503);
+    const { detail } = expectRefusal(await ask(node, { iss }), "node_out_of_service");
+    expect(detail).toBe(`ipv4: ${MISSING} (planned from 2126-12-15)`);
+    await eventually(() => told(node, "out of service").length > 0, "it is told", PATIENCE_MS);
+
+    edge.publish({ addresses: [entry("127.0.0.2")] });
+    await untilHealth(node, 200);
+    expect((await ask(node, { iss }))?.status).toBe(200);
+    expect(target.connections).toBe(connections + 1);
+  });
+
+  test.each([
+    { what: "a failure", published: undefined },
+    { what: "no JSON", published: "<html>" },
+    { what: "no list", published: { addresses: undefined } },
+    { what: "another edge's list", published: { issuer: "https://other.example.com" } },
+    { what: "more than a list is read of", published: "x".repeat(EGRESS_LIST_MAX_BYTES + 1) },
+  ])(
+    "takes $what for no word: the former one stays, and at a start none is needed",
+    async ({ published }) => {
+      const edge = await startEdge({});
+      edge.publish(published as object);
+      const node = await start([], { edge: originOf(edge) });
+      await untilHealth(node, 200);
+      edge.publish({});
+      await untilHealth(node, 503);
+      edge.publish(published as object);
+      const { asked } = edge;
+      await eventually(() => edge.asked > asked + 4, "it was asked again", PATIENCE_MS);
+      expect((await node.get("/healthz"))?.status).toBe(503);
+      edge.publish({ addresses: [entry("127.0.0.2")] });
+      await untilHealth(node, 200);
+      expect(told(node, "published list not read")).toHaveLength(2);
+      expect(told(node, "published list read")).toHaveLength(2);
+    },
+  );
+
+  test("is judged by family, also by that which the edge has no address of", async () => {
+    const edge = await startEdge({ addresses: [entry("127.0.0.2")] });
+    const six = await startWitness({ host: "::1" });
+    closers.push(() => six.close());
+    const node = await start([], {
+      edge: originOf(edge),
+      witnesses: [`http://[::1]:${six.port}/`],
+      egress: { ipv4: { bind: "127.0.0.2", public: "127.0.0.2" }, ipv6: { bind: "::1", public: "::1" } },
+    });
+    await eventually(() => told(node, "out of service").length > 0, "IPv6 is out", PATIENCE_MS);
+    await untilHealth(node, 200);
+    expect([await gauge(node, "ipv4"), await gauge(node, "ipv6")]).toEqual(["1", "0"]);
+    edge.publish({ addresses: [entry("127.0.0.2"), entry("0:0::1")] });
+    await eventually(async () => (await gauge(node, "ipv6")) === "1", "IPv6 is back", PATIENCE_MS);
+    edge.publish({ addresses: [entry("::1")] });
+    await eventually(async () => (await gauge(node, "ipv4")) === "0", "IPv4 is out", PATIENCE_MS);
+    expect(await gauge(node, "ipv6")).toBe("1");
+  });
+
+  test("tells both where another address is seen and the configured one is not listed", async () => {
+    const edge = await startEdge({ addresses: [entry("127.0.0.2")] });
+    const egress = { ipv4: { bind: "127.0.0.2", public: "203.0.113.10" } };
+    const node = await start([], { edge: originOf(edge), egress });
+    await eventually(() => told(node, "out of service").length > 0, "it has asked", PATIENCE_MS);
+    const reason =
+      "ipv4: 203.0.113.10 is not in the list that the edge publishes for node-1; " +
+      "ipv4: the world sees 127.0.0.2, published is 203.0.113.10 (told by edge)";
+    expect(await health(node)).toEqual([503, { status: "out_of_service", node: "node-1", reason }]);
   });
 });
 

@@ -123,11 +123,19 @@ describe("an address over several rounds", () => {
     { rounds: "rwr", ms: PROOF_RETRY_MS },
     { rounds: "rwrr", ms: INTERVAL_MS },
   ])("after $rounds its witnesses are asked again in $ms ms", ({ rounds, ms }) => {
-    expect(nextRoundMs(run(rounds).state, INTERVAL_MS)).toBe(ms);
+    expect(nextRoundMs(run(rounds).state, true, INTERVAL_MS)).toBe(ms);
+  });
+
+  test.each([
+    { rounds: "", isListed: false, ms: PROOF_FIRST_MS },
+    { rounds: "r", isListed: false, ms: PROOF_RETRY_MS },
+    { rounds: "r", isListed: undefined, ms: PROOF_RETRY_MS },
+  ])("after $rounds, listed: $isListed, all are asked again in $ms ms", ({ rounds, isListed, ms }) => {
+    expect(nextRoundMs(run(rounds).state, isListed, INTERVAL_MS)).toBe(ms);
   });
 
   test("is never asked for less often in trouble than in peace", () => {
-    expect(nextRoundMs(run("rw").state, 2_000)).toBe(2_000);
+    expect(nextRoundMs(run("rw").state, true, 2_000)).toBe(2_000);
   });
 });
 
