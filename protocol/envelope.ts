@@ -98,8 +98,15 @@ export function checkRequestFields(fields: readonly Field[]): void {
 
 /** The wire fields that carry a section. */
 export function sectionToWire(section: Uint8Array): [string, string][] {
-  if (section.length === 0) return [];
-  const text = base64url.encode(section);
+  return section.length === 0 ? [] : wireFields(base64url.encode(section));
+}
+
+/**
+ * The wire fields for a section that is encoded already.
+ * @throws RelayError `fields_invalid` where it is no base64url
+ */
+export function wireFields(text: string): [string, string][] {
+  checkAlphabet(text);
   const wire: [string, string][] = [];
   for (let start = 0; start < text.length; start += FIELDS_PIECE_BYTES) {
     wire.push([`${WIRE.fields}${wire.length + 1}`, text.slice(start, start + FIELDS_PIECE_BYTES)]);
@@ -129,13 +136,17 @@ export function sectionFromWire(get: (name: string) => string | null | undefined
   if (text === "") return [];
   let bytes: Uint8Array;
   try {
-    // The decoder would skip white space and take padding, which no sender of ours writes.
-    if (!/^[\w-]*$/.test(text)) throw new TypeError("a character outside the alphabet");
+    checkAlphabet(text);
     bytes = base64url.decode(text);
   } catch (cause) {
     throw new RelayError("fields_invalid", "Relay-Fields is no base64url", { cause });
   }
   return decodeSection(bytes);
+}
+
+/** The decoder would skip white space and take padding, which no sender of ours writes. */
+function checkAlphabet(text: string): void {
+  if (!/^[\w-]*$/.test(text)) throw new RelayError("fields_invalid", "Relay-Fields is no base64url");
 }
 
 /** Looks a name up that must occur once at most. */

@@ -135,7 +135,16 @@ export class Exchange implements ExchangeHandler {
   }
 
   onResponseError(_controller: unknown, error: Error): void {
-    this.#finish(this.#failure ?? exchangeFailure(error));
+    const failure = this.#failure ?? exchangeFailure(error);
+    // undici takes back what an HTTP/2 target says in a GOAWAY to have left alone, and then finds no connection to send it on.
+    // It was sent all the same, and that the target did nothing with it is the target's word alone.
+    this.#finish(
+      this.sent && failure.code === "connect_failed"
+        ? new RelayError("target_closed", "the target gave the connection up before it answered", {
+            cause: failure,
+          })
+        : failure,
+    );
   }
 
   #finish(error: RelayError): void {

@@ -58,8 +58,7 @@ export async function attemptAt(attempt: Attempt, pool: Pool): Promise<Outcome> 
   } catch (cause) {
     if (signal.aborted) throw cause;
     const isCertain = (await withTail?.handed()) === "no";
-    const fault = gaveUp.signal.aborted ? undefined : await faultBehind(attempt);
-    if (fault !== undefined) pool.failed(node.id, fault, Date.now());
+    if (!gaveUp.signal.aborted) await blame(node, pool);
     return {
       kind: isCertain ? "elsewhere" : "doubt",
       error: new RelayError("node_unreachable", `the call to ${node.id} failed`, {
@@ -118,7 +117,7 @@ async function judge(answer: Response, attempt: Attempt, pool: Pool): Promise<Ou
   }
   await answer.body?.cancel();
   const neverSent = NEVER_SENT.has(answer.status);
-  pool.failed(node.id, { reason: `HTTP ${answer.status} without a mark`, gone: true }, Date.now());
+  await blame(node, pool);
   const detail = `what stands before ${node.id} answered ${answer.status} itself`;
   const reached = neverSent ? "no" : "unknown";
   return {
@@ -128,12 +127,13 @@ async function judge(answer: Response, attempt: Attempt, pool: Pool): Promise<Ou
 }
 
 /**
- * What a failed call tells of its node. A held body can't have failed, so it was the connection; a caller that ends its
- * upload early makes the same error, and must not put a node out of use for all others, so there the node is asked.
+ * A call that failed without the node's own word says little of the node: an upload that its caller ends early looks the
+ * same, and so does whatever a caller may find that a parser on the way doesn't like. That must not put node after node out of
+ * use for all others, so the node is asked.
  */
-async function faultBehind({ node, upload }: Attempt): Promise<Fault | undefined> {
-  if (upload.kind === "stream") return probe(node);
-  return { reason: "a request's connection failed", gone: true };
+async function blame(node: EdgeNode, pool: Pool): Promise<void> {
+  const fault = await probe(node);
+  if (fault !== undefined) pool.failed(node.id, fault, Date.now());
 }
 
 function faultOf({ code, detail }: RelayError): Fault {

@@ -1,18 +1,18 @@
-import { encodeSection, sectionToWire, wirePieces } from "../protocol/envelope.ts";
+import { encodeSection, sectionToWire, wireFields, wirePieces } from "../protocol/envelope.ts";
 import { RelayError } from "../protocol/errors.ts";
-import { type Field, isAddedInFront, isForbiddenRequestField, WIRE } from "../protocol/headers.ts";
+import { type Field, isAddedInFront, isForbiddenRequestField } from "../protocol/headers.ts";
 
 /** The wire fields that carry a request's end-to-end fields to a node. */
 export function envelopeFor(request: Request, enveloped: boolean): [string, string][] {
   return enveloped ? envelopeOf(request) : rawEnvelopeOf(request);
 }
 
-/** Our client's envelope goes on as it came. */
+/**
+ * Our client's envelope goes on as it came, cut anew: in more fields, or with other characters, than our client writes, the
+ * node's HTTP parser would end the connection, as if the node were broken.
+ */
 function envelopeOf(request: Request): [string, string][] {
-  return wirePieces((name) => request.headers.get(name)).map((piece, index) => [
-    `${WIRE.fields}${index + 1}`,
-    piece,
-  ]);
+  return wireFields(wirePieces((name) => request.headers.get(name)).join(""));
 }
 
 /** A raw caller's own fields, put into an envelope: without the ones of this hop, the relay's, and those added in front. */
