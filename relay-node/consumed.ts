@@ -149,6 +149,8 @@ export class ConsumedIds {
 
   close(): void {
     closeSync(this.#fd);
+    // What comes late must fail to be written: the number may soon be another file's.
+    this.#fd = -1;
   }
 
   #known(id: string): string | undefined {

@@ -1,5 +1,6 @@
 import { encodeSection, sectionToWire, wireFields, wirePieces } from "../protocol/envelope.ts";
 import { RelayError } from "../protocol/errors.ts";
+import { FIELDS_MAX_BYTES, FIELDS_MAX_COUNT } from "../protocol/limits.ts";
 import { type Field, isAddedInFront, isForbiddenRequestField } from "../protocol/headers.ts";
 
 /** The wire fields that carry a request's end-to-end fields to a node. */
@@ -21,7 +22,15 @@ function rawEnvelopeOf(request: Request): [string, string][] {
   for (const [name, value] of request.headers) {
     if (!isForbiddenRequestField(name) && !isAddedInFront(name)) fields.push([name, bytesOf(name, value)]);
   }
-  return sectionToWire(encodeSection(fields));
+  const section = encodeSection(fields);
+  // The node's HTTP parser would end the connection, as if the node were broken.
+  if (section.length > FIELDS_MAX_BYTES || fields.length > FIELDS_MAX_COUNT) {
+    throw new RelayError(
+      "fields_too_large",
+      `the fields exceed ${FIELDS_MAX_BYTES} bytes or ${FIELDS_MAX_COUNT} lines`,
+    );
+  }
+  return sectionToWire(section);
 }
 
 const ASCII = /^[\0-\x7f]*$/;

@@ -10,10 +10,9 @@ import type { Authorized } from "./authorize.ts";
 import { grantLimits } from "./client-limits.ts";
 import type { EdgeNode } from "./config.ts";
 import type { Edge } from "./edge.ts";
-import { CANCEL_DEADLINE_MS } from "./limits.ts";
+import { CANCEL_DEADLINE_MS, CANCEL_NODES_MAX } from "./limits.ts";
 import type { EdgeClock } from "./timing.ts";
 import { envelopeFor } from "./envelopes.ts";
-import { rankNodes } from "./nodes.ts";
 import { takeUpload } from "./upload.ts";
 
 /** What tells one try of a request from another; in the grant, and so before the node. */
@@ -91,14 +90,11 @@ export async function forward(
  * Gives a request up whose caller went away: its node cuts the call to the target. A caller's silence alone tells nobody:
  * workerd learns that a connection is gone by writing to it, and a target may be silent for long.
  *
- * The request may have gone to the node that would be the first if all were up, or to the one that is the first now.
+ * The request may be at any node that it could have gone to, so all are told.
  */
 export async function cancel(request: Request, authorized: Authorized, edge: Edge): Promise<void> {
-  const asked = new Set([
-    inOrder(authorized, request, edge)[0]!,
-    rankNodes(authorized.nodes, authorized.claims.jti)[0]!,
-  ]);
-  const calls = Array.from(asked, async (node) => {
+  const asked = inOrder(authorized, request, edge).slice(0, CANCEL_NODES_MAX);
+  const calls = asked.map(async (node) => {
     const grant = await grantFor(authorized, node, edge, { pass: newPass(), attempt: 0 });
     const answer = await fetch(`${node.url}/cancel`, {
       method: "POST",

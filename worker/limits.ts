@@ -81,5 +81,8 @@ export const FAILED_SENDERS_MAX = 10_000;
 /** The period of the platform's ceilings, as wrangler.toml has it. */
 export const CEILING_SECONDS = 10;
 
+/** How many nodes are told that nobody waits any more: as many as a request is likely to have been tried at. */
+export const CANCEL_NODES_MAX = 4;
+
 /** How long a node may take to hear that nobody waits for a request any more. */
 export const CANCEL_DEADLINE_MS = 5_000;
