@@ -16,7 +16,8 @@ export interface FetchArguments {
   readonly follow: boolean;
   readonly fail: boolean;
   readonly output: string | undefined;
-  readonly node: string | undefined;
+  readonly node: readonly string[] | undefined;
+  readonly idempotent: boolean;
   readonly receipt: boolean;
   /** The addresses that the request may leave from. */
   readonly egress: readonly string[] | undefined;
@@ -34,7 +35,8 @@ const OPTIONS = {
   output: { type: "string", short: "o" },
   location: { type: "boolean", short: "L" },
   fail: { type: "boolean", short: "f" },
-  node: { type: "string" },
+  node: { type: "string", multiple: true },
+  idempotent: { type: "boolean" },
   receipt: { type: "boolean" },
   "expect-ip": { type: "string", multiple: true },
   "max-time": { type: "string", short: "m" },
@@ -64,7 +66,8 @@ export async function parseFetchArguments(args: readonly string[]): Promise<Fetc
     follow: values.location ?? false,
     fail: values.fail ?? false,
     output: values.output,
-    node: values.node,
+    node: values.node?.flatMap((ids) => ids.split(",")),
+    idempotent: values.idempotent ?? false,
     receipt: values.receipt ?? false,
     egress: parseAddresses(values["expect-ip"]),
     maxTime: parseSeconds(values["max-time"]),

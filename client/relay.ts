@@ -14,8 +14,14 @@ export interface RelayOptions {
   readonly hosts?: readonly string[];
   /** Undo Content-Encoding, as a native fetch does. Default: true. */
   readonly decompress?: boolean;
-  /** The one node that is to make the calls. Default: the edge chooses. */
-  readonly node?: string;
+  /** The one node, or the few, that may make the calls. Default: the edge chooses of all in the client's pool. */
+  readonly node?: string | readonly string[];
+  /**
+   * Making one of these calls twice is the same as making it once, whatever its method, for instance because it carries a
+   * key by which the target knows it again: it may then be tried at another node although the first may have begun.
+   * Default: false, which leaves GET, HEAD, OPTIONS, QUERY, PUT and DELETE.
+   */
+  readonly idempotent?: boolean;
   /**
    * Ask for a receipt of every call, and verify it by the key that its node has published at the edge: what it says is
    * `relayInfo(response).receipt`. An answer without a good one throws `receipt_invalid`. Default: false.
@@ -67,6 +73,7 @@ export function createRelay(url: string | undefined, options: RelayOptions = {})
     clientId,
     key: async () => (imported ??= await importPrivateKey(privateKey)),
     node: options.node,
+    idempotent: options.idempotent ?? false,
     receipts: asksForReceipt
       ? { edge, clientId, egress, keys: new NodeKeys({ edge, underlying, now }) }
       : undefined,

@@ -18,7 +18,8 @@ export interface Signer {
   readonly edge: string;
   readonly clientId: string;
   readonly key: () => Promise<BoundKey>;
-  readonly node: string | undefined;
+  readonly node: string | readonly string[] | undefined;
+  readonly idempotent: boolean;
   /** What each answer's receipt is judged by; undefined where none is asked for. */
   readonly receipts: ReceiptRules | undefined;
   /** Milliseconds since 1970. */
@@ -56,7 +57,13 @@ export interface Exchange {
 /** The claims for one call: pure, with id and time passed in. */
 export function requestClaims(
   { method, url, body }: Pick<Call, "method" | "url" | "body">,
-  { edge, clientId, node, receipts }: Pick<Signer, "edge" | "clientId" | "node" | "receipts">,
+  {
+    edge,
+    clientId,
+    node,
+    idempotent,
+    receipts,
+  }: Pick<Signer, "edge" | "clientId" | "node" | "idempotent" | "receipts">,
   { id, seconds }: { readonly id: string; readonly seconds: number },
 ): RequestClaims {
   return {
@@ -71,6 +78,7 @@ export function requestClaims(
     framing: body.framing,
     ...(body.digest !== undefined && { digest: body.digest }),
     ...(node !== undefined && { node }),
+    ...(idempotent && { idempotent }),
     ...(receipts !== undefined && { receipt: true }),
   };
 }

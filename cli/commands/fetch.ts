@@ -20,7 +20,8 @@ Makes one request from the relay's address and writes the answer's body to stdou
   -o, --output FILE      write to a file
   -L, --location         follow redirects
   -f, --fail             for a status from 400 on write no body, and exit with 22
-      --node ID          the one node that is to make the request
+      --node ID          a node that may make the request; may be repeated, or a comma list
+      --idempotent       making it twice does no harm: it may be tried again at another node
       --receipt          have the node sign from where the request left, and verify it; -v shows it
       --expect-ip ADDR   fail unless a receipt proves that it left from this address; may be repeated, or a comma list
   -m, --max-time SECONDS give up after this long
@@ -51,6 +52,7 @@ async function fetchOnce(asked: FetchArguments): Promise<number> {
     // The body goes out as the target sent it, coded or not.
     decompress: false,
     ...(asked.node !== undefined && { node: asked.node }),
+    idempotent: asked.idempotent,
     receipt: asked.receipt,
     ...(asked.egress !== undefined && { egress: asked.egress }),
     ...(asked.verbose && { fetch: tracedFetch((fields) => note(">", [...fields.map(shownField), ""])) }),

@@ -186,9 +186,9 @@ describe("holdfast fetch", () => {
     expect(failed.stderr).toBe("holdfast: the target answered HTTP/1.1 404 Not Found\n");
   });
 
-  test("--node names the node", async () => {
-    await holdfast(["fetch", "--node", "fra-1", origin.url]);
-    expect(edge.seen[0]!.claims.node).toBe("fra-1");
+  test("--node names the nodes, --idempotent that it may be repeated", async () => {
+    await holdfast(["fetch", "--node", "fra-1,fra-2", "--node", "ams-1", "--idempotent", origin.url]);
+    expect(edge.seen[0]!.claims).toMatchObject({ node: ["fra-1", "fra-2", "ams-1"], idempotent: true });
   });
 
   test("--receipt asks for one, and -v shows it verified, with the connection and the stages in order", async () => {

@@ -48,6 +48,13 @@ describe("a request", () => {
     expect(claims.exp - claims.iat).toBe(60);
     expect(claims.digest).toBeUndefined();
     expect(claims.node).toBeUndefined();
+    expect(claims.idempotent).toBeUndefined();
+  });
+
+  test("carries several nodes' ids, and that it may be repeated", async () => {
+    const pinned = createRelay(edge.url, { node: ["fra-1", "fra-2"], idempotent: true });
+    await (await pinned.fetch(origin.url, { method: "POST" })).text();
+    expect(edge.seen[0]!.claims).toMatchObject({ node: ["fra-1", "fra-2"], idempotent: true });
   });
 
   test("carries a node's id and the clock that were given", async () => {
