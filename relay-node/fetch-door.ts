@@ -2,11 +2,10 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Dispatcher } from "undici";
 import { checkRequestFields, type ResponseHead, sectionFromWire } from "../protocol/envelope.ts";
 import { isRelayError, RelayError, withReached } from "../protocol/errors.ts";
-import { checkGrantTimes, type GrantClaims, verifyGrant } from "../protocol/grants.ts";
+import { type GrantClaims, verifyGrant } from "../protocol/grants.ts";
 import { WIRE } from "../protocol/headers.ts";
-import { BUFFERED_BODY_BYTES } from "../protocol/limits.ts";
 import { parseTargetUrl, type TargetUrl } from "../protocol/targets.ts";
-import { digestOf, type Framing } from "../protocol/tokens.ts";
+import type { Framing } from "../protocol/tokens.ts";
 import { type AnswerMarks, writeAnswerHead, writeFailure } from "./answer.ts";
 import type { ClientSlot } from "./client-limits.ts";
 import type { Lease } from "./connections.ts";
@@ -15,7 +14,8 @@ import { type AnswerSink, Exchange, isRepeatable } from "./exchange.ts";
 import { forHttp2 } from "./http2-request.ts";
 import { LATE_UPLOAD_MS } from "./limits.ts";
 import type { Outcome } from "./outcome.ts";
-import { hasBody, readWhole, RequestBody } from "./request-body.ts";
+import { hasBody, RequestBody } from "./request-body.ts";
+import { beginBody, dispatchOptions } from "./begin.ts";
 
 /**
  *   edge ──POST /fetch, grant, envelope, body──▶ judge ▶ consume id ▶ connection ▶ target
@@ -61,7 +61,7 @@ export class FetchDoor implements AnswerSink {
       const target = parseTargetUrl(claims.url);
       const fields = sectionFromWire((name) => this.#request.headers[name] as string | undefined);
       checkRequestFields(fields);
-      const body = await this.#begin(claims);
+      const body = await beginBody(this.#node, this.#request, claims, this.#slot!);
       this.#outcome.lap("node_queue");
       this.#outcome.body = body;
       this.#plan = {
@@ -205,64 +205,6 @@ export class FetchDoor implements AnswerSink {
     return claims;
   }
 
-  /**
-   * Consumes the request's id and takes its body.
-   *
-   * Where the edge sends a tail, it counts on this: as long as it has not handed the tail over, the request has not begun,
-   * and another node may be sent it. So the id is consumed after. Otherwise nothing waits between the grant's verdict and
-   * the id, least of all for a body: what the grant said of the time would be old.
-   */
-  async #begin(claims: GrantClaims): Promise<Buffer | RequestBody | null> {
-    const { consumed } = this.#node;
-    if (claims.tail === undefined) {
-      consumed.consume(consumedId(claims), claims, claims.tat, this.#node.now());
-      return this.#takeBody(claims);
-    }
-    const body = await this.#takeTailed(claims, claims.tail);
-    this.#node.assertServing(true);
-    checkGrantTimes(claims, this.#node.now());
-    consumed.consume(consumedId(claims), claims, claims.tat, this.#node.now());
-    return body;
-  }
-
-  /** A small body, or none, with the tail behind it. */
-  async #takeTailed({ framing, digest }: GrantClaims, tail: number): Promise<Buffer | null> {
-    const length = framing === "none" ? 0 : framing;
-    if (length === "chunked" || length > BUFFERED_BODY_BYTES) {
-      throw new RelayError("grant_invalid", "a tail stands behind a small body of a known length alone");
-    }
-    const body = await readWhole(this.#request, { length, digest, tail });
-    this.#slot!.spend(length);
-    return length === 0 ? null : body;
-  }
-
-  /** The body as it was signed: none, a small one whole and proven, or a stream that is held to what was signed. */
-  async #takeBody({ framing, digest }: GrantClaims): Promise<Buffer | RequestBody | null> {
-    const { headers } = this.#request;
-    const came =
-      headers["transfer-encoding"] === undefined ? Number(headers["content-length"] ?? 0) : undefined;
-    if (framing === "none" || framing === 0) {
-      if (came !== 0) throw new RelayError("token_framing", "signed for no body, but one came");
-      if (digest !== undefined && digest !== (await digestOf(new ArrayBuffer(0)))) {
-        throw new RelayError("body_digest", "the body is not the one that was signed");
-      }
-      return null;
-    }
-    if (typeof framing === "number") {
-      if (came !== undefined && came !== framing) {
-        throw new RelayError("token_framing", `signed for ${framing} bytes, ${came} came`);
-      }
-      if (digest !== undefined && framing <= BUFFERED_BODY_BYTES) {
-        const whole = await readWhole(this.#request, { length: framing, digest, tail: 0 });
-        this.#slot!.spend(whole.length);
-        return whole;
-      }
-    }
-    const body = new RequestBody(this.#request, framing, digest);
-    body.charge = (bytes) => this.#slot!.spend(bytes);
-    return body;
-  }
-
   async #attempt(plan: Plan): Promise<void> {
     const { connections } = this.#node;
     const { clientId, target, repeatable, body } = plan;
@@ -334,11 +276,6 @@ export class FetchDoor implements AnswerSink {
   }
 }
 
-/** An id is its client's own: another's is another id. */
-export function consumedId({ sub, jti }: Pick<GrantClaims, "sub" | "jti">): string {
-  return `${sub} ${jti}`;
-}
-
 /** What is to be done, once it may be. */
 interface Plan {
   readonly clientId: string;
@@ -348,17 +285,6 @@ interface Plan {
   readonly options: Dispatcher.DispatchOptions;
   readonly repeatable: boolean;
   attempts: number;
-}
-
-function dispatchOptions(
-  { htm, framing }: GrantClaims,
-  { origin, path, authority }: TargetUrl,
-  fields: string[],
-  body: Buffer | RequestBody | null,
-): Dispatcher.DispatchOptions {
-  const headers = ["host", authority, ...fields];
-  if (typeof framing === "number" && body !== null) headers.push("content-length", String(framing));
-  return { origin, path, method: htm, headers, body: body as Dispatcher.DispatchOptions["body"] & object };
 }
 
 /** What is wrong with an answer's head is told by the codes for requests, which say that the target has seen nothing. */

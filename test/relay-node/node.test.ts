@@ -13,6 +13,7 @@ import { eventually } from "../support/node-log.ts";
 import { type NodeProcess, startNodeProcess } from "../support/node-process.ts";
 import { openRaw, parseAnswers, rawRequest, readRaw, sendRaw } from "../support/raw-http.ts";
 import { expectRefusal } from "../support/refusal.ts";
+import { freePort } from "../support/stack.ts";
 
 let target: CountingTarget;
 let answer: (request: IncomingMessage, response: ServerResponse) => void;
@@ -52,12 +53,10 @@ describe("what a node says of itself", () => {
   });
 
   test("/whoami tells an IPv4 caller of a listener for both families its plain address", async () => {
-    const node = await start();
-    const other = await start({
-      listen: { host: "::", port: node.port + 1, cert: "cert.pem", key: "key.pem" },
-    });
+    const port = await freePort("::");
+    const other = await start({ listen: { host: "::", port, cert: "cert.pem", key: "key.pem" } });
     const who = await sendRaw(
-      { port: node.port + 1, ca: other.ca },
+      { port, ca: other.ca },
       rawRequest("GET /whoami", ["Host: x", "Connection: close"]),
     );
     expect(JSON.parse(who!.body)).toEqual({ address: "127.0.0.1" });

@@ -42,7 +42,7 @@ beforeAll(async () => {
   own = await nodeIdentity("node-1");
   other = await nodeIdentity("node-2", own.ca);
   peer = await startFakePeer(other);
-  node = await startNodeProcess({ peers: [peerEntry(other)], relayCa: "ca.pem" }, own);
+  node = await startNodeProcess({ peers: [peerEntry(other)], relayCa: "ca.pem", drainSeconds: 0 }, own);
 });
 beforeEach(() => {
   peer.answer = memory([]);
