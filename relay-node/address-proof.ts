@@ -1,3 +1,4 @@
+import type { SecureContext } from "node:tls";
 import type { Logger } from "pino";
 import { RelayError } from "../protocol/errors.ts";
 import type { EgressAddress, NodeConfig } from "./config.ts";
@@ -62,7 +63,14 @@ export class AddressProof implements EgressState {
   #stopped = false;
 
   /** @param onLost called when a family that was in service no longer is */
-  constructor(config: NodeConfig, resolver: Resolver, log: Logger, onLost: (family: 4 | 6) => void) {
+  /** @param tls of `relayTls` */
+  constructor(
+    config: NodeConfig,
+    resolver: Resolver,
+    tls: SecureContext,
+    log: Logger,
+    onLost: (family: 4 | 6) => void,
+  ) {
     this.#id = config.id;
     this.#proofs = (["ipv4", "ipv6"] as const).flatMap((family) => {
       const address = config.egress[family];
@@ -71,7 +79,7 @@ export class AddressProof implements EgressState {
       return [{ family, address, ...fresh }];
     });
     this.#witnesses = witnessesOf(config);
-    const getText = createGetText(resolver, config.relayCa);
+    const getText = createGetText(resolver, tls);
     this.#ask = createAskWitness(getText);
     this.#published = new PublishedList(config, getText, log);
     this.#intervalMs = config.proofSeconds * 1_000;

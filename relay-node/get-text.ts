@@ -1,7 +1,6 @@
-import { readFileSync } from "node:fs";
 import http, { type IncomingMessage } from "node:http";
 import https from "node:https";
-import { createSecureContext, getCACertificates, type SecureContext } from "node:tls";
+import type { SecureContext } from "node:tls";
 import { isRelayError } from "../protocol/errors.ts";
 import { parseIp } from "./ip-address.ts";
 import { WITNESS_DEADLINE_MS, WITNESS_HEAD_MAX_BYTES } from "./limits.ts";
@@ -28,14 +27,9 @@ class Silence extends Error {}
  * looked up as those of targets are, and each time over a new connection, since an old one tells of its own beginning.
  * Redirects are not followed.
  *
- * @param relayCa PEM file of authorities that are trusted besides the public ones
+ * @param secureContext of `relayTls`
  */
-export function createGetText(resolver: Resolver, relayCa: string | undefined): GetText {
-  // Parsing the roots takes longer than a handshake.
-  const secureContext = createSecureContext({
-    minVersion: "TLSv1.2",
-    ca: [...getCACertificates("default"), ...(relayCa === undefined ? [] : [readFileSync(relayCa, "utf8")])],
-  });
+export function createGetText(resolver: Resolver, secureContext: SecureContext): GetText {
   return async (url, { family, bind }, maxBytes) => {
     const signal = AbortSignal.timeout(WITNESS_DEADLINE_MS);
     try {

@@ -3,6 +3,7 @@ import type { IncomingMessage, Server as HttpServer, ServerResponse } from "node
 import type { Server } from "node:https";
 import { networkInterfaces } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { SecureContext } from "node:tls";
 import pino, { type Logger } from "pino";
 import { isRelayError, RelayError } from "../protocol/errors.ts";
 import { type GrantKey, importGrantKey, verifyGrant } from "../protocol/grants.ts";
@@ -23,6 +24,7 @@ import { listenHttps } from "./listener.ts";
 import { Metrics } from "./metrics.ts";
 import { Outcome } from "./outcome.ts";
 import { Peers } from "./peers.ts";
+import { relayTls } from "./relay-tls.ts";
 import { ReceiptSigner } from "./receipts.ts";
 import { hasBody } from "./request-body.ts";
 import { createResolver, type Resolver } from "./resolver.ts";
@@ -38,6 +40,7 @@ export class RelayNode implements NodeContext {
   readonly log: Logger;
   #peers: Peers | undefined;
   readonly #address: AddressProof;
+  readonly #tls: SecureContext;
   readonly #metrics: Metrics;
   readonly #active = new Set<FetchDoor>();
   readonly #servers: (Server | HttpServer)[] = [];
@@ -52,8 +55,11 @@ export class RelayNode implements NodeContext {
     this.grantKeys = grantKeys;
     this.log = log;
     this.consumed = new ConsumedIds(config.state, this.now());
+    this.#tls = relayTls(config.relayCa);
     const resolver = resolverOf(config);
-    this.#address = new AddressProof(config, resolver, log, (family) => this.connections.retire(family));
+    this.#address = new AddressProof(config, resolver, this.#tls, log, (family) =>
+      this.connections.retire(family),
+    );
     this.connections = new Connections(dialerOf(config, resolver, this.#address), this.#address);
     this.receipts = new ReceiptSigner(config);
     this.#metrics = new Metrics({
@@ -73,7 +79,7 @@ export class RelayNode implements NodeContext {
   static async start(config: NodeConfig, log: Logger = logger(config)): Promise<RelayNode> {
     const keys = await Promise.all(config.grantKeys.map((bytes) => importGrantKey(bytes, "verify")));
     const node = new RelayNode(config, keys, log);
-    const peers = await Peers.open(config, node.consumed, () => node.now(), log);
+    const peers = await Peers.open(config, node.consumed, node.#tls, () => node.now(), log);
     node.#peers = peers;
     peers.measure(node.#metrics.registry);
     const { listen, metrics } = config;

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
+import type { SecureContext } from "node:tls";
 import { importJWK } from "jose";
 import type { Logger } from "pino";
 import { Gauge, type Registry } from "prom-client";
@@ -12,7 +13,6 @@ import { causeOf, PeerClient, type Self } from "./peer-client.ts";
 import { PeerDoor } from "./peer-door.ts";
 import { PeerLink } from "./peer-link.ts";
 import { readMemory } from "./peer-memory.ts";
-import { relayTls } from "./relay-tls.ts";
 
 /** The other nodes of the pool: they are told which ids were used here, and tell which were used there. */
 export class Peers {
@@ -41,12 +41,14 @@ export class Peers {
 
   /**
    * From now on, every id that is consumed is told.
+   * @param tls of `relayTls`
    * @param now seconds since 1970
    * @throws RelayError `request_invalid` where a key can't be imported
    */
   static async open(
     config: NodeConfig,
     consumed: ConsumedIds,
+    tls: SecureContext,
     now: () => number,
     log: Logger,
   ): Promise<Peers> {
@@ -57,9 +59,8 @@ export class Peers {
         config.peers.map(async (peer) => [peer.id, await importPublicKey(peer.key)] as const),
       ),
     );
-    const context = relayTls(config.relayCa);
     const links = new Map(
-      config.peers.map((peer) => [peer.id, new PeerLink(new PeerClient(peer, self, context), now, log)]),
+      config.peers.map((peer) => [peer.id, new PeerLink(new PeerClient(peer, self, tls), now, log)]),
     );
     const door = new PeerDoor({ self, keys, consumed, onPeer: (id) => links.get(id)?.nudge() });
     return new Peers(links, door, consumed, self, log);

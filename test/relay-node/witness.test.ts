@@ -8,6 +8,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { createCa, issueCertificate } from "../../dev/certificates.ts";
 import type { NodeConfig } from "../../relay-node/config.ts";
 import { createGetText } from "../../relay-node/get-text.ts";
+import { relayTls } from "../../relay-node/relay-tls.ts";
 import { WITNESS_ANSWER_MAX_BYTES } from "../../relay-node/limits.ts";
 import type { Report } from "../../relay-node/proof.ts";
 import { createResolver } from "../../relay-node/resolver.ts";
@@ -30,7 +31,7 @@ afterAll(() => dns.close());
 function ask(url: string, family: 4 | 6 = 4, ca?: string): Promise<Report> {
   const resolver = createResolver({ servers: [dns.address], ipv6: true, timeoutMs: 500, tries: 1 });
   const from = { family, bind: family === 4 ? "127.0.0.2" : "::1" } as const;
-  return createAskWitness(createGetText(resolver, ca))({ name: "w", url: new URL(url) }, from);
+  return createAskWitness(createGetText(resolver, relayTls(ca)))({ name: "w", url: new URL(url) }, from);
 }
 
 describe("a witness", () => {
