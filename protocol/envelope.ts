@@ -149,11 +149,6 @@ function checkAlphabet(text: string): void {
   if (!/^[\w-]*$/.test(text)) throw new RelayError("fields_invalid", "Relay-Fields is no base64url");
 }
 
-/** Looks a name up that must occur once at most. */
-export function singleField(fields: readonly Field[], lowerName: string): string | undefined {
-  return fields.find(([name]) => name.toLowerCase() === lowerName)?.[1];
-}
-
 function tooLarge(): RelayError {
   return new RelayError(
     "fields_too_large",

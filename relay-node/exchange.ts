@@ -5,6 +5,7 @@ import type { ResponseHead } from "../protocol/envelope.ts";
 import type { ExchangeHandler } from "./connections.ts";
 import { answerFields } from "./http2-answer.ts";
 import { ANSWER_HEAD_MS, BODY_IDLE_MS, UPLOAD_IDLE_MS } from "./limits.ts";
+import { isSafe } from "../protocol/methods.ts";
 import type { RequestBody } from "./request-body.ts";
 
 /** Where an answer goes. `write` tells whether more may come at once, as a stream's does. */
@@ -209,14 +210,12 @@ export function exchangeFailure(error: Error & { code?: string }): RelayError {
 }
 
 /**
- * Safe methods (RFC 9110 section 9.2.1). PUT and DELETE are idempotent, but a second one may be answered otherwise than
- * the first, so the relay does not repeat them of its own accord.
+ * Whether a request may be sent again on another connection: by its method, and because it has no body to replay. PUT and
+ * DELETE are idempotent, but a second one may be answered otherwise than the first, so a node does not repeat them of its
+ * own accord.
  */
-const SAFE = new Set(["GET", "HEAD", "OPTIONS"]);
-
-/** Whether a request may be sent again on another connection: by its method, and because it has no body to replay. */
 export function isRepeatable(method: string, hasBody: boolean): boolean {
-  return SAFE.has(method) && !hasBody;
+  return isSafe(method) && !hasBody;
 }
 
 /** Whether an answer to this has no body whatever its fields say (RFC 9110 section 6.4.1). */

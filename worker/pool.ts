@@ -82,8 +82,7 @@ export class Pool {
   /** Whether the node should be asked if it is there: true for one caller at a time. */
   shouldAsk(id: string, quietSince: number, now: number): boolean {
     const contact = this.#contact(id);
-    if (contact.heardAt > quietSince || contact.askingUntil > now) return false;
-    return true;
+    return contact.heardAt <= quietSince && contact.askingUntil <= now;
   }
 
   asking(id: string, until: number): void {

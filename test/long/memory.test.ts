@@ -67,10 +67,7 @@ test.each(["down", "up"])(
   `${STREAMS} streams of ${BYTES / 1e6} MB at once %s`,
   async (direction) => {
     const { id } = stack.nodes[direction === "down" ? 0 : 1]!;
-    let peak = await round(direction, id);
-    // How soon buffers are collected depends on what else the machine does: a second process may show what the node needs.
-    if (peak >= RSS_MAX_MB) peak = Math.min(peak, await round(direction, id));
-    expect(peak).toBeLessThan(RSS_MAX_MB);
+    expect(await round(direction, id)).toBeLessThan(RSS_MAX_MB);
   },
   400_000,
 );

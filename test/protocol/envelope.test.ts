@@ -9,7 +9,6 @@ import {
   responseHead,
   sectionFromWire,
   sectionToWire,
-  singleField,
   wirePieces,
 } from "../../protocol/envelope.ts";
 import { type Field, isFieldName, isFieldValue } from "../../protocol/headers.ts";
@@ -133,19 +132,6 @@ describe("the wire", () => {
     }
     expect(decoded).toBeGreaterThan(500);
   });
-});
-
-test("singleField finds a name in any case", () => {
-  expect(
-    singleField(
-      [
-        ["Content-Type", "a/b"],
-        ["X", "y"],
-      ],
-      "content-type",
-    ),
-  ).toBe("a/b");
-  expect(singleField([["X", "y"]], "content-type")).toBeUndefined();
 });
 
 const NAME_CHARACTERS = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
