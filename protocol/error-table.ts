@@ -48,6 +48,7 @@ export const ERRORS = {
     false,
     "Sign a new token for each request: this one was used before.",
   ),
+  handle_unknown: denied(401, "Make a new handle: this one is not known, or was revoked."),
   client_unknown: denied(401, "Register the client, or correct the id in HOLDFAST_URL."),
 
   // What was asked for, judged at the edge and again at the node.
@@ -121,6 +122,46 @@ export const ERRORS = {
     "The target's certificate is not valid for its name.",
   ),
   tls_failed: row(502, "tls_protocol_error", "no", true, "The target did not complete the TLS handshake."),
+
+  // Streams.
+  upgrade_required: denied(426, "Ask for a WebSocket: a stream can't be carried by a plain request."),
+  stream_unknown: row(
+    410,
+    "http_request_denied",
+    "yes",
+    false,
+    "Open a new stream: the node has none of this id for this client and target, or not any more.",
+  ),
+  stream_protocol: row(
+    400,
+    "http_protocol_error",
+    "yes",
+    false,
+    "One end broke the rules of holdfast.stream.v1: update the client or the node.",
+  ),
+  stream_lost: row(
+    502,
+    "connection_terminated",
+    "yes",
+    false,
+    "The path between client and node was broken for too long. Open a new stream.",
+  ),
+  stream_idle: row(
+    504,
+    "connection_timeout",
+    "yes",
+    false,
+    "Let something pass from time to time, or have the client's idle limit raised.",
+  ),
+  stream_lifetime: row(
+    504,
+    "connection_terminated",
+    "yes",
+    false,
+    "Open a new stream: this one lasted as long as the client's streams may.",
+  ),
+  stream_cancelled: row(502, "connection_terminated", "yes", false, "The other end gave the stream up."),
+  target_reset: row(502, "connection_terminated", "yes", false, "The target reset the connection."),
 
   // After the target may have seen the request.
   target_closed: row(502, "connection_terminated", "unknown", false, "The target closed before it answered."),

@@ -3,7 +3,16 @@ import { RelayError } from "./errors.ts";
 import { isMethod } from "./headers.ts";
 import { CLIENT_ID } from "./keys.ts";
 import { GRANT_MAX_SECONDS, GRANT_TAIL_MAX_BYTES, TOKEN_MAX_BYTES } from "./limits.ts";
-import { checkTimes, type Framing, isFraming, REQUEST_ID, type RequestAct, TOKEN_TYPES } from "./tokens.ts";
+import {
+  checkTimes,
+  type Framing,
+  isFraming,
+  isResume,
+  REQUEST_ID,
+  type RequestAct,
+  type Resume,
+  TOKEN_TYPES,
+} from "./tokens.ts";
 
 /** Claims of a grant: what the edge lets one node do once for one client. Times are seconds since 1970. */
 export interface GrantClaims {
@@ -34,6 +43,8 @@ export interface GrantClaims {
   readonly receipt?: boolean;
   /** Bytes that follow the body on the wire and are no part of it: the node begins only when all of them have come. */
   readonly tail?: number;
+  /** Only with `stream`: the one that goes on. */
+  readonly resume?: Resume;
   /** What the node is to hold the client to: its share of the client's limits. */
   readonly limits?: GrantLimits;
 }
@@ -44,8 +55,14 @@ export interface GrantLimits {
   readonly rate?: number;
   /** Requests at once. */
   readonly concurrent?: number;
-  /** Bytes of bodies per second, both ways together. */
+  /** Bytes of bodies and streams per second, both ways together. */
   readonly bytes?: number;
+  /** Streams at once. */
+  readonly streams?: number;
+  /** Seconds that a stream may carry nothing, either way. */
+  readonly idle?: number;
+  /** Seconds that a stream may last. */
+  readonly lifetime?: number;
 }
 
 /** A fresh `pass`: 64 random bits in base64url. */
@@ -141,6 +158,7 @@ export async function verifyGrant(
     (claims.idempotent !== undefined && typeof claims.idempotent !== "boolean") ||
     (claims.receipt !== undefined && typeof claims.receipt !== "boolean") ||
     (claims.tail !== undefined && (!isCount(claims.tail) || claims.tail > GRANT_TAIL_MAX_BYTES)) ||
+    (claims.resume !== undefined && (act !== "stream" || !isResume(claims.resume))) ||
     (claims.limits !== undefined && !areLimits(claims.limits))
   ) {
     throw invalid("a claim is missing or of another type");

@@ -75,3 +75,40 @@ export const EGRESS_LIST_MAX_BYTES = 524_288;
 /** How many `allow` entries and keys one client may have. */
 export const CLIENT_ALLOW_MAX = 200;
 export const CLIENT_KEYS_MAX = 4;
+
+/** How many targets one scope token may name. */
+export const SCOPE_ALLOW_MAX = 50;
+
+/** How long a scope token may live where the client's record says nothing else. */
+export const SCOPE_TOKEN_SECONDS = 90 * 86_400;
+
+// Streams (`holdfast.stream.v1`).
+
+/**
+ * How much of a stream may be on its way or unread, each way: what a sender keeps until the other end has consumed it. Over a
+ * path of 100 ms it carries 10 MB/s.
+ */
+export const STREAM_WINDOW_BYTES = 1_048_576;
+
+/** The longest binary message, and the longest control message. */
+export const STREAM_MESSAGE_MAX_BYTES = 262_144;
+export const STREAM_CONTROL_MAX_BYTES = 2_048;
+
+/** The longest message of a stream without a protocol of its own: its sender cuts messages as it likes. */
+export const RAW_MESSAGE_MAX_BYTES = 16_777_216;
+
+/** What was consumed is acknowledged after this much of it, and otherwise with the next look at the clock. */
+export const STREAM_ACK_BYTES = STREAM_WINDOW_BYTES / 8;
+
+/** How often each end looks at the clock. */
+export const STREAM_TICK_MS = 1_000;
+
+/** An end that has heard nothing for this long asks whether the other one is there; sooner while it waits for an ack. */
+export const STREAM_QUIET_MS = 15_000;
+export const STREAM_QUIET_BUSY_MS = 3_000;
+
+/** The other end has this long to answer before the connection counts as lost. */
+export const STREAM_PONG_MS = 5_000;
+
+/** A node keeps a stream that lost its connection for this long. */
+export const STREAM_RESUME_SECONDS = 30;

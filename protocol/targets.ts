@@ -87,6 +87,44 @@ function canonicalHost(written: string): string {
   return lower;
 }
 
+/** A host and port to which a tunnel is asked for. */
+export interface TunnelTarget {
+  /** Lower case; an IPv6 address without brackets. */
+  readonly host: string;
+  readonly port: number;
+  /** `host:port`, an IPv6 address in brackets. */
+  readonly authority: string;
+}
+
+/**
+ * Takes `tcp://host:port` apart: canonical, as a target URL has to be, with a port and nothing behind it.
+ *
+ * @throws RelayError `url_invalid`
+ * @example parseTunnelUrl("tcp://db.example.com:5432").authority // "db.example.com:5432"
+ */
+export function parseTunnelUrl(url: string): TunnelTarget {
+  const authority = /^tcp:\/\/([\x21-\x7e]+)$/.exec(url)?.[1];
+  if (authority === undefined || url.length > URL_MAX_BYTES || /[/?#\\]/.test(authority)) {
+    throw invalid("is not of the form tcp://host:port");
+  }
+  return tunnelTo(parseAuthority(authority, undefined));
+}
+
+/**
+ * The same from a host and a port that stand apart, as a caller of `connect` gives them.
+ *
+ * @throws RelayError `url_invalid`
+ * @example tunnelUrl("db.example.com", 5432) // "tcp://db.example.com:5432"
+ */
+export function tunnelUrl(host: string, port: number): string {
+  const url = `tcp://${host.includes(":") ? `[${host}]` : host}:${port}`;
+  return `tcp://${parseTunnelUrl(url).authority}`;
+}
+
+function tunnelTo({ host, port }: { host: string; port: number }): TunnelTarget {
+  return { host, port, authority: `${host.includes(":") ? `[${host}]` : host}:${port}` };
+}
+
 /** One entry of a client's `allow`, parsed. */
 export interface AllowedTarget {
   readonly scheme: "https" | "http" | "tcp";
@@ -159,6 +197,24 @@ export function isAllowed(allow: readonly AllowedTarget[], method: string, url: 
       hostMatches(entry.host, url.host) &&
       (entry.methods === undefined || entry.methods.includes(method)) &&
       (entry.path === undefined || pathMatches(entry.path, url.path)),
+  );
+}
+
+/**
+ * Whether a client's `allow` admits a tunnel: by a `tcp://` entry, or by an `https://` one without path and methods, since
+ * inside a tunnel nobody sees either.
+ */
+export function isTunnelAllowed(
+  allow: readonly AllowedTarget[],
+  { host, port }: Pick<TunnelTarget, "host" | "port">,
+): boolean {
+  return allow.some(
+    (entry) =>
+      (entry.scheme === "tcp" || entry.scheme === "https") &&
+      entry.path === undefined &&
+      entry.methods === undefined &&
+      entry.port === port &&
+      hostMatches(entry.host, host),
   );
 }
 

@@ -8,12 +8,15 @@ import {
   METHOD_MAX_BYTES,
   NODE_CHOICE_MAX,
   REQUEST_TOKEN_MAX_SECONDS,
+  SCOPE_ALLOW_MAX,
   TOKEN_MAX_BYTES,
 } from "./limits.ts";
 
 /** Every kind of token has its own `typ`, so that none can stand in for another (RFC 8725 section 3.11). */
 export const TOKEN_TYPES = {
   request: "holdfast-request+jwt",
+  /** Many requests to a few targets by one door, signed by the client. */
+  scope: "holdfast-scope+jwt",
   grant: "holdfast-grant+jwt",
   admin: "holdfast-admin+jwt",
   /** A node speaks to another node of its pool. */
@@ -28,7 +31,16 @@ export const TOKEN_TYPES = {
 export type Framing = "none" | "chunked" | number;
 
 /** What a request token is for: one act for each door that takes it. */
-export type RequestAct = "fetch" | "cancel";
+export type RequestAct = "fetch" | "cancel" | "stream" | "resolve";
+
+/** Where a stream that lost its connection goes on. */
+export interface Resume {
+  /** The stream's id, as its node told it. */
+  readonly stream: string;
+  /** Bytes that the client has received, and has sent, since the stream was opened. */
+  readonly received: number;
+  readonly sent: number;
+}
 
 /** Claims of a request token: one request, signed by the client. Times are seconds since 1970. */
 export interface RequestClaims {
@@ -36,14 +48,17 @@ export interface RequestClaims {
   readonly iss: string;
   /** The edge's origin. */
   readonly aud: string;
-  /** `fetch` makes a request; `cancel` gives up the one with the same jti. */
+  /**
+   * `fetch` makes a request; `cancel` gives up the one with the same jti; `stream` opens one or resumes it; `resolve` asks for
+   * a service's hosts.
+   */
   readonly act: RequestAct;
   readonly iat: number;
   readonly exp: number;
   /** 128 random bits in base64url: the request's id, good once. */
   readonly jti: string;
   readonly htm: string;
-  /** The whole target URL, byte for byte as it is to be sent. */
+  /** The whole target URL, byte for byte as it is to be sent; `tcp://host:port` of a stream. */
   readonly url: string;
   /** Required in the enveloped form; a raw caller may leave it to what it sends. */
   readonly framing?: Framing;
@@ -55,6 +70,27 @@ export interface RequestClaims {
   readonly idempotent?: boolean;
   /** The node is to sign from where the request left. */
   readonly receipt?: boolean;
+  /** Only with `stream`: the one that goes on, which `node` has. */
+  readonly resume?: Resume;
+}
+
+/** What a scope token is for: one act for each door that takes it. */
+export type ScopeAct = "stream";
+
+/** Claims of a scope token: many requests, each to one of a few targets, signed by the client. */
+export interface ScopeClaims {
+  /** Client id. */
+  readonly iss: string;
+  /** The edge's origin. */
+  readonly aud: string;
+  readonly act: ScopeAct;
+  readonly iat: number;
+  readonly exp: number;
+  readonly jti: string;
+  /** Targets, as `parseAllowedTarget` reads them; each has to be inside what the client itself may reach. */
+  readonly allow: readonly string[];
+  /** The one node, or the few, that may be used. */
+  readonly node?: string | readonly string[];
 }
 
 /** Claims of an administrative token: one call to `/admin/*`, signed by an operator. */
@@ -168,8 +204,10 @@ export function checkRequestClaims(
   if (claims["framing"] !== undefined && !isFraming(claims["framing"])) {
     throw malformed('framing is neither "none", "chunked" nor a length');
   }
-  if (claims["node"] !== undefined && !isNodeChoice(claims["node"])) {
-    throw malformed(`node is neither an id nor a list of 1 to ${NODE_CHOICE_MAX} ids`);
+  checkNodeChoice(claims);
+  const { resume } = claims;
+  if (resume !== undefined && (act !== "stream" || !isResume(resume))) {
+    throw malformed("resume is not a stream's id with two counts of bytes");
   }
   for (const name of ["idempotent", "receipt"]) {
     if (claims[name] !== undefined && typeof claims[name] !== "boolean") {
@@ -177,6 +215,34 @@ export function checkRequestClaims(
     }
   }
   return claims as unknown as RequestClaims;
+}
+
+/**
+ * The claims of a scope token. What it allows is not parsed here.
+ *
+ * @param lifetime the longest that the token may live, in seconds
+ * @throws RelayError as `checkRequestClaims`
+ */
+export function checkScopeClaims(
+  claims: Readonly<Record<string, unknown>>,
+  origin: string,
+  now: number,
+  act: ScopeAct,
+  lifetime: number,
+): ScopeClaims {
+  checkIssued(claims, { act, origin, now, lifetime });
+  if (!CLIENT_ID.test(claims["iss"] as string)) throw malformed("iss is no client id");
+  checkNodeChoice(claims);
+  const { allow } = claims;
+  if (
+    !Array.isArray(allow) ||
+    allow.length === 0 ||
+    allow.length > SCOPE_ALLOW_MAX ||
+    !allow.every((entry) => typeof entry === "string")
+  ) {
+    throw malformed(`allow is no list of 1 to ${SCOPE_ALLOW_MAX} targets`);
+  }
+  return claims as unknown as ScopeClaims;
 }
 
 /** The same for an administrative token. */
@@ -218,6 +284,20 @@ export function isFraming(value: unknown): value is Framing {
   return value === "none" || value === "chunked" || (Number.isSafeInteger(value) && (value as number) >= 0);
 }
 
+/** Whether a value says where a stream goes on. */
+export function isResume(value: unknown): value is Resume {
+  if (typeof value !== "object" || value === null) return false;
+  const { stream, received, sent } = value as Partial<Resume>;
+  const isCount = (count: unknown) => Number.isSafeInteger(count) && (count as number) >= 0;
+  return typeof stream === "string" && REQUEST_ID.test(stream) && isCount(received) && isCount(sent);
+}
+
+function checkNodeChoice({ node }: Readonly<Record<string, unknown>>): void {
+  if (node !== undefined && !isNodeChoice(node)) {
+    throw malformed(`node is neither an id nor a list of 1 to ${NODE_CHOICE_MAX} ids`);
+  }
+}
+
 function isNodeChoice(value: unknown): boolean {
   if (typeof value === "string") return true;
   return (
@@ -235,16 +315,8 @@ interface Common {
   readonly lifetime: number;
 }
 
-function checkCommon(
-  claims: Readonly<Record<string, unknown>>,
-  { act, origin, now, lifetime }: Common,
-): void {
-  const { iss, aud, iat, exp, jti, htm, url, digest } = claims;
-  if (typeof iss !== "string") throw malformed("iss is no string");
-  if (typeof jti !== "string" || !REQUEST_ID.test(jti)) throw malformed("jti is not 128 bits in base64url");
-  if (!Number.isSafeInteger(iat) || !Number.isSafeInteger(exp)) {
-    throw malformed("iat and exp are not whole seconds");
-  }
+function checkCommon(claims: Readonly<Record<string, unknown>>, common: Common): void {
+  const { htm, url, digest } = claims;
   if (typeof htm !== "string" || htm.length > METHOD_MAX_BYTES || !isMethod(htm)) {
     throw malformed("htm is no method");
   }
@@ -253,6 +325,20 @@ function checkCommon(
   if (typeof url !== "string") throw malformed("url is no string");
   if (digest !== undefined && !isDigest(digest)) {
     throw malformed("digest is not of the form sha-256=:…:");
+  }
+  checkIssued(claims, common);
+}
+
+/** What every token of a client's or an operator's says: who, for whom, what for, when. */
+function checkIssued(
+  claims: Readonly<Record<string, unknown>>,
+  { act, origin, now, lifetime }: Common,
+): void {
+  const { iss, aud, iat, exp, jti } = claims;
+  if (typeof iss !== "string") throw malformed("iss is no string");
+  if (typeof jti !== "string" || !REQUEST_ID.test(jti)) throw malformed("jti is not 128 bits in base64url");
+  if (!Number.isSafeInteger(iat) || !Number.isSafeInteger(exp)) {
+    throw malformed("iat and exp are not whole seconds");
   }
   if (aud !== origin) throw new RelayError("token_audience", `aud is not this edge, ${origin}`);
   if (claims["act"] !== act) throw new RelayError("token_act", `act is not ${act}`);
