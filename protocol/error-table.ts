@@ -127,7 +127,7 @@ export const ERRORS = {
   upgrade_required: denied(426, "Ask for a WebSocket: a stream can't be carried by a plain request."),
   stream_unknown: row(
     410,
-    "http_request_denied",
+    "connection_terminated",
     "yes",
     false,
     "Open a new stream: the node has none of this id for this client and target, or not any more.",
