@@ -18,3 +18,9 @@ export const LOOPBACK_ATTEMPTS = 32;
 
 /** A destination's failures are told once in this time; those in between are counted. */
 export const FAILURE_LINE_MS = 10_000;
+
+// Names.
+
+/** How long an agent waits for its turn to edit the hosts file, and how often it looks. */
+export const LOCK_WAIT_MS = 10_000;
+export const LOCK_POLL_MS = 10;
