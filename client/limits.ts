@@ -38,3 +38,7 @@ export const NODE_KEYS_POLL_MS = 10;
 
 /** The list of addresses; one of a hundred nodes has some 50 kB. */
 export const EGRESS_LIST_MAX_BYTES = 1_048_576;
+
+/** The hosts of a service, and the answer that names them; the largest clusters have some 50. */
+export const SEEDS_MAX = 100;
+export const RESOLVE_MAX_BYTES = 65_536;
