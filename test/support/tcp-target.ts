@@ -1,40 +1,41 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
-import type { Readable } from "node:stream";
 
-/** A TCP server that stands for a target. */
+/** A TCP server of the test's own. */
 export interface TcpTarget {
-  readonly host: string;
   readonly port: number;
-  /** Every connection that came, in order. */
-  readonly connections: readonly Socket[];
-  readonly close: () => Promise<void>;
+  /** `tcp://127.0.0.1:port`, as a grant names it. */
+  readonly url: string;
+  /** Connections in the order in which they came. */
+  readonly sockets: readonly Socket[];
+  close(): Promise<void>;
 }
 
-/** @param serve what is done with each connection; half-closes are its own affair */
-export async function startTcpTarget(serve: (connection: Socket) => void): Promise<TcpTarget> {
-  const connections: Socket[] = [];
-  const server = createServer({ allowHalfOpen: true, noDelay: true }, (connection) => {
-    connections.push(connection);
-    connection.on("error", () => {});
-    serve(connection);
+/**
+ * @param serve what is done with a connection; both sides can be ended on their own
+ * @example const target = await startTcpTarget((socket) => socket.pipe(socket));
+ */
+export async function startTcpTarget(
+  serve: (socket: Socket) => void,
+  host = "127.0.0.1",
+): Promise<TcpTarget> {
+  const sockets: Socket[] = [];
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    sockets.push(socket);
+    socket.on("error", () => {});
+    serve(socket);
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  server.listen(0, host);
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
   return {
-    host: "127.0.0.1",
-    port: (server.address() as AddressInfo).port,
-    connections,
-    close: () => {
-      for (const connection of connections) connection.destroy();
-      return new Promise((resolve) => server.close(() => resolve()));
+    port,
+    url: `tcp://${host}:${port}`,
+    sockets,
+    async close() {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+      await once(server, "close");
     },
   };
-}
-
-/** All that comes. Unlike a loop over the stream, it does not destroy a half-closed one. */
-export async function allOf(stream: Readable): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  stream.on("data", (chunk: Buffer) => chunks.push(chunk));
-  await once(stream, "end");
-  return Buffer.concat(chunks);
 }

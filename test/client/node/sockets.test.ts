@@ -4,8 +4,9 @@ import type { Socket } from "node:net";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { createSockets, RelayError, type RelaySocket } from "../../../client/node/index.ts";
 import { STREAM_WINDOW_BYTES } from "../../../protocol/limits.ts";
+import { allOf } from "../../support/all-of.ts";
 import { type StreamRelay, startStreamRelay } from "../../support/stream-relay.ts";
-import { allOf, startTcpTarget, type TcpTarget } from "../../support/tcp-target.ts";
+import { startTcpTarget, type TcpTarget } from "../../support/tcp-target.ts";
 
 const MB = 1_048_576;
 
@@ -36,7 +37,7 @@ function connect(
 ): RelaySocket {
   const { resumeMs, ...rest } = options;
   const sockets = createSockets(relay.url, resumeMs === undefined ? {} : { resumeMs });
-  return sockets.connect({ host: target.host, port: target.port, ...rest });
+  return sockets.connect({ host: "127.0.0.1", port: target.port, ...rest });
 }
 
 /** The error that a socket ends with. */
