@@ -251,7 +251,6 @@ describe("the edge's routes", () => {
     "//fetch",
     "/fetch/x",
     "/r/x",
-    "/stream",
     "/admin",
     "/constructor",
     "/%66etch/",
