@@ -11,6 +11,7 @@ export { createRelay, type Relay, type RelayOptions } from "./relay.ts";
 export type { ConnectionInfo, RelayConnection } from "./connect.ts";
 export type { StreamTarget } from "./stream-session.ts";
 export { relayInfo, type RelayInfo } from "./info.ts";
+export { createScopeToken, type ScopeOptions } from "./scope.ts";
 export type { Fetch } from "./wire.ts";
 export {
   type ErrorCode,
