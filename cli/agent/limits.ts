@@ -44,3 +44,25 @@ export const FAILURE_LINE_MS = 10_000;
 /** How long an agent waits for its turn to edit the hosts file, and how often it looks. */
 export const LOCK_WAIT_MS = 10_000;
 export const LOCK_POLL_MS = 10;
+
+// The relay.
+
+/** For the question whether the relay takes the token. */
+export const RELAY_CHECK_MS = 15_000;
+
+/** Between two such questions while the relay can't be reached, beside the doubling wait. */
+export const RELAY_RETRY_MS = 1_000;
+
+/** A refusal is asked about again after this time. */
+export const REFUSAL_CONFIRM_MS = 2_000;
+
+/** How long a connection is tried to be opened while the relay has a fault that may pass. */
+export const OPEN_PATIENCE_MS = 15_000;
+
+// The child.
+
+/** A child that is told to end has this long until it is killed. */
+export const CHILD_STOP_MS = 10_000;
+
+/** For taking everything back after the child's end. */
+export const CLOSE_MS = 5_000;

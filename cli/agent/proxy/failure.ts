@@ -1,4 +1,4 @@
-import { type ErrorCode, isRelayError, problemResponse, RelayError } from "../../../protocol/errors.ts";
+import { type ErrorCode, problemResponse, type RelayError } from "../../../protocol/errors.ts";
 
 /** An answer that a proxy makes itself. */
 export interface ProxyAnswer {
@@ -7,13 +7,6 @@ export interface ProxyAnswer {
   readonly headers: readonly (readonly [name: string, value: string])[];
   /** One line. */
   readonly body: string;
-}
-
-/** Any failure as one of the relay's own kind. */
-export function asRelayError(error: unknown): RelayError {
-  if (isRelayError(error)) return error;
-  const cause = error instanceof Error ? error : new Error(String(error));
-  return new RelayError("connect_failed", cause.message, { cause });
 }
 
 /** How an HTTP proxy tells that it could not do what it was asked for. */

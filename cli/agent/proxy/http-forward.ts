@@ -4,7 +4,8 @@ import { connectionNames, type Field, isStoppedResponseField } from "../../../pr
 import type { TargetUrl } from "../../../protocol/targets.ts";
 import { PROXY_HEAD_MAX_BYTES } from "../limits.ts";
 import type { Opener } from "../opener.ts";
-import { asRelayError, failureAnswer, type ProxyAnswer } from "./failure.ts";
+import { failureAnswer, type ProxyAnswer } from "./failure.ts";
+import { asRelayError } from "../relay-errors.ts";
 
 /** One plain request that goes on to its target. */
 export interface Forwarding {

@@ -5,7 +5,8 @@ import { PROXY_CONNECTIONS_MAX, PROXY_HEAD_MAX_BYTES, PROXY_HEAD_MS, PROXY_IDLE_
 import type { Opener } from "../opener.ts";
 import { splice } from "../splice.ts";
 import { basicCredentials, type Credentials } from "./credentials.ts";
-import { answer, answerBytes, asRelayError, failureAnswer, type ProxyAnswer } from "./failure.ts";
+import { answer, answerBytes, failureAnswer, type ProxyAnswer } from "./failure.ts";
+import { asRelayError } from "../relay-errors.ts";
 import { answerWith, forward, pairs } from "./http-forward.ts";
 import { connectTarget, forwardTarget, type ProxyRequest } from "./http-target.ts";
 import { listen, type LocalProxy, type LocalProxyOptions } from "./local-proxy.ts";

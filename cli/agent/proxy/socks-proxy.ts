@@ -2,7 +2,8 @@ import { createServer, type Socket } from "node:net";
 import { parseTunnelUrl, tunnelUrl } from "../../../protocol/targets.ts";
 import { PROXY_CONNECTIONS_MAX, PROXY_HEAD_MS } from "../limits.ts";
 import { splice } from "../splice.ts";
-import { asRelayError, SOCKS_REPLY, socksReply } from "./failure.ts";
+import { SOCKS_REPLY, socksReply } from "./failure.ts";
+import { asRelayError } from "../relay-errors.ts";
 import { listen, type LocalProxy, type LocalProxyOptions } from "./local-proxy.ts";
 import {
   ADMITTED,
