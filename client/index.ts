@@ -9,6 +9,7 @@
  */
 export { createRelay, type Relay, type RelayOptions } from "./relay.ts";
 export { relayInfo, type RelayInfo } from "./info.ts";
+export { createScopeToken, type ScopeOptions } from "./scope.ts";
 export type { Fetch } from "./wire.ts";
 export {
   type ErrorCode,

@@ -74,12 +74,12 @@ app.route("/stream", stream);
 
 app.route("/admin", admin);
 
-app.notFound((c) =>
-  answer(
-    new RelayError("not_found", `no route ${c.req.method} ${new URL(c.req.url).pathname.slice(0, 64)}`),
-    c.get("clock"),
-  ),
-);
+// Behind its first part a path may hold a token.
+app.notFound((c) => {
+  const [, first = "", ...rest] = new URL(c.req.url).pathname.split("/");
+  const path = `/${first.slice(0, 64)}${rest.length > 0 ? "/…" : ""}`;
+  return answer(new RelayError("not_found", `no route ${c.req.method} ${path}`), c.get("clock"));
+});
 
 app.onError((error, c) => answer(tellable(error), c.get("clock")));
 

@@ -4,7 +4,7 @@ import { WIRE } from "../protocol/headers.ts";
 import { failureOf } from "./answers.ts";
 import { askNodes } from "./ask-nodes.ts";
 import type { Authorized } from "./authorize.ts";
-import { authorizeStream } from "./authorize-stream.ts";
+import { authorizeScopedStream, authorizeStream } from "./authorize-stream.ts";
 import { edgeOf } from "./edge.ts";
 import { withHealth } from "./healthy.ts";
 import type { Hosting } from "./hosting.ts";
@@ -24,6 +24,17 @@ stream.all("/", async (c) => {
     if (!upgrade.inBand) throw error;
     return resetInBand(tellable(error));
   }
+});
+
+// A caller with a token in its URL is mostly a WebSocket interface in a worker, which can read an HTTP answer.
+stream.all("/:credential", async (c) => {
+  const upgrade = readUpgrade(c.req.raw);
+  const now = Math.floor(Date.now() / 1_000);
+  const { credential } = c.req.param();
+  const [address, ...more] = c.req.queries("address") ?? [];
+  if (more.length > 0) throw new RelayError("request_invalid", "say one address");
+  const edge = edgeOf(c.env);
+  return open(c, upgrade, await authorizeScopedStream(c.req.raw, credential, address, edge, c.env, now));
 });
 
 /**

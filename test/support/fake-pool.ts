@@ -8,7 +8,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { setTimeout as pause } from "node:timers/promises";
-import { adminCall } from "../../client/admin.ts";
+import type { JWK } from "jose";
+import { adminCall, type Operator } from "../../client/admin.ts";
 import { type DevKeys, devKeys, publicHalf } from "../../dev/keys.ts";
 import { startWorkerd } from "../../dev/workerd.ts";
 import { encodeResponseSection, sectionFromWire, sectionToWire } from "../../protocol/envelope.ts";
@@ -64,6 +65,9 @@ export interface FakePoolNode {
 export interface FakePool {
   readonly edge: string;
   readonly relayUrl: string;
+  /** May write the registry, in which the one client is `app`. */
+  readonly operator: Operator;
+  readonly clientKey: JWK;
   readonly nodes: readonly FakePoolNode[];
   /** Two nodes that nothing has been sent to yet. */
   pair(): readonly [FakePoolNode, FakePoolNode];
@@ -135,6 +139,8 @@ export async function startFakePool(count: number, allow: readonly string[]): Pr
   return {
     edge,
     relayUrl: edge.replace("//", `//app:${keys.client.privateKey}@`),
+    operator,
+    clientKey: keys.client.publicJwk,
     nodes: nodes.map(({ node }) => node),
     pair() {
       used += 2;
