@@ -49,7 +49,7 @@ export function rewriteVariable(name: string, env: Variables, leads: Leads): Rew
   const value = env[name];
   if (value === undefined) return undefined;
   const url = parseConnectionUrl(value);
-  if (url !== undefined) return rewriteUrl(name, url, leads);
+  if (url !== undefined) return rewriteUrl(name, url, env["PGSSLMODE"], leads);
   const hosts = value.split(",").flatMap((text) => parseHost(text.trim()) ?? []);
   if (hosts.length < value.split(",").length || hosts.some(({ host }) => host === "")) return undefined;
   return name === "PGHOST" ? rewritePgHost(hosts, env, leads) : rewriteHosts(name, hosts, leads);
@@ -66,7 +66,12 @@ export function variablesHolding(env: Variables, hosts: readonly string[]): stri
   });
 }
 
-function rewriteUrl(name: string, written: ConnectionUrl, { lead, service }: Leads): Rewritten | undefined {
+function rewriteUrl(
+  name: string,
+  written: ConnectionUrl,
+  sslMode: string | undefined,
+  { lead, service }: Leads,
+): Rewritten | undefined {
   let url = written;
   const found = url.scheme === "mongodb+srv" ? service(url.hosts[0]!.host) : undefined;
   if (found !== undefined) url = parseConnectionUrl(seedListUrl(url, found))!;
@@ -76,7 +81,7 @@ function rewriteUrl(name: string, written: ConnectionUrl, { lead, service }: Lea
       ? undefined
       : { env: { [name]: withHosts(url, texts(url.hosts)) }, hidesName: false };
   }
-  if (isVerifiedByLibpq(url)) {
+  if (isVerifiedByLibpq(url, sslMode)) {
     const rest = withOption(url.rest, `hostaddr=${led.map((one) => one?.address ?? "").join(",")}`);
     const hosts = url.hosts.map((host, index) => {
       const to = led[index];
@@ -131,19 +136,21 @@ function replaced(host: WrittenHost, to: Lead | undefined, defaultPort: number |
 }
 
 /** JDBC, or a driver's name behind the scheme (`postgresql+asyncpg`), is not libpq; psycopg is. */
-function isVerifiedByLibpq({ scheme, isJdbc, head, rest }: ConnectionUrl): boolean {
+function isVerifiedByLibpq(
+  { scheme, isJdbc, head, rest }: ConnectionUrl,
+  sslMode: string | undefined,
+): boolean {
   const isLibpq =
     !isJdbc && !/\+(?!psycopg)/.test(head) && (scheme === "postgres" || scheme === "postgresql");
-  return isLibpq && /[?&]sslmode=verify-full(&|#|$)/.test(rest) && !/[?&]hostaddr=/.test(rest);
+  const mode = /[?&]sslmode=([^&#]*)/.exec(rest)?.[1] ?? sslMode;
+  return isLibpq && mode === "verify-full" && !/[?&]hostaddr=/.test(rest);
 }
 
 function withOption(rest: string, option: string): string {
-  const [, before, fragment] = /^([^#]*)(#.*)?$/s.exec(rest) as unknown as [
-    string,
-    string,
-    string | undefined,
-  ];
-  return `${before}${/[?&]$/.test(before) ? "" : "&"}${option}${fragment ?? ""}`;
+  const [before, fragment] = [rest.replace(/#.*$/s, ""), /#.*$/s.exec(rest)?.[0] ?? ""];
+  const path = before === "" || before.startsWith("?") ? `/${before}` : before;
+  const joint = !path.includes("?") ? "?" : /[?&]$/.test(path) ? "" : "&";
+  return `${path}${joint}${option}${fragment}`;
 }
 
 function bare({ text, port }: WrittenHost): string {

@@ -100,6 +100,15 @@ describe("libpq with verify-full keeps the name", () => {
   });
 
   test.each([
+    ["postgres://u@db.example.com", "postgres://u@db.example.com/?hostaddr=127.70.0.1"],
+    ["postgres://u@db.example.com/x", "postgres://u@db.example.com/x?hostaddr=127.70.0.1"],
+    ["postgres://u@db.example.com/x?sslmode=require", "postgres://u@127.70.0.1/x?sslmode=require"],
+  ])("PGSSLMODE counts where the URL is silent: %s", (value, expected) => {
+    const env = { X: value, PGSSLMODE: "verify-full" };
+    expect(rewriteVariable("X", env, LEADS)?.env).toEqual({ X: expected });
+  });
+
+  test.each([
     [{ PGHOST: "db.example.com" }, { PGHOST: "127.70.0.1" }],
     [
       { PGHOST: "moved.example.com", PGPORT: "22" },
