@@ -21,8 +21,8 @@ export class PairEnd {
       data: (chunk) => {
         if (this.heardFin || this.heardDone || this.error) throw new Error("bytes came after the end");
         chunk.forEach((byte, index) => {
-          if (byte !== (this.received + index) % 251)
-            throw new Error(`byte ${this.received + index} is wrong`);
+          const at = this.received + index;
+          if (byte !== at % 251) throw new Error(`byte ${at} is wrong`);
         });
         this.received += chunk.length;
         this.unread += chunk.length;
