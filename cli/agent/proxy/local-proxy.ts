@@ -1,6 +1,7 @@
 import type { AddressInfo, Server, Socket } from "node:net";
 import type { Opener } from "../opener.ts";
 import type { Credentials } from "./credentials.ts";
+import { reset } from "../reset.ts";
 
 /** What a local proxy needs. */
 export interface LocalProxyOptions {
@@ -42,7 +43,7 @@ export async function listen(server: Server, port = 0): Promise<LocalProxy> {
     close: () =>
       new Promise((done) => {
         server.close(() => done());
-        for (const socket of sockets) socket.resetAndDestroy();
+        for (const socket of sockets) reset(socket);
       }),
   };
 }
