@@ -50,10 +50,11 @@ const RECORD = {
 /**
  * Starts the relay on its hosts.
  * @param nodes those of the pool that run, both unless told
+ * @param record what the client's record holds besides its targets and its pool
  */
 export async function startTunnel(
   nodes = POOL,
-  limits: Readonly<Record<string, unknown>> = {},
+  record: Readonly<Record<string, unknown>> = {},
 ): Promise<TunnelStack> {
   const dir = mkdtempSync(join(tmpdir(), "holdfast-tunnel-"));
   // Servers run as users of their own, in folders of their own.
@@ -97,7 +98,7 @@ export async function startTunnel(
       nodeConfig: { nameServers: [HOSTS.dns], open: ["198.51.100.0/24"], drainSeconds: 5 },
     });
     const { allow } = RECORD;
-    await relay.register(CLIENT, { allow, pool: nodes.map(({ id }) => id), ...limits });
+    await relay.register(CLIENT, { allow, pool: nodes.map(({ id }) => id), ...record });
   } catch (error) {
     await stop();
     throw error;
