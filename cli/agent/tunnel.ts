@@ -1,4 +1,5 @@
-import { resolveService, type ServiceHosts } from "../../client/resolve.ts";
+import { resolveService } from "../../client/resolve.ts";
+import type { SeedList } from "../../protocol/seed-list.ts";
 import { AgentError } from "./agent-error.ts";
 import { destination, type Destination } from "./destinations.ts";
 import { type Leads, rewriteVariable, variablesHolding } from "./env-rewrite.ts";
@@ -82,7 +83,7 @@ function ready(listeners: Listeners, names: NameMap, env: Record<string, string>
 async function resolveAll(
   names: readonly string[],
   { relayUrl, signal }: TunnelOptions,
-): Promise<Map<string, ServiceHosts>> {
+): Promise<Map<string, SeedList>> {
   const found = names.map(
     async (name) =>
       [name, await resolveService(relayUrl, name, signal === undefined ? {} : { signal })] as const,
@@ -91,7 +92,7 @@ async function resolveAll(
 }
 
 /** Seeds that are no destinations in their own right. */
-function seedsOf(services: ReadonlyMap<string, ServiceHosts>, known: readonly Destination[]): Destination[] {
+function seedsOf(services: ReadonlyMap<string, SeedList>, known: readonly Destination[]): Destination[] {
   const isKnown = (seed: { host: string; port: number }) =>
     known.some(({ host, port }) => host === seed.host && port === seed.port);
   const seeds = [...services.values()].flatMap((service) => service.seeds).filter((seed) => !isKnown(seed));
@@ -102,7 +103,7 @@ function seedsOf(services: ReadonlyMap<string, ServiceHosts>, known: readonly De
 /** Rewrites the variables that are named, where a name alone does not lead to its route; tells of those that are not named. */
 function rewriteAll(
   settings: Settings,
-  services: ReadonlyMap<string, ServiceHosts>,
+  services: ReadonlyMap<string, SeedList>,
   { routes }: Listeners,
   kind: NameMap["kind"],
   { env, log }: TunnelOptions,
