@@ -48,6 +48,7 @@ export async function startTunnel(settings: Settings, options: TunnelOptions): P
   const { open, env, log } = options;
   const services = await resolveAll(settings.services, options);
   const destinations = [...settings.destinations, ...seedsOf(services, settings.destinations)];
+  refuseEdge(destinations, options.relayUrl);
   const listeners = await startListeners(destinations, open, { log });
   let names: NameMap | undefined;
   try {
@@ -89,6 +90,14 @@ async function resolveAll(
       [name, await resolveService(relayUrl, name, signal === undefined ? {} : { signal })] as const,
   );
   return new Map(await Promise.all(found));
+}
+
+/** The agent finds the edge by the same names as everybody: led to itself, it would ask itself for ever. */
+function refuseEdge(destinations: readonly Destination[], relayUrl: string | undefined): void {
+  const edge = URL.parse(relayUrl ?? "")?.hostname;
+  if (destinations.some(({ host, named }) => named && host === edge)) {
+    throw new AgentError(`${edge} is the relay's own edge: it can't be a destination`);
+  }
 }
 
 /** Seeds that are no destinations in their own right. */

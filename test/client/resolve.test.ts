@@ -6,6 +6,7 @@ import { checkSeedList, resolveService } from "../../client/resolve.ts";
 import { problemResponse, RelayError } from "../../protocol/errors.ts";
 import { type BoundKey, generateClientKey, importPublicKey } from "../../protocol/keys.ts";
 import { checkRequestClaims, readBearer, verifySignature } from "../../protocol/tokens.ts";
+import { startFakePool } from "../support/fake-pool.ts";
 
 /** An edge that knows `/resolve` alone: it proves the token, as the real one does, and gives what it is told to. */
 let server: http.Server;
@@ -92,6 +93,24 @@ describe("resolveService", () => {
     await expect(resolveService(relayUrl, "example.net")).rejects.toThrow("at least three labels");
     expect(asked).toEqual([]);
   });
+});
+
+test("the edge itself takes the token, and gives what a node found", async () => {
+  const pool = await startFakePool(2, ["tcp://*.abc.example.net:27017"]);
+  try {
+    for (const node of pool.nodes) {
+      node.answer = (_request, response, { grant }) =>
+        response
+          .writeHead(200, { "Relay-Status": "target", "Relay-Node": grant.aud })
+          .end(JSON.stringify(SEEDS));
+    }
+    expect(await resolveService(pool.relayUrl, "c0.abc.example.net")).toEqual(SEEDS);
+    await expect(resolveService(pool.relayUrl, "c0.other.example.net")).rejects.toMatchObject({
+      code: "target_not_allowed",
+    });
+  } finally {
+    await pool.stop();
+  }
 });
 
 describe("an answer", () => {
