@@ -57,9 +57,9 @@ function settingsFinding(flags: SettingsFlags): {
     const sources = { env: process.env, readFile: readIfThere, folder: process.cwd() };
     const { destinations, services, hosts, notes } = readSettings(flags, sources);
     const counts = [
-      `${destinations.length} destinations`,
-      ...(services.length === 0 ? [] : [`${services.length} mongodb+srv names`]),
-      `${hosts.length} hosts`,
+      counted(destinations.length, "destination"),
+      ...(services.length === 0 ? [] : [counted(services.length, "mongodb+srv name")]),
+      counted(hosts.length, "host"),
     ];
     return { finding: { check, ok: true, text: [counts.join(", "), ...notes].join("; ") }, destinations };
   } catch (error) {
@@ -70,4 +70,8 @@ function settingsFinding(flags: SettingsFlags): {
       destinations: [],
     };
   }
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
