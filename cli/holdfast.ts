@@ -4,12 +4,24 @@ import { fetchCommand } from "./commands/fetch.ts";
 import { ipsCommand } from "./commands/ips.ts";
 import { initCommand } from "./commands/init.ts";
 import { registerCommand } from "./commands/register.ts";
+import { doctorCommand } from "./commands/doctor.ts";
+import { proxyCommand } from "./commands/proxy.ts";
 import { runCommand } from "./commands/run.ts";
+import { tunnelCommand } from "./commands/tunnel.ts";
 import { EXIT, type Command, UsageError } from "./command.ts";
 import { version } from "./version.ts";
 
 /** Every command, in the order in which the help lists them. */
-const COMMANDS: readonly Command[] = [fetchCommand, runCommand, ipsCommand, initCommand, registerCommand];
+const COMMANDS: readonly Command[] = [
+  runCommand,
+  proxyCommand,
+  tunnelCommand,
+  doctorCommand,
+  fetchCommand,
+  ipsCommand,
+  initCommand,
+  registerCommand,
+];
 
 /** Runs the command line and sets the process's exit code; output that is still on its way is not cut off. */
 export async function run(args: readonly string[] = process.argv.slice(2)): Promise<void> {

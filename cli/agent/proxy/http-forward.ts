@@ -5,6 +5,7 @@ import type { TargetUrl } from "../../../protocol/targets.ts";
 import { PROXY_HEAD_MAX_BYTES } from "../limits.ts";
 import type { Opener } from "../opener.ts";
 import { failureAnswer, type ProxyAnswer } from "./failure.ts";
+import { reset } from "../reset.ts";
 import { asRelayError } from "../relay-errors.ts";
 import { reset } from "../reset.ts";
 

@@ -1,5 +1,6 @@
 import type { AddressInfo, Server, Socket } from "node:net";
 import type { Opener } from "../opener.ts";
+import { reset } from "../reset.ts";
 import type { Credentials } from "./credentials.ts";
 import { reset } from "../reset.ts";
 
