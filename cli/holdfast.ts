@@ -5,6 +5,7 @@ import { handleCommand } from "./commands/handle.ts";
 import { ipsCommand } from "./commands/ips.ts";
 import { initCommand } from "./commands/init.ts";
 import { registerCommand } from "./commands/register.ts";
+import { runCommand } from "./commands/run.ts";
 import { tokenCommand } from "./commands/token.ts";
 import { EXIT, type Command, UsageError } from "./command.ts";
 import { version } from "./version.ts";
@@ -12,6 +13,7 @@ import { version } from "./version.ts";
 /** Every command, in the order in which the help lists them. */
 const COMMANDS: readonly Command[] = [
   fetchCommand,
+  runCommand,
   ipsCommand,
   tokenCommand,
   handleCommand,
@@ -41,7 +43,9 @@ async function main([name, ...rest]: readonly string[]): Promise<number> {
     process.stderr.write(`holdfast: ${problem}\n\n${help()}`);
     return EXIT.usage;
   }
-  if (rest.includes("--help") || rest.includes("-h")) {
+  // Behind `--` they are another command's.
+  const own = new Set(rest.slice(0, [...rest, "--"].indexOf("--")));
+  if (own.has("--help") || own.has("-h")) {
     process.stdout.write(command.help);
     return EXIT.ok;
   }
