@@ -6,7 +6,7 @@ import { verifyGrant } from "../protocol/grants.ts";
 import { WIRE } from "../protocol/headers.ts";
 import { RAW_MESSAGE_MAX_BYTES, STREAM_MESSAGE_MAX_BYTES } from "../protocol/limits.ts";
 import { STREAM_PROTOCOL } from "../protocol/stream-messages.ts";
-import { parseTunnelUrl } from "../protocol/targets.ts";
+import { parseTunnelUrl, type TunnelTarget } from "../protocol/targets.ts";
 import { markFields, writeRawFailure } from "./answer.ts";
 import { consumedId } from "./begin.ts";
 import type { NodeContext } from "./context.ts";
@@ -50,6 +50,7 @@ export class StreamDoor {
   readonly #socket: Duplex;
   readonly #account: StreamAccount;
   readonly #gone = new AbortController();
+  #target: TunnelTarget | undefined;
   readonly #early: Buffer[];
   #earlyBytes: number;
 
@@ -93,7 +94,9 @@ export class StreamDoor {
     const { config, grantKeys } = this.#node;
     const grant = this.#request.headers[WIRE.authorization] as string | undefined;
     const context = { edge: config.edge, nodeId: config.id, keys: grantKeys, now: this.#node.now() };
-    this.#account.claims = await verifyGrant(grant, context, "stream");
+    const claims = await verifyGrant(grant, context, "stream");
+    this.#account.claims = claims;
+    this.#target = parseTunnelUrl(claims.url);
     this.#gone.signal.throwIfAborted();
   }
 
@@ -101,7 +104,7 @@ export class StreamDoor {
     const account = this.#account;
     const claims = account.claims!;
     const { limits, dialer } = this.#node;
-    const { host, port } = parseTunnelUrl(claims.url);
+    const { host, port } = this.#target!;
     this.#node.assertServing(true);
     account.slot = limits.enter(claims.sub, claims.limits, claims.iat, "stream");
     this.#consume();
@@ -127,7 +130,7 @@ export class StreamDoor {
     const account = this.#account;
     const { resume } = account.claims!;
     if (!isHeld) throw new RelayError("request_invalid", `a stream goes on under ${STREAM_PROTOCOL} alone`);
-    const stream: HeldStream = this.#streams.find(account.claims!);
+    const stream: HeldStream = this.#streams.find(account.claims!, this.#target!);
     this.#consume();
     stream.checkResume(resume!);
     account.egress = stream.account.egress;
