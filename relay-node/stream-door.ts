@@ -14,7 +14,7 @@ import type { Dialed } from "./dialer.ts";
 import { asRelayError } from "./failure.ts";
 import { checkHandshake, UPGRADE_FIELDS } from "./handshake.ts";
 import type { HeldStream } from "./held-stream.ts";
-import { STREAM_CLOSE_MS, STREAM_EARLY_BYTES } from "./limits.ts";
+import { RAW_UNREAD_MS, STREAM_CLOSE_MS, STREAM_EARLY_BYTES } from "./limits.ts";
 import { StreamAccount } from "./stream-account.ts";
 import type { UpgradedSocket } from "./stream-connection.ts";
 import type { Streams } from "./streams.ts";
@@ -22,20 +22,25 @@ import type { Streams } from "./streams.ts";
 /** The marks of an answer that is about to be written, by its request. */
 const MARKS = new WeakMap<IncomingMessage, readonly string[]>();
 
-const [HELD, RAW] = [STREAM_MESSAGE_MAX_BYTES, RAW_MESSAGE_MAX_BYTES].map((maxPayload) => {
+const HELD = webSockets(STREAM_MESSAGE_MAX_BYTES, STREAM_CLOSE_MS);
+
+/** What a client has not read stands before the close. */
+const RAW = webSockets(RAW_MESSAGE_MAX_BYTES, RAW_UNREAD_MS);
+
+function webSockets(maxPayload: number, closeTimeout: number): WebSocketServer {
   const options = {
     noServer: true,
     perMessageDeflate: false,
     clientTracking: false,
     maxPayload,
-    closeTimeout: STREAM_CLOSE_MS,
+    closeTimeout,
     handleProtocols: (offered: ReadonlySet<string>) => offered.has(STREAM_PROTOCOL) && STREAM_PROTOCOL,
   } as const;
   return new WebSocketServer(options).on("headers", (lines, request) => {
     const marks = MARKS.get(request) ?? [];
     for (let i = 0; i < marks.length; i += 2) lines.push(`${marks[i]!}: ${marks[i + 1]!}`);
   });
-}) as [WebSocketServer, WebSocketServer];
+}
 
 /**
  *   edge ──GET /stream, Upgrade, grant──▶ judge ▶ consume id ▶ dial ▶ 101 ▶ stream
