@@ -153,6 +153,17 @@ describe("who does not read slows the other:", () => {
 });
 
 describe("the end", () => {
+  test("of the target waits for a client that has not read all", { timeout: 30_000 }, async () => {
+    const much = Buffer.alloc(3_000_000, "z");
+    serve = (socket) => void socket.end(much);
+    const { socket, bytes, closed } = await open();
+    socket.pause();
+    await pause(8_000);
+    socket.resume();
+    expect((await closed)[0]).toBe(1_000);
+    expect(hash(bytes())).toBe(hash(much));
+  });
+
   test("of the target closes the WebSocket, behind all that it said", async () => {
     serve = (socket) => void socket.end("last words");
     const { bytes, closed } = await open();
