@@ -1,7 +1,6 @@
-import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { TLSSocket } from "node:tls";
 import { HALF_CLOSED_IDLE_MS, LINGER_MS } from "./limits.ts";
+import { reset } from "./reset.ts";
 
 /** The bytes that were read of each side. */
 export interface Spliced {
@@ -16,8 +15,8 @@ export interface Spliced {
  * ended. An end is passed on while the other direction goes on. Where one side fails, or closes before its end, the other
  * one is reset, so that nobody takes a cut stream for a whole one.
  *
- * What was read ahead of this call must be put back first (`a.unshift(head)`). Both sides are closed when it resolves,
- * and it never rejects.
+ * What was read of one side ahead of this call is written to the other one before it, and is not counted. Both sides are
+ * closed when it resolves, and it never rejects.
  *
  * @example const { up, down } = await splice(accepted, await open({ host: "db.example.com", port: 5432 }));
  */
@@ -49,6 +48,7 @@ export function splice(
         clearTimeout(timer);
         resolve(count);
       });
+      if (from.readableEnded) cutAfter(halfClosedIdleMs);
       from.pipe(to);
     };
     join(a, b, "up");
@@ -62,12 +62,4 @@ export function splice(
 /** Whether a side was read to its end and written to its end. */
 function isOver(side: Duplex): boolean {
   return side.readableEnded && side.writableFinished && side.errored === null;
-}
-
-/** Ends a connection so that its peer can't take it for a proper end. */
-function reset(side: Duplex): void {
-  if (side.destroyed) return;
-  // A TLS connection can't be reset, and says so by throwing: its missing close_notify tells the peer.
-  if (side instanceof Socket && !(side instanceof TLSSocket) && !side.connecting) side.resetAndDestroy();
-  else side.destroy(new Error("the connection that this one was joined to broke off"));
 }
