@@ -99,6 +99,24 @@ describe("a socket", () => {
   });
 });
 
+describe("a socket whose node is started anew", () => {
+  test("ends with a typed error, and the next one opens", async () => {
+    const sockets = createSockets(stack.relayUrl, { node: "node-1", resumeMs: 15_000 });
+    const connect = () => sockets.connect({ host: "127.0.0.1", port: echo.port });
+    const socket = connect();
+    await once(socket, "connect");
+    const ended = once(socket, "error");
+    await stack.restartNode("node-1");
+    const [error] = (await ended) as [{ readonly code: string }];
+    expect(error).toMatchObject({ name: "RelayError", reached: "yes", retryable: false });
+    expect(["stream_unknown", "stream_lost", "stream_cancelled"]).toContain(error.code);
+    const next = connect();
+    next.write("hello");
+    expect(String((await once(next, "data"))[0])).toBe("hello");
+    next.destroy();
+  }, 60_000);
+});
+
 describe("relay.connect", () => {
   test("carries bytes both ways, whatever breaks on the way to the edge", async () => {
     const sent = randomBytes(8 * MB);
