@@ -46,7 +46,7 @@ test("pg", async () => {
 });
 
 test("mysql2", async () => {
-  const login = Object.fromEntries(
+  const login: Record<string, unknown> = Object.fromEntries(
     [...readFileSync(mariadb.options, "utf8").matchAll(/^(user|password)\s*=\s*"?(.*?)"?$/gm)].map(
       ([, name, value]) => [name, value],
     ),
