@@ -5,6 +5,7 @@ import { StreamEnd } from "../protocol/stream-end.ts";
 import type { OpenMessage } from "../protocol/stream-messages.ts";
 import { parseTunnelUrl, type TunnelTarget } from "../protocol/targets.ts";
 import { newRequestId, type Resume } from "../protocol/tokens.ts";
+import { reset } from "./reset.ts";
 import { STREAM_TURN_BYTES } from "./limits.ts";
 import type { StreamAccount } from "./stream-account.ts";
 import { StreamConnection, type UpgradedSocket } from "./stream-connection.ts";
@@ -215,7 +216,7 @@ export class HeldStream implements NodeStream {
     const { account, target, onOver, onClosed } = this.#parts;
     if (error !== undefined) {
       account.error = isRelayError(error) ? error : new RelayError("node_internal", "the node failed");
-      if (!target.destroyed) target.resetAndDestroy();
+      reset(target);
     }
     this.#connection?.close(error);
     onOver();

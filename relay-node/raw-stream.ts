@@ -3,6 +3,7 @@ import { RelayError } from "../protocol/errors.ts";
 import { Heartbeat } from "../protocol/heartbeat.ts";
 import type { NodeStream, StreamParts } from "./held-stream.ts";
 import { RAW_CLOSE_MS, RAW_UNREAD_MS, STREAM_CLOSE_MS, STREAM_TURN_BYTES } from "./limits.ts";
+import { reset } from "./reset.ts";
 import type { UpgradedSocket } from "./stream-connection.ts";
 import { targetFailure } from "./target-failure.ts";
 import { TargetReader } from "./target-reader.ts";
@@ -167,7 +168,7 @@ export class RawStream implements NodeStream {
     const { account, target, onOver, onClosed } = this.#parts;
     account.error = error;
     if (error !== undefined) this.#upgraded.socket.close(1_011, error.code);
-    if (!target.destroyed) target.resetAndDestroy();
+    reset(target);
     onOver();
     if (this.isClosed) onClosed();
   }
