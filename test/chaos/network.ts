@@ -2,16 +2,13 @@ import { type ChildProcess, execFile, spawn, type SpawnOptions } from "node:chil
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { NOT_ALLOWED } from "../support/namespaces.ts";
 import { CONDUCTOR, HIDDEN_HOST, type Host, HOSTS, PORT } from "./hosts.ts";
 
 /** Any host, on the wire or behind the NAT. */
 export type AnyHost = Host | typeof HIDDEN_HOST.name;
 
 const run = promisify(execFile);
-
-/** What is said where the system lets none of this be made. */
-export const NOT_ALLOWED =
-  "these tests need network namespaces (Linux; unshare, nsenter, ip, nft; root or user namespaces), and this system lets none be made";
 
 /**
  *   client  edge  dns  target  egress-1  egress-2  nat ── egress-3

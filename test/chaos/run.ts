@@ -1,13 +1,11 @@
-import { execFile, spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
-import { parseArgs, promisify } from "node:util";
+import { parseArgs } from "node:util";
 import { createCa, issueCertificate } from "../../dev/certificates.ts";
 import { buildWorker } from "../../dev/workerd.ts";
+import { enterNamespaces, expectNamespaces } from "../support/namespaces.ts";
 import { conduct } from "./conduct.ts";
-import { NOT_ALLOWED } from "./network.ts";
 import { NAMES } from "./hosts.ts";
 import { PREPARED } from "./stack.ts";
 
@@ -30,22 +28,11 @@ const { values } = parseArgs({
   },
 });
 
-/** A network, a mount table and processes of one's own; without root, a user namespace of one's own allows the same. */
-const NAMESPACES = [
-  "--net",
-  "--mount",
-  "--pid",
-  "--fork",
-  "--kill-child",
-  "--mount-proc",
-  ...(process.getuid?.() === 0 ? [] : ["--map-root-user"]),
-];
-
 async function outside(): Promise<number> {
   try {
-    await promisify(execFile)("unshare", [...NAMESPACES, "true"]);
+    await expectNamespaces();
   } catch (error) {
-    console.error(`chaos: ${NOT_ALLOWED}: ${(error as Error).message}`);
+    console.error(`chaos: ${(error as Error).message}`);
     return 1;
   }
   const dir = mkdtempSync(join(tmpdir(), "holdfast-chaos-"));
@@ -57,21 +44,13 @@ async function outside(): Promise<number> {
     ]);
     const files = { [PREPARED.ca]: ca.cert, [PREPARED.cert]: cert, [PREPARED.key]: key };
     for (const [name, text] of Object.entries(files)) writeFileSync(join(dir, name), text, { mode: 0o600 });
-    return await enter(dir);
+    return await enterNamespaces(process.argv.slice(1), {
+      [INSIDE]: dir,
+      NODE_EXTRA_CA_CERTS: join(dir, PREPARED.ca),
+    });
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }
-}
-
-/** Runs this file in namespaces of its own; whatever is left in there is killed with it. */
-async function enter(dir: string): Promise<number> {
-  const child = spawn("unshare", [...NAMESPACES, process.execPath, ...process.argv.slice(1)], {
-    env: { ...process.env, [INSIDE]: dir, NODE_EXTRA_CA_CERTS: join(dir, PREPARED.ca) },
-    stdio: ["ignore", "inherit", "inherit"],
-  });
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => child.kill("SIGKILL"));
-  const [code] = (await once(child, "exit")) as [number | null];
-  return code ?? 1;
 }
 
 const dir = process.env[INSIDE];
