@@ -7,13 +7,21 @@ export interface Ran {
   readonly stderr: string;
 }
 
+/** How a command is run. */
+export interface RunOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  /** Whether the environment is `env` alone, without this process's own. */
+  readonly bare?: boolean;
+  readonly cwd?: string;
+}
+
 /** Runs a command to its end. */
 export function run(
   file: string,
   args: readonly string[],
-  options: { readonly env?: Readonly<Record<string, string>>; readonly cwd?: string } = {},
+  { env, bare = false, cwd }: RunOptions = {},
 ): Promise<Ran> {
-  const child = spawn(file, args, { cwd: options.cwd, env: { ...process.env, ...options.env } });
+  const child = spawn(file, args, { cwd, env: bare ? env : { ...process.env, ...env } });
   let [stdout, stderr] = ["", ""];
   child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()));
   child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
