@@ -1,6 +1,6 @@
 import { HOSTS, UNLISTED } from "./hosts.ts";
-import type { Network } from "./network.ts";
-import type { SupervisedNode } from "./supervised-node.ts";
+import type { AnyHost, Network } from "./network.ts";
+import type { SupervisedNode } from "../support/supervised-node.ts";
 
 /** What can happen to a node's host. */
 export interface Fault {
@@ -13,7 +13,7 @@ export interface Fault {
 }
 
 /** Every kind of fault, for one node of the pool. */
-export function faultsOf(node: SupervisedNode, network: Network): readonly Fault[] {
+export function faultsOf(node: SupervisedNode<AnyHost>, network: Network): readonly Fault[] {
   const host = node.place.host as "egress-1" | "egress-2";
   const own = HOSTS[host];
   return [

@@ -1,3 +1,5 @@
+import type { NodePlace } from "../support/supervised-node.ts";
+
 /** The hosts of the fault suite: each a network namespace with an address of its own, all on one wire. */
 
 /** Where every server listens. */
@@ -35,24 +37,14 @@ export const NAMES: Readonly<Record<string, string>> = {
   "node-3.test": HOSTS.nat,
 };
 
-/** One relay node and the host that it runs on. */
-export interface NodePlace {
-  readonly id: string;
-  readonly host: "egress-1" | "egress-2" | typeof HIDDEN_HOST.name;
-  /** The address that its sockets bind. */
-  readonly bind: string;
-  /** The address that the world sees. */
-  readonly public: string;
-}
-
 /** The pool that is put under load. */
-export const POOL: readonly NodePlace[] = [
+export const POOL: readonly NodePlace<Host>[] = [
   { id: "node-1", host: "egress-1", bind: HOSTS["egress-1"], public: HOSTS["egress-1"] },
   { id: "node-2", host: "egress-2", bind: HOSTS["egress-2"], public: HOSTS["egress-2"] },
 ];
 
 /** A node behind a NAT, with a client of its own. */
-export const HIDDEN_NODE: NodePlace = {
+export const HIDDEN_NODE: NodePlace<typeof HIDDEN_HOST.name> = {
   id: "node-3",
   host: HIDDEN_HOST.name,
   bind: HIDDEN_HOST.address,

@@ -12,12 +12,6 @@ export const PROMPT_MS = 1_000;
 /** Traffic has returned when requests were answered promptly for this long on end. */
 export const CALM_MS = 3_000;
 
-/** As systemd's RestartSec=1. */
-export const RESTART_AFTER_MS = 1_000;
-
-/** A process that does not serve after this long is a failure of the suite. */
-export const START_DEADLINE_MS = 20_000;
-
 /** How long a fault of some duration lasts. */
 export const HOLD_MIN_MS = 3_000;
 export const HOLD_MAX_MS = 6_000;

@@ -5,7 +5,7 @@ import { EDGE_ORIGIN, POOL, TARGET_ORIGIN } from "./hosts.ts";
 import { tally } from "./ledger.ts";
 import { REPLAY_AFTER_MS, SPREAD_DEADLINE_MS } from "./limits.ts";
 import type { ChaosStack } from "./stack.ts";
-import type { SupervisedNode } from "./supervised-node.ts";
+import type { SupervisedNode } from "../support/supervised-node.ts";
 import type { Watch } from "./watch.ts";
 
 /** What became of the tokens of one state. */

@@ -7,7 +7,7 @@ import { buildWorker } from "../../dev/workerd.ts";
 import { enterNamespaces, expectNamespaces } from "../support/namespaces.ts";
 import { conduct } from "./conduct.ts";
 import { NAMES } from "./hosts.ts";
-import { PREPARED } from "./stack.ts";
+import { PREPARED } from "../support/hosted-relay.ts";
 
 /**
  * `npm run chaos`: faults under load, on hosts that are network namespaces. `-- --quick` has a share of them, `--seed`

@@ -3,16 +3,30 @@ import { once } from "node:events";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { NODE_ENV, NODE_FLAGS } from "../../dev/stack.ts";
-import type { NodePlace } from "./hosts.ts";
-import { RESTART_AFTER_MS, START_DEADLINE_MS } from "./limits.ts";
-import type { Network } from "./network.ts";
+import type { Wire } from "./wire.ts";
+
+/** One relay node and the host that it runs on. */
+export interface NodePlace<Host extends string = string> {
+  readonly id: string;
+  readonly host: Host;
+  /** The address that its sockets bind. */
+  readonly bind: string;
+  /** The address that the world sees. */
+  readonly public: string;
+}
+
+/** As systemd's RestartSec=1. */
+const RESTART_AFTER_MS = 1_000;
+
+/** A process that does not serve after this long is a failure of the suite. */
+const START_DEADLINE_MS = 20_000;
 
 const MAIN = resolve(import.meta.dirname, "../../relay-node/main.ts");
 
 /** A relay node on its host, started again whenever it ends, as systemd's Restart=always does. */
-export class SupervisedNode {
-  readonly place: NodePlace;
-  readonly #network: Network;
+export class SupervisedNode<Host extends string = string> {
+  readonly place: NodePlace<Host>;
+  readonly #wire: Wire<Host>;
   readonly #config: string;
   readonly #logFile: string;
   #child: ChildProcess | undefined;
@@ -20,8 +34,12 @@ export class SupervisedNode {
   #restartAfterMs: number | undefined = RESTART_AFTER_MS;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(network: Network, place: NodePlace, files: { readonly config: string; readonly log: string }) {
-    this.#network = network;
+  constructor(
+    wire: Wire<Host>,
+    place: NodePlace<Host>,
+    files: { readonly config: string; readonly log: string },
+  ) {
+    this.#wire = wire;
     this.place = place;
     this.#config = files.config;
     this.#logFile = files.log;
@@ -29,7 +47,7 @@ export class SupervisedNode {
 
   start(): void {
     const log = openSync(this.#logFile, "a", 0o600);
-    const child = this.#network.spawn(
+    const child = this.#wire.spawn(
       this.place.host,
       process.execPath,
       [...NODE_FLAGS, MAIN, "--config", this.#config],
@@ -42,6 +60,16 @@ export class SupervisedNode {
       if (this.#restartAfterMs === undefined) return;
       this.#timer = setTimeout(() => this.start(), this.#restartAfterMs);
     });
+  }
+
+  /** The running process's id. */
+  get pid(): number {
+    return this.#child!.pid!;
+  }
+
+  /** Where its lines go. */
+  get logFile(): string {
+    return this.#logFile;
   }
 
   /** Sends a signal that doesn't end the process. */
