@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 
 /** What a command did. */
 export interface Ran {
@@ -15,19 +15,34 @@ export interface RunOptions {
   readonly cwd?: string;
 }
 
-/** Runs a command to its end. */
-export function run(
+/** A command under way. */
+export interface Running {
+  readonly child: ChildProcess;
+  /** What it has written so far. */
+  readonly text: { readonly stdout: string; readonly stderr: string };
+  /** Its end; rejects where it can't be started. */
+  readonly ended: Promise<Ran>;
+}
+
+/** Starts a command, with nothing on its stdin. */
+export function begin(
   file: string,
   args: readonly string[],
   { env, bare = false, cwd }: RunOptions = {},
-): Promise<Ran> {
+): Running {
   const child = spawn(file, args, { cwd, env: bare ? env : { ...process.env, ...env } });
-  let [stdout, stderr] = ["", ""];
-  child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()));
-  child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
+  const text = { stdout: "", stderr: "" };
+  child.stdout.on("data", (chunk: Buffer) => (text.stdout += chunk.toString()));
+  child.stderr.on("data", (chunk: Buffer) => (text.stderr += chunk.toString()));
   child.stdin.end();
-  return new Promise((done, failed) => {
+  const ended = new Promise<Ran>((done, failed) => {
     child.once("error", failed);
-    child.once("close", (code) => done({ code, stdout, stderr }));
+    child.once("close", (code) => done({ code, ...text }));
   });
+  return { child, text, ended };
+}
+
+/** Runs a command to its end. */
+export function run(file: string, args: readonly string[], options?: RunOptions): Promise<Ran> {
+  return begin(file, args, options).ended;
 }

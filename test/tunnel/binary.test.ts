@@ -6,7 +6,6 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { buildBinary } from "../../dev/binary.ts";
 import { testStack } from "../support/stack.ts";
 import { type BareRoot, bareRoot, filesIn, LIBRARIES } from "./support/bare-root.ts";
-import { loopback } from "./support/loopback.ts";
 
 /** The single-file binary in a root directory that holds glibc, libstdc++ and no Node. */
 
@@ -20,7 +19,6 @@ let root: BareRoot;
 let stack: Awaited<ReturnType<typeof testStack>>;
 
 beforeAll(async () => {
-  await loopback();
   dir = mkdtempSync(join(tmpdir(), "holdfast-binary-"));
   binary = await buildBinary(join(dir, "built"));
   root = await bareRoot(join(dir, "root"));
@@ -33,14 +31,14 @@ afterAll(async () => {
 });
 
 const holdfast = (args: readonly string[], env?: Readonly<Record<string, string>>) =>
-  root.run("holdfast", args, env);
+  root.run(["holdfast", ...args], env);
 
 describe("in a root without Node", () => {
   test("there is no Node, and nothing of the package", async () => {
     const names = filesIn(root.dir);
     expect(names).toContain("usr/local/bin/holdfast");
     expect(names.filter((name) => /node|\.[mc]?[jt]s$|package\.json/.test(name))).toEqual([]);
-    expect(await root.run("sh", ["-c", "command -v node"])).toMatchObject({ code: 127, stdout: "" });
+    expect(await root.run(["sh", "-c", "command -v node"])).toMatchObject({ code: 127, stdout: "" });
   });
 
   test("tells the version of the sources", async () => {
@@ -77,7 +75,7 @@ describe("in a root without Node", () => {
     const answers = await holdfast(["init", "--example"]);
     expect(answers).toMatchObject({ code: 0, stderr: "" });
     const script = "holdfast init --example > /tmp/answers && cd /tmp && holdfast init answers";
-    const { code, stderr } = await root.run("sh", ["-c", script]);
+    const { code, stderr } = await root.run(["sh", "-c", script]);
     expect([code, stderr]).toEqual([1, expect.stringContaining("npx holdfast init")]);
     expect(filesIn(join(root.dir, "tmp"))).toEqual(["answers"]);
   });
@@ -87,7 +85,7 @@ describe("in a root that lacks something", () => {
   const inRoot = async (libraries: readonly string[]) => {
     const lacking = await bareRoot(mkdtempSync(join(dir, "lacking-")), libraries);
     lacking.install(binary, "holdfast");
-    return lacking.run("sh", ["-c", "holdfast --version"]);
+    return lacking.run(["sh", "-c", "holdfast --version"]);
   };
 
   test.each(["libatomic.so.1", "libstdc++.so.6", "libgcc_s.so.1"])("the loader names %s", async (missing) => {
