@@ -28,7 +28,7 @@ export interface AdminAnswer {
  */
 export async function adminCall(
   { edge, keyId, key }: Operator,
-  method: "GET" | "PUT" | "DELETE",
+  method: "GET" | "PUT" | "POST" | "DELETE",
   path: string,
   { body, ifMatch }: { readonly body?: unknown; readonly ifMatch?: string | undefined } = {},
 ): Promise<AdminAnswer> {

@@ -1,5 +1,5 @@
 /**
- * What an app imports: a `fetch` whose requests leave from a fixed address.
+ * What an app imports: a `fetch` whose requests, and a `connect` whose TCP connections leave from a fixed address.
  *
  * Only Web APIs and jose: it runs in Node, Deno, Bun, workerd and browsers alike.
  *
@@ -8,7 +8,10 @@
  * const response = await relay.fetch("https://api.bank.com/v1/payments", { method: "POST", body });
  */
 export { createRelay, type Relay, type RelayOptions } from "./relay.ts";
+export type { ConnectionInfo, RelayConnection } from "./connect.ts";
+export type { StreamTarget } from "./stream-session.ts";
 export { relayInfo, type RelayInfo } from "./info.ts";
+export { createScopeToken, type ScopeOptions } from "./scope.ts";
 export type { Fetch } from "./wire.ts";
 export {
   type ErrorCode,

@@ -38,3 +38,33 @@ export const NODE_KEYS_POLL_MS = 10;
 
 /** The list of addresses; one of a hundred nodes has some 50 kB. */
 export const EGRESS_LIST_MAX_BYTES = 1_048_576;
+
+// Streams.
+
+/** An edge has this long until a stream is open: the node dials the target meanwhile, under deadlines of its own. */
+export const STREAM_OPEN_MS = 60_000;
+
+/** For one attempt to take a stream up again, where the node dials nothing. */
+export const STREAM_REOPEN_MS = 10_000;
+
+/** A lost connection is replaced at once; an attempt that fails is followed by a wait, which doubles from the first to the longest. */
+export const STREAM_RETRY_FIRST_MS = 250;
+export const STREAM_RETRY_MAX_MS = 2_000;
+
+/** A connection that held for less counts as an attempt that failed: the next one is not made at once. */
+export const STREAM_STEADY_MS = 2_000;
+
+/** The node may notice a loss this much later than the client, so that it keeps the stream longer. */
+export const STREAM_RESUME_EXTRA_MS = 2_000;
+
+/** Longer pieces are sent in several messages, so that also a slow line has something to acknowledge every few seconds. */
+export const STREAM_SEND_BYTES = 65_536;
+
+/** A stream that the app has closed is kept for as long until what it sent has arrived. */
+export const STREAM_LINGER_MS = 30_000;
+
+/** And, once it has arrived, for as long until the target has ended its side, too; else it is reset. */
+export const STREAM_CLOSE_MS = 2_000;
+
+/** The largest window that a node may ask for: what a stream can hold in memory, each way. */
+export const STREAM_WINDOW_MAX_BYTES = 16_777_216;

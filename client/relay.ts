@@ -1,8 +1,11 @@
 import { type BoundKey, importPrivateKey, parseRelayUrl } from "../protocol/keys.ts";
+import { connectStream, type RelayConnection } from "./connect.ts";
 import { makeFetch } from "./fetch.ts";
 import { parseHosts } from "./hosts.ts";
 import { NodeKeys } from "./node-keys.ts";
 import { parseEgress } from "./receipts.ts";
+import type { StreamTarget } from "./stream-session.ts";
+import { openWebWire } from "./web-wire.ts";
 import type { Fetch } from "./wire.ts";
 
 /** All of them may be left out. */
@@ -42,6 +45,16 @@ export interface RelayOptions {
 export interface Relay {
   /** A drop-in `fetch`; needs no `this`, so it can be passed on as it is. */
   readonly fetch: Fetch;
+  /**
+   * Opens a TCP connection by the relay, whatever `hosts` says, and returns at once. Writing waits until there is room, and a reader that
+   * stops slows the target. When the path breaks, the connection goes on by another one, for as long as its node keeps it;
+   * not one byte is lost or doubled.
+   *
+   * @example
+   * const { readable, writable, opened } = relay.connect({ host: "db.example.com", port: 5432 });
+   * const { egress } = await opened; // "203.0.113.7"
+   */
+  readonly connect: (target: StreamTarget) => RelayConnection;
   readonly clientId: string;
   /** The edge's origin. */
   readonly edge: string;
@@ -68,19 +81,23 @@ export function createRelay(url: string | undefined, options: RelayOptions = {})
   const underlying = () => options.fetch ?? globalThis.fetch;
   const egress = options.egress === undefined ? undefined : parseEgress(options.egress);
   const asksForReceipt = egress !== undefined || options.receipt === true;
-  const fetch = makeFetch({
+  const signer = {
     edge,
     clientId,
     key: async () => (imported ??= await importPrivateKey(privateKey)),
     node: options.node,
+    now,
+  };
+  const fetch = makeFetch({
+    ...signer,
     idempotent: options.idempotent ?? false,
     receipts: asksForReceipt
       ? { edge, clientId, egress, keys: new NodeKeys({ edge, underlying, now }) }
       : undefined,
-    now,
     relayed: options.hosts === undefined ? undefined : parseHosts(options.hosts),
     decompress: options.decompress ?? true,
     underlying,
   });
-  return { fetch, clientId, edge };
+  const connect = (target: StreamTarget) => connectStream(target, { ...signer, openWire: openWebWire });
+  return { fetch, connect, clientId, edge };
 }

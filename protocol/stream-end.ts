@@ -1,4 +1,5 @@
-import { isRelayError, RelayError } from "./errors.ts";
+import { ByteQueue } from "./byte-queue.ts";
+import { isRelayError, RelayError, withReached } from "./errors.ts";
 import { STREAM_ACK_BYTES, STREAM_MESSAGE_MAX_BYTES } from "./limits.ts";
 import { errorOfReset, parseStreamMessage, type StreamMessage } from "./stream-messages.ts";
 
@@ -36,7 +37,7 @@ export class StreamEnd {
   readonly #window: number;
   #port: StreamPort | undefined;
   /** Sent and not acknowledged, in order; the first begins at `#acked`. */
-  readonly #pending: Uint8Array[] = [];
+  readonly #pending = new ByteQueue();
   #sent = 0;
   #acked = 0;
   #finished = false;
@@ -86,28 +87,39 @@ export class StreamEnd {
   }
 
   /**
+   * Whether another connection can take over where the other end says that it stands; nothing is changed.
+   *
+   * @param received how much the other end says it has received
+   * @param sent how much it says it has sent, where it says so
+   * @throws RelayError `stream_protocol` where that can't be
+   */
+  checkOffsets(received: number, sent = this.#received): void {
+    if (received < this.#acked || received > this.#sent) {
+      throw broken(
+        `the other end can't have received ${received} bytes: ${this.#acked} were acknowledged, ${this.#sent} sent`,
+      );
+    }
+    if (sent < this.#received || sent > this.#consumed + this.#window) {
+      throw broken(
+        `the other end can't have sent ${sent} bytes: ${this.#received} came, ${this.#consumed} were consumed`,
+      );
+    }
+  }
+
+  /**
    * Takes over a connection: what the other end has not received is sent again.
    *
    * @param received how much the other end says it has received
    * @throws RelayError `stream_protocol` where that can't be; the stream is as it was
    */
   attach(port: StreamPort, received: number): void {
-    if (received < this.#acked || received > this.#sent) {
-      throw new RelayError(
-        "stream_protocol",
-        `the other end can't have received ${received} bytes: ${this.#acked} were acknowledged, ${this.#sent} sent`,
-      );
-    }
+    this.checkOffsets(received);
     this.#port = port;
     // An ack may have been lost with the old connection.
     this.#told = 0;
     this.#finTold = false;
     this.acknowledge();
-    let skip = received - this.#acked;
-    for (const chunk of this.#pending) {
-      if (skip < chunk.length) this.#sendBytes(skip === 0 ? chunk : chunk.subarray(skip));
-      skip = Math.max(0, skip - chunk.length);
-    }
+    for (const chunk of this.#pending.from(received - this.#acked)) this.#sendBytes(chunk);
     if (this.#finished) this.#tell({ type: "fin", bytes: this.#sent });
   }
 
@@ -197,7 +209,8 @@ export class StreamEnd {
         return;
       case "rst":
         this.#end("reset");
-        this.#events.reset(errorOfReset(message));
+        // The stream was open, so that the target was connected to.
+        this.#events.reset(withReached(errorOfReset(message), "yes"));
         return;
       case "ping":
         this.#tell({ type: "pong" });
@@ -215,22 +228,11 @@ export class StreamEnd {
     }
     this.#finAcked ||= fin;
     if (bytes > this.#acked) {
-      this.#forget(bytes - this.#acked);
+      this.#pending.drop(bytes - this.#acked);
       this.#acked = bytes;
       if (!this.#finished) this.#events.room();
     }
     this.#settle();
-  }
-
-  /** Drops what need not be sent again. */
-  #forget(bytes: number): void {
-    let left = bytes;
-    let whole = 0;
-    while (whole < this.#pending.length && this.#pending[whole]!.length <= left) {
-      left -= this.#pending[whole++]!.length;
-    }
-    this.#pending.splice(0, whole);
-    if (left > 0) this.#pending[0] = this.#pending[0]!.subarray(left);
   }
 
   #takeFin(bytes: number): void {
@@ -253,7 +255,7 @@ export class StreamEnd {
 
   #end(state: "done" | "reset"): void {
     this.#state = state;
-    this.#pending.length = 0;
+    this.#pending.clear();
   }
 
   #sendBytes(chunk: Uint8Array): void {

@@ -259,14 +259,16 @@ export function checkAdminClaims(
  * Proves a token by one of the keys that its issuer has registered. The algorithm is the key's own; a token that names
  * another one fails like any wrong signature.
  *
+ * @returns the key that verifies it
  * @throws RelayError `token_signature`
  */
-export async function verifySignature({ token }: Unverified, keys: readonly BoundKey[]): Promise<void> {
-  for (const { alg, key } of keys) {
+export async function verifySignature({ token }: Unverified, keys: readonly BoundKey[]): Promise<BoundKey> {
+  for (const bound of keys) {
+    const { alg, key } = bound;
     try {
       // RFC 9864 renamed EdDSA with this curve to Ed25519; older signers know the old name alone.
       await compactVerify(token, key, { algorithms: alg === "Ed25519" ? ["Ed25519", "EdDSA"] : [alg] });
-      return;
+      return bound;
     } catch {
       // The next key may be the one.
     }

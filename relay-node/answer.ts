@@ -1,9 +1,11 @@
-import type { ServerResponse } from "node:http";
+import { type ServerResponse, STATUS_CODES } from "node:http";
+import type { Duplex } from "node:stream";
 import { encodeResponseSection, type ResponseHead, sectionToWire } from "../protocol/envelope.ts";
 import { problemResponse, RelayError } from "../protocol/errors.ts";
 import { WIRE } from "../protocol/headers.ts";
 import { FIELDS_IN_HEAD_BYTES, FIELDS_MAX_BYTES, FIELDS_MAX_COUNT } from "../protocol/limits.ts";
 import { isBodiless } from "./exchange.ts";
+import { LAST_ANSWER_MS } from "./limits.ts";
 
 /** What every answer says of the call, as far as it is known. */
 export interface AnswerMarks {
@@ -19,7 +21,8 @@ export interface AnswerMarks {
   readonly receipt?: string | undefined;
 }
 
-function markFields(marks: AnswerMarks): string[] {
+/** The marks as fields, names and values in turn. */
+export function markFields(marks: AnswerMarks): string[] {
   const fields = [WIRE.node, marks.node];
   if (marks.requestId !== undefined) fields.push(WIRE.requestId, marks.requestId);
   if (marks.egress !== undefined) fields.push(WIRE.egress, marks.egress);
@@ -71,8 +74,44 @@ export function writeAnswerHead(
   if (!inHead) response.write(section);
 }
 
-/** Answers with a failure of the relay's own. */
-export function writeFailure(response: ServerResponse, error: RelayError, marks: AnswerMarks): void {
+/**
+ * Answers with a failure of the relay's own.
+ * @param more fields that this failure needs besides
+ */
+export function writeFailure(
+  response: ServerResponse,
+  error: RelayError,
+  marks: AnswerMarks,
+  more: readonly string[] = [],
+): void {
+  const { status, fields, body } = failureAnswer(error, marks);
+  response.writeHead(status, [...fields, ...more]);
+  response.end(body);
+}
+
+/** The same on a socket that a request to upgrade came on: HTTP's server has let go of it. It is closed behind the answer. */
+export function writeRawFailure(
+  socket: Duplex,
+  error: RelayError,
+  marks: AnswerMarks,
+  more: readonly string[] = [],
+): void {
+  const { status, fields, body } = failureAnswer(error, marks);
+  const lines = [`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}`];
+  const all = [...fields, ...more, "Connection", more.includes("Upgrade") ? "Upgrade, close" : "close"];
+  for (let i = 0; i < all.length; i += 2) lines.push(`${all[i]!}: ${all[i + 1]!}`);
+  socket.on("error", () => socket.destroy());
+  const timer = setTimeout(() => socket.destroy(), LAST_ANSWER_MS);
+  socket.once("close", () => clearTimeout(timer));
+  // What may still come is read and dropped: closing on it could cut the answer.
+  socket.resume();
+  socket.end(`${lines.join("\r\n")}\r\n\r\n${body}`);
+}
+
+function failureAnswer(
+  error: RelayError,
+  marks: AnswerMarks,
+): { status: number; fields: string[]; body: string } {
   const named = new RelayError(error.code, error.detail, {
     reached: error.reached,
     ...(error.retryAfter !== undefined && { retryAfter: error.retryAfter }),
@@ -80,11 +119,6 @@ export function writeFailure(response: ServerResponse, error: RelayError, marks:
     ...(marks.requestId !== undefined && { requestId: marks.requestId }),
   });
   const { status, headers, body } = problemResponse(named);
-  response.writeHead(status, [
-    ...headers.flat(),
-    ...markFields(marks),
-    "Content-Length",
-    String(Buffer.byteLength(body)),
-  ]);
-  response.end(body);
+  const length = String(Buffer.byteLength(body));
+  return { status, fields: [...headers.flat(), ...markFields(marks), "Content-Length", length], body };
 }

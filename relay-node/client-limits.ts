@@ -2,23 +2,26 @@ import { RelayError } from "../protocol/errors.ts";
 import type { GrantLimits } from "../protocol/grants.ts";
 import { type BucketSize, TokenBucket } from "../protocol/token-bucket.ts";
 
+/** What counts towards which limit: requests and streams at once are counted apart. */
+export type SlotKind = "request" | "stream";
+
 /**
- * Holds each client to its limits at this node: requests per second and at once are refused beyond them, bytes per second
- * are shaped. A client has state here only while it uses something up: what is idle and full again is dropped.
+ * Holds each client to its limits at this node: requests per second, and requests and streams at once, are refused beyond
+ * them, bytes per second are shaped. A client has state here only while it uses something up: what is idle and full again is dropped.
  */
 export class ClientLimits {
   readonly #budgets = new Map<string, Budget>();
   readonly #now: () => number;
-  #slots = 0;
+  readonly #slots = { request: 0, stream: 0 };
 
   /** @param now milliseconds, from any origin that does not jump */
   constructor(now: () => number = () => performance.now()) {
     this.#now = now;
   }
 
-  /** Slots that are taken, over all clients. */
+  /** Requests' slots that are taken, over all clients. */
   get slots(): number {
-    return this.#slots;
+    return this.#slots.request;
   }
 
   /** Clients that are remembered. */
@@ -27,23 +30,28 @@ export class ClientLimits {
   }
 
   /**
-   * Lets a request in, or refuses it; what is refused uses nothing up.
+   * Lets a request or a stream in, or refuses it; what is refused uses nothing up.
    *
    * @param limits the grant's, or none
    * @param issued the grant's iat: the newest grant's limits count
    * @returns a slot, which must be left once the request is over
    * @throws RelayError `concurrency_limited`, `rate_limited`
    */
-  enter(clientId: string, limits: GrantLimits | undefined, issued: number): ClientSlot {
+  enter(
+    clientId: string,
+    limits: GrantLimits | undefined,
+    issued: number,
+    kind: SlotKind = "request",
+  ): ClientSlot {
     const now = this.#now();
     this.#sweep(now);
     const budget = this.#budgets.get(clientId) ?? new Budget(this.#now);
     budget.hold(limits ?? {}, issued, now);
-    budget.admit(clientId, now);
+    budget.admit(clientId, kind, now);
     this.#budgets.set(clientId, budget);
-    this.#slots++;
-    return new ClientSlot(budget, () => {
-      this.#slots--;
+    this.#slots[kind]++;
+    return new ClientSlot(budget, kind, () => {
+      this.#slots[kind]--;
       if (budget.isSpare(this.#now()) && this.#budgets.get(clientId) === budget) {
         this.#budgets.delete(clientId);
       }
@@ -61,17 +69,19 @@ export class ClientLimits {
   }
 }
 
-/** One request's place among its client's, and its way to the client's bytes. */
+/** The place of one request or stream among its client's, and its way to the client's bytes. */
 export class ClientSlot {
   /** Called when streams that had to rest may go on. */
   onPaid: (() => void) | undefined;
   readonly #budget: Budget;
+  readonly #kind: SlotKind;
   #onLeave: (() => void) | undefined;
 
-  constructor(budget: Budget, onLeave: () => void) {
+  constructor(budget: Budget, kind: SlotKind, onLeave: () => void) {
     this.#budget = budget;
+    this.#kind = kind;
     this.#onLeave = onLeave;
-    budget.slots++;
+    budget.slots[kind]++;
   }
 
   /** Charges bytes that have passed; says whether this request's streams must rest until `onPaid`. */
@@ -90,7 +100,7 @@ export class ClientSlot {
     if (onLeave === undefined) return;
     this.#onLeave = undefined;
     this.onPaid = undefined;
-    this.#budget.slots--;
+    this.#budget.slots[this.#kind]--;
     this.#budget.forget(this);
     onLeave();
   }
@@ -98,7 +108,7 @@ export class ClientSlot {
 
 /** What one client may still use. */
 class Budget {
-  slots = 0;
+  readonly slots = { request: 0, stream: 0 };
   bytes: TokenBucket | undefined;
   /** Whose streams rest, in the order in which they began to. */
   readonly waiting = new Set<ClientSlot>();
@@ -116,22 +126,23 @@ class Budget {
   /** Takes the limits of a grant, unless those of a newer one are known. */
   hold(limits: GrantLimits, issued: number, now: number): void {
     if (issued < this.#issued) return;
-    const { rate, concurrent, bytes } = this.#limits;
+    const { rate, bytes } = this.#limits;
     this.#issued = issued;
-    if (limits.rate === rate && limits.concurrent === concurrent && limits.bytes === bytes) return;
     this.#limits = limits;
+    if (limits.rate === rate && limits.bytes === bytes) return;
     this.#rate = sized(this.#rate, limits.rate, now);
     this.bytes = sized(this.bytes, limits.bytes, now);
     if (this.waiting.size > 0) this.#wake(now);
   }
 
   /** @throws RelayError `concurrency_limited`, `rate_limited` */
-  admit(clientId: string, now: number): void {
-    const { rate, concurrent, bytes } = this.#limits;
-    if (concurrent !== undefined && this.slots >= Math.max(1, Math.floor(concurrent))) {
+  admit(clientId: string, kind: SlotKind, now: number): void {
+    const { rate, concurrent, streams, bytes } = this.#limits;
+    const most = kind === "stream" ? streams : concurrent;
+    if (most !== undefined && this.slots[kind] >= Math.max(1, Math.floor(most))) {
       throw new RelayError(
         "concurrency_limited",
-        `${clientId} has ${this.slots} requests under way at this node, as many as it may`,
+        `${clientId} has ${this.slots[kind]} ${kind}s under way at this node, as many as it may`,
         { retryAfter: 1 },
       );
     }
@@ -159,7 +170,8 @@ class Budget {
   }
 
   isSpare(now: number): boolean {
-    return this.slots === 0 && this.#rate?.isFull(now) !== false && this.bytes?.isFull(now) !== false;
+    const isEmpty = this.slots.request === 0 && this.slots.stream === 0;
+    return isEmpty && this.#rate?.isFull(now) !== false && this.bytes?.isFull(now) !== false;
   }
 
   /** Sees to it that what waits goes on when the debt is paid. */

@@ -61,6 +61,7 @@ export class Connections {
   /** All that stand, also those that take nothing new. */
   readonly #all = new Set<Connection>();
 
+  /** @param dialer one of `provenDialer` */
   constructor(dialer: Dialer, egress: EgressState) {
     this.#dialer = dialer;
     this.#egress = egress;
@@ -126,30 +127,15 @@ export class Connections {
     return best;
   }
 
-  /** That the node can't leave at all says more than that one target can't be reached, and sends the caller elsewhere. */
-  async #dial(
-    key: string,
-    { host, port, scheme }: TargetUrl,
-    signal: AbortSignal,
-    onStage: OnStage | undefined,
-  ): Promise<Dialed> {
-    this.#egress.assertProven();
-    try {
-      const tls = scheme === "https" && { alpn: ["h2", "http/1.1"] };
-      return await this.#dialer.dial({ host, port, tls, sessionKey: key, signal, onStage });
-    } catch (error) {
-      if (!signal.aborted) this.#egress.assertProven();
-      throw error;
-    }
-  }
-
   async #open(
     key: string,
     target: TargetUrl,
     signal: AbortSignal,
     onStage: OnStage | undefined,
   ): Promise<Connection> {
-    const dialed = await this.#dial(key, target, signal, onStage);
+    const { host, port, scheme } = target;
+    const tls = scheme === "https" && { alpn: ["h2", "http/1.1"] };
+    const dialed = await this.#dialer.dial({ host, port, tls, sessionKey: key, signal, onStage });
     if (signal.aborted) {
       dialed.socket.destroy();
       throw signal.reason;

@@ -3,6 +3,7 @@ import type { ClientLimits } from "./client-limits.ts";
 import type { NodeConfig } from "./config.ts";
 import type { Connections } from "./connections.ts";
 import type { ConsumedIds } from "./consumed.ts";
+import type { Dialer } from "./dialer.ts";
 import type { ReceiptSigner } from "./receipts.ts";
 
 /** What a door needs of its node. */
@@ -10,6 +11,7 @@ export interface NodeContext {
   readonly config: NodeConfig;
   readonly grantKeys: readonly GrantKey[];
   readonly consumed: ConsumedIds;
+  readonly dialer: Dialer;
   readonly connections: Connections;
   readonly limits: ClientLimits;
   readonly receipts: ReceiptSigner;

@@ -6,11 +6,12 @@ import { type GrantClaims, verifyGrant } from "../protocol/grants.ts";
 import { WIRE } from "../protocol/headers.ts";
 import { parseTargetUrl, type TargetUrl } from "../protocol/targets.ts";
 import type { Framing } from "../protocol/tokens.ts";
-import { type AnswerMarks, writeAnswerHead, writeFailure } from "./answer.ts";
+import { writeAnswerHead, writeFailure } from "./answer.ts";
 import type { ClientSlot } from "./client-limits.ts";
 import type { Lease } from "./connections.ts";
 import type { NodeContext } from "./context.ts";
 import { type AnswerSink, Exchange, isRepeatable } from "./exchange.ts";
+import { asRelayError } from "./failure.ts";
 import { forHttp2 } from "./http2-request.ts";
 import { LATE_UPLOAD_MS } from "./limits.ts";
 import type { Outcome } from "./outcome.ts";
@@ -104,7 +105,7 @@ export class FetchDoor implements AnswerSink {
     socket?.cork();
     process.nextTick(() => socket?.uncork());
     try {
-      const marks = { ...this.#marks(), receipt: this.#receipt(head) };
+      const marks = { ...this.#outcome.marks, receipt: this.#receipt(head) };
       writeAnswerHead(this.#response, head, this.#claims!.htm, marks, headOnly);
     } catch (error) {
       this.#exchange?.abort(asAnswerError(error));
@@ -168,7 +169,7 @@ export class FetchDoor implements AnswerSink {
     if (plan?.body instanceof RequestBody) plan.body.destroy();
     if (this.#response.headersSent) this.#response.destroy();
     else if (!this.#response.destroyed) {
-      writeFailure(this.#response, error, this.#marks());
+      writeFailure(this.#response, error, this.#outcome.marks);
       if (this.#request.complete) return;
       // What is left of a stranger's upload is not worth reading. The edge is to see the answer, so that it asks another node.
       if (this.#claims === undefined) this.#response.once("finish", () => this.#request.destroy());
@@ -255,11 +256,6 @@ export class FetchDoor implements AnswerSink {
     this.#lease = undefined;
   }
 
-  #marks(): AnswerMarks {
-    const { egress, timings, warm } = this.#outcome;
-    return { node: this.#node.config.id, requestId: this.#claims?.jti, egress, timings, warm };
-  }
-
   #receipt(head: ResponseHead): string | undefined {
     const grant = this.#claims!;
     if (grant.receipt !== true) return undefined;
@@ -293,9 +289,4 @@ function asAnswerError(error: unknown): RelayError {
   return new RelayError("target_protocol", `the target's answer can't be passed on: ${error.detail}`, {
     cause: error,
   });
-}
-
-function asRelayError(error: unknown): RelayError {
-  if (isRelayError(error)) return error;
-  return new RelayError("node_internal", "the node failed", { cause: error });
 }

@@ -110,6 +110,29 @@ export const DRAIN_LINGER_MS = 2_000;
 /** What a drain cuts has this long to be told so. */
 export const DRAIN_ANSWER_MS = 1_000;
 
+/** The answer to a refused upgrade has this long to leave before its connection is cut. */
+export const LAST_ANSWER_MS = 5_000;
+
+// Streams.
+
+/** What a caller may send before its upgrade is answered. Whoever waits for the answer sends nothing. */
+export const STREAM_EARLY_BYTES = 65_536;
+
+/** The most that one write to a target, or one message from it, carries: what streams of one client take turns by. */
+export const STREAM_TURN_BYTES = 65_536;
+
+/** Answers to pings and the like that may lie unread beside a window of bytes. */
+export const STREAM_CONTROL_UNREAD_BYTES = 262_144;
+
+/** A WebSocket that is being closed has this long for the other end's word. */
+export const STREAM_CLOSE_MS = 5_000;
+
+/** Without a protocol: what the target still has to say has this long, once the client has closed. Nobody reads it. */
+export const RAW_CLOSE_MS = 10_000;
+
+/** Without a protocol: bytes may lie unread this long. Whoever reads nothing answers no ping either. */
+export const RAW_UNREAD_MS = 300_000;
+
 // Used request ids, between the nodes of a pool.
 
 /** A used id waits this long for others before it is told to the peers. */

@@ -1,6 +1,7 @@
 import { readFileSync, watchFile } from "node:fs";
-import type { RequestListener } from "node:http";
+import type { IncomingMessage, RequestListener } from "node:http";
 import { createServer, type Server } from "node:https";
+import type { Duplex } from "node:stream";
 import { createSecureContext } from "node:tls";
 import type { Logger } from "pino";
 import { HTTP_HEADER_MAX_BYTES } from "../protocol/limits.ts";
@@ -14,6 +15,15 @@ import {
   STREAM_BUFFER_BYTES,
 } from "./limits.ts";
 
+/** What the listener hands requests to. */
+export interface ListenerHandlers {
+  readonly request: RequestListener;
+  /** The path whose requests to upgrade go to `upgrade`; all others are served as if they asked for none. */
+  readonly upgradePath: string;
+  /** `head` is what came behind the request already. */
+  readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+}
+
 /**
  * The node's HTTPS listener. It stands on the open internet: a head has a deadline, an address a cap on connections, and
  * certificate and key are read again when their files change.
@@ -22,7 +32,7 @@ import {
  */
 export async function listenHttps(
   listen: NodeConfig["listen"],
-  handler: RequestListener,
+  handlers: ListenerHandlers,
   log: Logger,
 ): Promise<Server> {
   const read = () => ({
@@ -43,13 +53,15 @@ export async function listenHttps(
       keepAliveTimeout: INBOUND_IDLE_MS,
       highWaterMark: STREAM_BUFFER_BYTES,
       noDelay: true,
+      shouldUpgradeCallback: ({ url }) => url === handlers.upgradePath,
     },
-    handler,
+    handlers.request,
   );
+  server.on("upgrade", handlers.upgrade);
   server.maxConnections = CONNECTIONS_MAX;
   capConnections(server);
   // Node would answer an Expect that it doesn't know by itself, without a mark of ours; no field is expected to matter here.
-  server.on("checkExpectation", handler);
+  server.on("checkExpectation", handlers.request);
   // A stranger's broken handshake or half a request is no event worth a line at info.
   server.on("tlsClientError", (error) =>
     log.debug({ code: (error as NodeJS.ErrnoException).code }, "tls handshake failed"),

@@ -74,9 +74,12 @@ export class Metrics {
     this.#requests.inc({ outcome });
     this.#bytes.inc({ direction: "up" }, up);
     this.#bytes.inc({ direction: "down" }, down);
-    this.#stages.observe({ stage: "total" }, totalMs / 1_000);
-    for (const [stage, ms] of Object.entries(timings)) this.#stages.observe({ stage }, ms / 1_000);
+    this.observe("total", totalMs);
+    for (const [stage, ms] of Object.entries(timings)) this.observe(stage, ms);
   }
+
+  /** Books a stage of a call. */
+  readonly observe = (stage: string, ms: number): void => this.#stages.observe({ stage }, ms / 1_000);
 
   /** The listener for `/metrics`; its host is loopback by configuration. */
   server(): Server {

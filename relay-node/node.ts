@@ -1,39 +1,39 @@
-import { readFileSync } from "node:fs";
 import type { IncomingMessage, Server as HttpServer, ServerResponse } from "node:http";
 import type { Server } from "node:https";
-import { networkInterfaces } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { SecureContext } from "node:tls";
 import pino, { type Logger } from "pino";
-import { isRelayError, RelayError } from "../protocol/errors.ts";
+import { isRelayError, RelayError, withReached } from "../protocol/errors.ts";
 import { type GrantKey, importGrantKey, verifyGrant } from "../protocol/grants.ts";
 import { WIRE } from "../protocol/headers.ts";
-import { AddressProof, type EgressState } from "./address-proof.ts";
+import { AddressProof } from "./address-proof.ts";
 import { writeFailure } from "./answer.ts";
 import { ClientLimits } from "./client-limits.ts";
 import type { NodeConfig } from "./config.ts";
 import { Connections } from "./connections.ts";
 import type { NodeContext } from "./context.ts";
 import { ConsumedIds } from "./consumed.ts";
-import { createDialer } from "./dialer.ts";
+import type { Dialer } from "./dialer.ts";
 import { consumedId } from "./begin.ts";
 import { FetchDoor } from "./fetch-door.ts";
-import { createGuard } from "./guard.ts";
-import { DNS_TRIES, DNS_TRY_MS, DRAIN_ANSWER_MS, DRAIN_LINGER_MS } from "./limits.ts";
-import { listenHttps } from "./listener.ts";
+import { UPGRADE_FIELDS } from "./handshake.ts";
+import { DRAIN_ANSWER_MS, DRAIN_LINGER_MS } from "./limits.ts";
+import { type ListenerHandlers, listenHttps } from "./listener.ts";
 import { Metrics } from "./metrics.ts";
 import { Outcome } from "./outcome.ts";
 import { Peers } from "./peers.ts";
+import { dialerOf, resolverOf } from "./outbound.ts";
 import { relayTls } from "./relay-tls.ts";
 import { ReceiptSigner } from "./receipts.ts";
 import { hasBody } from "./request-body.ts";
-import { createResolver, type Resolver } from "./resolver.ts";
+import { Streams, type StreamTimes } from "./streams.ts";
 
 /** One relay node: its listener, its doors, and what they share. */
 export class RelayNode implements NodeContext {
   readonly config: NodeConfig;
   readonly grantKeys: readonly GrantKey[];
   readonly consumed: ConsumedIds;
+  readonly dialer: Dialer;
   readonly connections: Connections;
   readonly limits = new ClientLimits();
   readonly receipts: ReceiptSigner;
@@ -42,6 +42,7 @@ export class RelayNode implements NodeContext {
   readonly #address: AddressProof;
   readonly #tls: SecureContext;
   readonly #metrics: Metrics;
+  readonly #streams: Streams;
   readonly #active = new Set<FetchDoor>();
   readonly #servers: (Server | HttpServer)[] = [];
   #starting = true;
@@ -50,7 +51,12 @@ export class RelayNode implements NodeContext {
   #lingering = false;
   #idle: (() => void) | undefined;
 
-  private constructor(config: NodeConfig, grantKeys: readonly GrantKey[], log: Logger) {
+  private constructor(
+    config: NodeConfig,
+    grantKeys: readonly GrantKey[],
+    log: Logger,
+    times?: Partial<StreamTimes>,
+  ) {
     this.config = config;
     this.grantKeys = grantKeys;
     this.log = log;
@@ -60,7 +66,8 @@ export class RelayNode implements NodeContext {
     this.#address = new AddressProof(config, resolver, this.#tls, log, (family) =>
       this.connections.retire(family),
     );
-    this.connections = new Connections(dialerOf(config, resolver, this.#address), this.#address);
+    this.dialer = dialerOf(config, resolver, this.#address);
+    this.connections = new Connections(this.dialer, this.#address);
     this.receipts = new ReceiptSigner(config);
     this.#metrics = new Metrics({
       active: () => this.#active.size,
@@ -69,21 +76,33 @@ export class RelayNode implements NodeContext {
       draining: () => this.#draining,
       inService: () => this.#address.families(),
     });
+    this.#streams = new Streams(this, this.#metrics, log, () => this.#onEnd(), times);
   }
 
   /**
    * Starts a node: it listens when this resolves, and serves as soon as it has proven an address.
+   *
+   * @param times how long streams are kept, where not as the protocol says
    * @throws RelayError or the system's error where it can't listen
    * @example const node = await RelayNode.start(readNodeConfig("node.json"));
    */
-  static async start(config: NodeConfig, log: Logger = logger(config)): Promise<RelayNode> {
+  static async start(
+    config: NodeConfig,
+    log: Logger = logger(config),
+    times?: Partial<StreamTimes>,
+  ): Promise<RelayNode> {
     const keys = await Promise.all(config.grantKeys.map((bytes) => importGrantKey(bytes, "verify")));
-    const node = new RelayNode(config, keys, log);
+    const node = new RelayNode(config, keys, log, times);
     const peers = await Peers.open(config, node.consumed, node.#tls, () => node.now(), log);
     node.#peers = peers;
     peers.measure(node.#metrics.registry);
     const { listen, metrics } = config;
-    node.#servers.push(await listenHttps(listen, (request, response) => node.#route(request, response), log));
+    const handlers: ListenerHandlers = {
+      request: (request, response) => node.#route(request, response),
+      upgradePath: "/stream",
+      upgrade: (...upgrade) => node.#streams.upgrade(...upgrade),
+    };
+    node.#servers.push(await listenHttps(listen, handlers, log));
     if (metrics.port > 0) {
       const server = node.#metrics.server();
       await new Promise<void>((done, failed) =>
@@ -122,7 +141,7 @@ export class RelayNode implements NodeContext {
   async drain(): Promise<void> {
     if (this.#draining) return;
     this.#draining = true;
-    this.log.info({ active: this.#active.size, seconds: this.config.drainSeconds }, "draining");
+    this.log.info({ active: this.#under, seconds: this.config.drainSeconds }, "draining");
     const drainMs = this.config.drainSeconds * 1_000;
     // Whoever would still send requests hears from an answer that it must not: from a closed port it might not be sure.
     const lingerMs = Math.min(drainMs, DRAIN_LINGER_MS);
@@ -130,7 +149,8 @@ export class RelayNode implements NodeContext {
     await sleep(lingerMs);
     this.#lingering = false;
     await this.#untilIdle(drainMs - lingerMs);
-    const cut = this.#active.size;
+    const cut = this.#under;
+    this.#streams.fail(new RelayError("node_draining", "the node had to go", { reached: "yes" }));
     for (const door of this.#active) {
       door.abort(
         new RelayError("node_draining", "the node had to go before the answer came", {
@@ -144,9 +164,18 @@ export class RelayNode implements NodeContext {
     this.log.info({ cut }, "stopped");
   }
 
-  /** Waits until no request is under way, or for this long. */
+  /** Requests and streams under way. */
+  get #under(): number {
+    return this.#active.size + this.#streams.size;
+  }
+
+  #onEnd(): void {
+    if (this.#idle !== undefined && this.#under === 0) this.#idle();
+  }
+
+  /** Waits until nothing is under way, or for this long. */
   async #untilIdle(ms: number): Promise<void> {
-    if (this.#active.size === 0) return;
+    if (this.#under === 0) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#idle = resolve;
     const timer = setTimeout(resolve, ms);
@@ -162,6 +191,7 @@ export class RelayNode implements NodeContext {
       server.close();
       server.closeAllConnections();
     }
+    this.#streams.close();
     await this.connections.close();
     this.consumed.close();
   }
@@ -178,6 +208,9 @@ export class RelayNode implements NodeContext {
     } else if (url === "/healthz" && method === "GET") this.#health(response);
     else if (url === "/whoami" && method === "GET") {
       json(response, 200, { address: plainAddress(request.socket.remoteAddress) });
+    } else if (url === "/stream") {
+      const error = new RelayError("upgrade_required", "a stream is a WebSocket");
+      writeFailure(response, error, { node: this.config.id }, UPGRADE_FIELDS);
     } else {
       writeFailure(response, new RelayError("not_found", "no such route at a node"), {
         node: this.config.id,
@@ -204,7 +237,9 @@ export class RelayNode implements NodeContext {
       const { config, grantKeys } = this;
       const context = { edge: config.edge, nodeId: config.id, keys: grantKeys, now: this.now() };
       const { sub, jti } = await verifyGrant(grant, context, "cancel");
-      this.#doorOf(sub, jti)?.abort(new RelayError("answer_cut", "the caller gave up"));
+      const error = new RelayError("answer_cut", "the caller gave up");
+      this.#doorOf(sub, jti)?.abort(error);
+      this.#streams.cancel(sub, jti, withReached(error, "no"));
       this.consumed.forbid(consumedId({ sub, jti }), this.now());
       response.writeHead(204).end();
     } catch (error) {
@@ -230,7 +265,7 @@ export class RelayNode implements NodeContext {
       this.#active.delete(door);
       door.close();
       outcome.tell(this.log, this.#metrics);
-      if (this.#active.size === 0) this.#idle?.();
+      this.#onEnd();
     });
   }
 }
@@ -238,40 +273,6 @@ export class RelayNode implements NodeContext {
 /** Written at once: the last lines before a kill are the ones that are asked for. */
 function logger({ id, logLevel }: NodeConfig): Logger {
   return pino({ level: logLevel, base: { node: id } }, pino.destination({ sync: true }));
-}
-
-function resolverOf({ nameServers, egress }: NodeConfig): Resolver {
-  return createResolver({
-    ...(nameServers !== undefined && { servers: [...nameServers] }),
-    ipv6: egress.ipv6 !== undefined,
-    timeoutMs: DNS_TRY_MS,
-    tries: DNS_TRIES,
-  });
-}
-
-function dialerOf(config: NodeConfig, resolver: Resolver, address: EgressState) {
-  const { egress, open, targetCa } = config;
-  const published = [egress.ipv4, egress.ipv6].flatMap((pair) =>
-    pair === undefined ? [] : [pair.bind, pair.public],
-  );
-  const guard = createGuard({ open, own: () => [...published, ...interfaceAddresses()] });
-  return createDialer({
-    resolver,
-    guard,
-    mayLeave: (family) => address.mayLeave(family),
-    egress: {
-      ...(egress.ipv4 && { ipv4: egress.ipv4.bind }),
-      ...(egress.ipv6 && { ipv6: egress.ipv6.bind }),
-    },
-    ...(targetCa !== undefined && { ca: [readFileSync(targetCa, "utf8")] }),
-  });
-}
-
-/** This host's addresses but the loopback ones, which are the guard's own business. */
-function interfaceAddresses(): string[] {
-  return Object.values(networkInterfaces()).flatMap((list) =>
-    (list ?? []).filter(({ internal }) => !internal).map(({ address }) => address),
-  );
 }
 
 /** An IPv4 caller of a dual-stack listener shows as a mapped address. */

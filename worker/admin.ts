@@ -2,11 +2,14 @@ import { type Context, Hono } from "hono";
 import { RelayError } from "../protocol/errors.ts";
 import { WIRE } from "../protocol/headers.ts";
 import { CLOCK_LEEWAY_SECONDS } from "../protocol/limits.ts";
-import { checkAdminClaims, digestOf, readBearer, verifySignature } from "../protocol/tokens.ts";
+import { parseAllowedTarget } from "../protocol/targets.ts";
+import { checkAdminClaims, digestOf, newRequestId, readBearer, verifySignature } from "../protocol/tokens.ts";
 import { parseClientRecord } from "./clients.ts";
 import { type Env, edgeOf, registryCall, registryOf } from "./edge.ts";
+import { hashOf, newHandle } from "./handles.ts";
 import { ADMIN_BODY_MAX_BYTES } from "./limits.ts";
 import type { Expected } from "./registry.ts";
+import { checkScopeLifetime, proveScopeToken } from "./scope.ts";
 import { atSendersCost } from "./strangers.ts";
 
 /** An operator's calls, each signed with its method, its URL and the digest of its body, each token good once. */
@@ -52,13 +55,7 @@ admin.get("/clients/:id", async (c) => {
 });
 
 admin.put("/clients/:id", async (c) => {
-  let value: unknown;
-  try {
-    value = JSON.parse(c.get("body"));
-  } catch (cause) {
-    throw new RelayError("request_invalid", "the body is no JSON", { cause });
-  }
-  const record = parseClientRecord(value);
+  const record = parseClientRecord(jsonOf(c.get("body")));
   if (record.id !== c.req.param("id")) {
     throw new RelayError("request_invalid", "the record's id is not the one in the URL");
   }
@@ -78,6 +75,33 @@ admin.delete("/clients/:id", async (c) => {
   return c.body(null, 204);
 });
 
+admin.post("/handles", async (c) => {
+  const value = jsonOf(c.get("body")) as { readonly token?: unknown } | null;
+  if (typeof value?.token !== "string" || Object.keys(value).length !== 1) {
+    throw new RelayError("request_invalid", 'the body is not of the form {"token": "<scope token>"}');
+  }
+  const now = Math.floor(Date.now() / 1_000);
+  const scope = await proveScopeToken(value.token, "stream", edgeOf(c.env), c.env, now, () => {});
+  checkScopeLifetime(scope);
+  const { client, claims, key } = scope;
+  // What can't be parsed would refuse every use of the handle.
+  for (const entry of claims.allow) parseAllowedTarget(entry);
+  const handle = newHandle();
+  const id = newRequestId();
+  const hash = await hashOf(handle);
+  if (!(await registryCall(() => registryOf(c.env).putHandle(hash, { id, claims, key }, now)))) {
+    throw new RelayError("client_unknown", `no client ${client.id} is registered`);
+  }
+  return c.json({ id, handle, client: client.id, expires: claims.exp }, 201, { "Cache-Control": "no-store" });
+});
+
+admin.delete("/handles/:id", async (c) => {
+  if (!(await registryCall(() => registryOf(c.env).deleteHandle(c.req.param("id"))))) {
+    throw new RelayError("not_found", "no such handle");
+  }
+  return c.body(null, 204);
+});
+
 /** RFC 9110 section 13.1: `If-Match: "3"`, `If-Match: *`; without it a write may only create. */
 function expected(c: Context): Expected {
   const match = c.req.header("if-match");
@@ -88,6 +112,15 @@ function expected(c: Context): Expected {
     throw new RelayError("request_invalid", 'If-Match must be "*" or one version, as in "3"');
   }
   return Number(version);
+}
+
+function jsonOf(body: string): unknown {
+  try {
+    return JSON.parse(body);
+  } catch {
+    // The parser's own error quotes its input, which may hold a token.
+    throw new RelayError("request_invalid", "the body is no JSON");
+  }
 }
 
 /** Reads at most the limit, whatever length was announced. */

@@ -1,16 +1,20 @@
 import { Hono } from "hono";
-import { isRelayError, problemResponse, RelayError } from "../protocol/errors.ts";
+import { problemResponse, RelayError } from "../protocol/errors.ts";
 import { WIRE } from "../protocol/headers.ts";
 import { admin } from "./admin.ts";
 import { authorize } from "./authorize.ts";
 import { clientAddress } from "./client-address.ts";
-import { type Env, edgeOf } from "./edge.ts";
+import { edgeOf } from "./edge.ts";
 import { egressList, signedEgressList } from "./egress-list.ts";
 import { cancel, forward } from "./forward.ts";
+import { withHealth } from "./healthy.ts";
+import type { Hosting } from "./hosting.ts";
+import { stream } from "./stream.ts";
+import { tellable } from "./tellable.ts";
 import { EdgeClock } from "./timing.ts";
 
 /** The edge: each route is one door. */
-export const app = new Hono<{ Bindings: Env; Variables: { clock: EdgeClock } }>();
+export const app = new Hono<Hosting>();
 
 app.use(async (c, next) => {
   c.set("clock", new EdgeClock());
@@ -31,14 +35,7 @@ app.all("/fetch", async (c) => {
   } else if (request.method !== authorized.claims.htm) {
     throw new RelayError("token_method", `signed for ${authorized.claims.htm}, sent as ${request.method}`);
   }
-  const refresh = () => edge.refreshHealth(c.env, (work) => c.executionCtx.waitUntil(work));
-  await refresh();
-  try {
-    return await forward(request, authorized, edge, c.get("clock"));
-  } finally {
-    // A node's first failure is for the others to know now, not with this isolate's next request.
-    if (edge.pool.hasUntold) void refresh();
-  }
+  return withHealth(c, edge, () => forward(request, authorized, edge, c.get("clock")));
 });
 
 app.post("/cancel", async (c) => {
@@ -73,29 +70,18 @@ app.get("/healthz", (c) => {
   return c.json({ status: "ok" }, 200, { "Cache-Control": "no-store" });
 });
 
+app.route("/stream", stream);
+
 app.route("/admin", admin);
 
-app.notFound((c) =>
-  answer(
-    new RelayError("not_found", `no route ${c.req.method} ${new URL(c.req.url).pathname.slice(0, 64)}`),
-    c.get("clock"),
-  ),
-);
-
-app.onError((error, c) => {
-  const clock = c.get("clock");
-  if (isRelayError(error)) {
-    if (error.status >= 500) {
-      console.error(`${error.message}${error.cause instanceof Error ? ` (${error.cause.message})` : ""}`);
-    }
-    return answer(
-      error.code === "edge_misconfigured" ? new RelayError(error.code, "the edge is not configured") : error,
-      clock,
-    );
-  }
-  console.error(error);
-  return answer(new RelayError("edge_internal", "the edge failed"), clock);
+// Behind its first part a path may hold a token.
+app.notFound((c) => {
+  const [, first = "", ...rest] = new URL(c.req.url).pathname.split("/");
+  const path = `/${first.slice(0, 64)}${rest.length > 0 ? "/…" : ""}`;
+  return answer(new RelayError("not_found", `no route ${c.req.method} ${path}`), c.get("clock"));
 });
+
+app.onError((error, c) => answer(tellable(error), c.get("clock")));
 
 function answer(error: RelayError, clock: EdgeClock): Response {
   const { status, headers, body } = problemResponse(error);

@@ -17,13 +17,21 @@ export type Outcome =
   | { readonly kind: "answer"; readonly answer: Response }
   | { readonly kind: "elsewhere" | "doubt"; readonly error: RelayError };
 
-/** One attempt. */
-export interface Attempt {
-  readonly node: EdgeNode;
-  readonly requestId: string;
+/** What is asked of a node, of whichever one. */
+export interface Errand {
+  readonly method: "GET" | "POST";
+  readonly path: "/fetch" | "/stream" | "/resolve";
   readonly upload: Upload;
   /** Repeating it does no harm. */
   readonly repeatable: boolean;
+  /** No target is sent any of the caller's bytes before the node's answer is there, so that it is certain that none has seen them. */
+  readonly unseen?: boolean;
+}
+
+/** One attempt. */
+export interface Attempt extends Errand {
+  readonly node: EdgeNode;
+  readonly requestId: string;
   /** The caller's own signal. */
   readonly signal: AbortSignal;
   /** The wire fields, once it is known whether a tail follows the body. */
@@ -36,7 +44,7 @@ export interface Attempt {
  * @throws the caller's signal's reason, where the caller went away
  */
 export async function attemptAt(attempt: Attempt, pool: Pool): Promise<Outcome> {
-  const { node, upload, repeatable, signal } = attempt;
+  const { node, method, path, upload, repeatable, signal } = attempt;
   const withTail = upload.kind === "held" && !repeatable ? tailed(upload.bytes) : undefined;
   const gaveUp = new AbortController();
   const headers = await attempt.headers(withTail?.tail);
@@ -47,8 +55,8 @@ export async function attemptAt(attempt: Attempt, pool: Pool): Promise<Outcome> 
     () => gaveUp.abort(new Error("the node is gone")),
   );
   try {
-    const answer = await fetch(`${node.url}/fetch`, {
-      method: "POST",
+    const answer = await fetch(`${node.url}${path}`, {
+      method,
       headers,
       body: bodyOf(upload, withTail),
       redirect: "manual",
@@ -57,7 +65,7 @@ export async function attemptAt(attempt: Attempt, pool: Pool): Promise<Outcome> 
     return await judge(answer, attempt, pool);
   } catch (cause) {
     if (signal.aborted) throw cause;
-    const isCertain = (await withTail?.handed()) === "no";
+    const isCertain = attempt.unseen === true || (await withTail?.handed()) === "no";
     if (!gaveUp.signal.aborted) await blame(node, pool);
     return {
       kind: isCertain ? "elsewhere" : "doubt",
@@ -113,10 +121,10 @@ async function judge(answer: Response, attempt: Attempt, pool: Pool): Promise<Ou
     const error = errorFromProblem(code, await answer.text(), answer.headers);
     // Of the rest, a caller may have found out how to provoke it: that must not take node after node from the others.
     if (TAKES_NOTHING.has(code)) pool.failed(node.id, faultOf(error), Date.now());
-    return { kind: error.reached === "no" ? "elsewhere" : "doubt", error };
+    return { kind: attempt.unseen === true || error.reached === "no" ? "elsewhere" : "doubt", error };
   }
-  await answer.body?.cancel();
-  const neverSent = NEVER_SENT.has(answer.status);
+  await discard(answer);
+  const neverSent = attempt.unseen === true || NEVER_SENT.has(answer.status);
   await blame(node, pool);
   const detail = `what stands before ${node.id} answered ${answer.status} itself`;
   const reached = neverSent ? "no" : "unknown";
@@ -124,6 +132,12 @@ async function judge(answer: Response, attempt: Attempt, pool: Pool): Promise<Ou
     kind: neverSent ? "elsewhere" : "doubt",
     error: new RelayError("node_failed", detail, { reached, ...about(attempt) }),
   };
+}
+
+async function discard({ webSocket, body }: Response): Promise<void> {
+  webSocket?.accept();
+  webSocket?.close();
+  await body?.cancel();
 }
 
 /**

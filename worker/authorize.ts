@@ -1,6 +1,6 @@
 import { RelayError } from "../protocol/errors.ts";
 import { WIRE } from "../protocol/headers.ts";
-import { isAllowed, parseTargetUrl, type TargetUrl } from "../protocol/targets.ts";
+import { isAllowed, parseTargetUrl } from "../protocol/targets.ts";
 import {
   checkRequestClaims,
   type Framing,
@@ -20,7 +20,6 @@ import { atSendersCost } from "./strangers.ts";
 export interface Authorized {
   readonly client: Client;
   readonly claims: RequestClaims;
-  readonly target: TargetUrl;
   readonly framing: Framing;
   readonly nodes: readonly EdgeNode[];
   /** All nodes of the client's pool, also those that this request's token leaves out. */
@@ -28,36 +27,70 @@ export interface Authorized {
 }
 
 /**
- * Judges a request by its token: who signs, whether it is for this door and this moment, and what the client may reach.
- * Whatever costs a look-up or a signature comes after what does not, and after many failures of one sender not at all.
+ * Proves a request token: who signs, and whether it is for this door and this moment. Whatever costs a look-up or a signature
+ * comes after what does not, and after many failures of one sender not at all.
+ *
+ * @param authorization `Bearer <token>`
+ * @param now seconds since 1970
+ * @param act the door's own
+ * @throws RelayError any of the token codes, `client_unknown`, `rate_limited`
+ */
+export async function proveRequest(
+  request: Request,
+  authorization: string | null,
+  edge: Edge,
+  env: Env,
+  now: number,
+  act: RequestAct,
+): Promise<Pick<Authorized, "client" | "claims">> {
+  const proven = await atSendersCost(request, edge, env, async (admit) => {
+    const unverified = readBearer("request", authorization);
+    const claims = checkRequestClaims(unverified.claims, edge.config.origin, now, act);
+    admit(edge.knows(claims.iss));
+    const client = await edge.client(claims.iss, env, now * 1_000);
+    await verifySignature(unverified, client.keys);
+    return { claims, client };
+  });
+  // Giving up is never too much: it makes room.
+  if (act !== "cancel") await holdToCeiling(proven.client, env);
+  return proven;
+}
+
+/**
+ * Holds a client to the platform's coarse ceiling.
+ * @throws RelayError `rate_limited`
+ */
+export async function holdToCeiling({ id }: Client, env: Env): Promise<void> {
+  if (await isOver(env.CLIENT_CEILING, id)) {
+    throw new RelayError("rate_limited", `${id} is over the edge's own ceiling`, {
+      retryAfter: CEILING_SECONDS,
+    });
+  }
+}
+
+/**
+ * Judges a request by its token, and what the client may reach.
  *
  * @param now seconds since 1970
  * @param act the door's own
- * @throws RelayError any of the token codes, `client_unknown`, `url_invalid`, `target_not_allowed`, `node_unknown`, `no_node`, `rate_limited`
+ * @throws RelayError as `proveRequest` and `eligibleNodes`, and `url_invalid`, `token_url`, `token_framing`, `target_not_allowed`
  */
 export async function authorize(
   request: Request,
   edge: Edge,
   env: Env,
   now: number,
-  act: RequestAct = "fetch",
+  act: "fetch" | "cancel" = "fetch",
 ): Promise<Authorized> {
   const { headers } = request;
-  const { claims, client } = await atSendersCost(request, edge, env, async (admit) => {
-    const unverified = readBearer("request", headers.get(WIRE.authorization));
-    const signed = checkRequestClaims(unverified.claims, edge.config.origin, now, act);
-    admit(edge.knows(signed.iss));
-    const signer = await edge.client(signed.iss, env, now * 1_000);
-    await verifySignature(unverified, signer.keys);
-    return { claims: signed, client: signer };
-  });
-  // Giving up is never too much: it makes room.
-  if (act !== "cancel" && (await isOver(env.CLIENT_CEILING, client.id))) {
-    throw new RelayError("rate_limited", `${client.id} is over the edge's own ceiling`, {
-      retryAfter: CEILING_SECONDS,
-    });
-  }
-
+  const { claims, client } = await proveRequest(
+    request,
+    headers.get(WIRE.authorization),
+    edge,
+    env,
+    now,
+    act,
+  );
   const restated = headers.get(WIRE.target);
   if (restated !== null && restated !== claims.url) {
     throw new RelayError("token_url", "Relay-Target is not the URL that was signed");
@@ -73,9 +106,8 @@ export async function authorize(
   return {
     client,
     claims,
-    target,
     framing: claims.framing ?? framing,
-    ...eligible(edge.config.nodes, client, claims),
+    ...eligibleNodes(edge.config.nodes, client, claims.node),
   };
 }
 
@@ -100,13 +132,18 @@ export function poolOf(nodes: readonly EdgeNode[], { pool }: Client): readonly E
   return pool === undefined ? nodes : nodes.filter(({ id }) => pool.has(id));
 }
 
-function eligible(
+/**
+ * Those of a client's nodes that one request may be made by.
+ * @param chosen the nodes that its token names
+ * @throws RelayError `node_unknown`, `no_node`
+ */
+export function eligibleNodes(
   nodes: readonly EdgeNode[],
   client: Client,
-  claims: RequestClaims,
+  chosen: RequestClaims["node"],
 ): Pick<Authorized, "nodes" | "pool"> {
   const pool = poolOf(nodes, client);
-  const choice = claims.node === undefined ? undefined : new Set([claims.node].flat());
+  const choice = chosen === undefined ? undefined : new Set([chosen].flat());
   const named = choice === undefined ? pool : pool.filter(({ id }) => choice.has(id));
   if (named.length > 0) return { nodes: named, pool };
   if (choice !== undefined && pool.length > 0) {

@@ -1,4 +1,4 @@
-import type { JWK } from "jose";
+import { calculateJwkThumbprint, type JWK } from "jose";
 import * as z from "zod/mini";
 import { RelayError } from "../protocol/errors.ts";
 import { algorithmOf, type BoundKey, CLIENT_ID, importPublicKey } from "../protocol/keys.ts";
@@ -25,14 +25,24 @@ export interface ClientLimits {
   readonly requestsPerSecond?: number | undefined;
   /** Requests under way at once. */
   readonly concurrent?: number | undefined;
-  /** Bytes of bodies per second, both ways together. */
+  /** Bytes of bodies and streams per second, both ways together. */
   readonly bytesPerSecond?: number | undefined;
+  /** Streams at once. */
+  readonly streams?: number | undefined;
+  /** Seconds that a stream may carry nothing, either way. */
+  readonly streamIdleSeconds?: number | undefined;
+  /** Seconds that a stream may last. */
+  readonly streamLifetimeSeconds?: number | undefined;
+  /** Seconds that a scope token of the client's may live. */
+  readonly scopeSeconds?: number | undefined;
 }
 
 /** A client ready for use: keys imported, targets parsed. */
 export interface Client {
   readonly id: string;
   readonly keys: readonly BoundKey[];
+  /** Of the keys, in the same order (RFC 7638). */
+  readonly thumbprints: readonly string[];
   readonly allow: readonly AllowedTarget[];
   readonly pool: ReadonlySet<string> | undefined;
   readonly limits: ClientLimits;
@@ -73,7 +83,17 @@ const schema = z.strictObject({
     )
     .check(z.maxLength(CLIENT_ALLOW_MAX, `must hold at most ${CLIENT_ALLOW_MAX} targets`)),
   pool: z.optional(z.array(z.string()).check(z.minLength(1, "must name at least one node"))),
-  limits: z.optional(z.strictObject({ requestsPerSecond: limit, concurrent: limit, bytesPerSecond: limit })),
+  limits: z.optional(
+    z.strictObject({
+      requestsPerSecond: limit,
+      concurrent: limit,
+      bytesPerSecond: limit,
+      streams: limit,
+      streamIdleSeconds: limit,
+      streamLifetimeSeconds: limit,
+      scopeSeconds: limit,
+    }),
+  ),
 });
 
 /**
@@ -94,6 +114,7 @@ export async function loadClient(record: ClientRecord): Promise<Client> {
   return {
     id: record.id,
     keys: await Promise.all(record.keys.map((jwk) => importPublicKey(jwk))),
+    thumbprints: await Promise.all(record.keys.map((jwk) => calculateJwkThumbprint(jwk))),
     allow: record.allow.map((entry) => parseAllowedTarget(entry)),
     pool: record.pool === undefined ? undefined : new Set(record.pool),
     limits: record.limits ?? {},

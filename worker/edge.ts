@@ -8,7 +8,9 @@ import { type EdgeConfig, type EdgeNode, parseEdgeConfig } from "./config.ts";
 import { FailedTokens } from "./failed-tokens.ts";
 import type { Health } from "./health-object.ts";
 import { Pool } from "./pool.ts";
-import { HEALTH_LOOK_MS, REGISTRY_CACHE_ENTRIES, REGISTRY_CACHE_MS } from "./limits.ts";
+import type { HandleRecord } from "./handles.ts";
+import { HEALTH_LOOK_MS } from "./limits.ts";
+import { RegistryCache } from "./registry-cache.ts";
 import type { Registry } from "./registry.ts";
 
 /** The worker's bindings; the text ones are read by `parseEdgeConfig` alone. */
@@ -30,9 +32,8 @@ export class Edge {
   readonly #grantKeys = new Map<string, GrantKey>();
   #signingKey: BoundKey | undefined;
   readonly #operatorKeys = new Map<string, BoundKey>();
-  readonly #clients = new Map<string, { readonly client: Client; readonly until: number }>();
-  /** Ids of which it is remembered until when that there is no such client. */
-  readonly #unknown = new Map<string, number>();
+  readonly #clients = new RegistryCache<Client>();
+  readonly #handles = new RegistryCache<HandleRecord>();
 
   constructor(config: EdgeConfig) {
     this.config = config;
@@ -72,31 +73,42 @@ export class Edge {
   }
 
   /**
-   * A client by its id, from the registry or from this isolate's memory of at most 10 s. That there is no such client
-   * is remembered too, apart from those that there are: strangers who invent ids push no client out.
-   *
+   * A client by its id, from the registry or from this isolate's memory of at most 10 s.
    * @throws RelayError `client_unknown`, `registry_unavailable`
    */
   async client(id: string, env: Env, nowMs: number): Promise<Client> {
-    const known = this.#clients.get(id);
-    if (known !== undefined && known.until > nowMs) return known.client;
-    if ((this.#unknown.get(id) ?? 0) > nowMs) throw unknownClient(id);
-    const stored = await registryCall(() => registryOf(env).client(id));
-    const until = nowMs + REGISTRY_CACHE_MS;
-    if (stored === null) {
-      this.#clients.delete(id);
-      keepNewest(this.#unknown, id, until);
-      throw unknownClient(id);
+    let client = this.#clients.get(id, nowMs);
+    if (client === undefined) {
+      const stored = await registryCall(() => registryOf(env).client(id));
+      client = stored === null ? null : await readable(id, () => loadClient(stored.record));
+      this.#clients.set(id, client, nowMs);
     }
-    const client = await readable(id, () => loadClient(stored.record));
-    this.#unknown.delete(id);
-    keepNewest(this.#clients, id, { client, until });
+    if (client === null) throw new RelayError("client_unknown", `no client ${id} is registered`);
     return client;
   }
 
   /** Whether this isolate has met the client: looking it up again costs one call in 10 s, whoever names it. */
   knows(id: string): boolean {
     return this.#clients.has(id);
+  }
+
+  /**
+   * What a handle stands for, by its hash, remembered like clients.
+   * @throws RelayError `handle_unknown`, `registry_unavailable`
+   */
+  async handle(hash: string, env: Env, nowMs: number): Promise<HandleRecord> {
+    let record = this.#handles.get(hash, nowMs);
+    if (record === undefined) {
+      record = await registryCall(() => registryOf(env).handle(hash));
+      this.#handles.set(hash, record, nowMs);
+    }
+    if (record === null) throw new RelayError("handle_unknown", "no such handle is stored");
+    return record;
+  }
+
+  /** Whether this isolate has met the handle. */
+  knowsHandle(hash: string): boolean {
+    return this.#handles.has(hash);
   }
 
   /**
@@ -126,16 +138,6 @@ export class Edge {
     const { kty, crv, x, kid } = this.config.signingKey;
     return { keys: [{ kty, crv, x, use: "sig", alg: "Ed25519", ...(kid !== undefined && { kid }) } as JWK] };
   }
-}
-
-function unknownClient(id: string): RelayError {
-  return new RelayError("client_unknown", `no client ${id} is registered`);
-}
-
-function keepNewest<T>(map: Map<string, T>, id: string, value: T): void {
-  map.delete(id);
-  map.set(id, value);
-  if (map.size > REGISTRY_CACHE_ENTRIES) map.delete(map.keys().next().value!);
 }
 
 let current: { readonly env: unknown; readonly edge: Edge } | undefined;

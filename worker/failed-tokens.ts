@@ -21,6 +21,7 @@ const CHARGED: ReadonlySet<ErrorCode> = new Set([
   "token_audience",
   "token_signature",
   "client_unknown",
+  "handle_unknown",
 ]);
 
 /** Whether a failure is charged to its sender. */

@@ -1,7 +1,7 @@
-/** An isolate uses a client's record, or the fact that there is none, for at most this long. */
+/** An isolate uses a client's record or a handle's, or the fact that there is none, for at most this long. */
 export const REGISTRY_CACHE_MS = 10_000;
 
-/** How many clients an isolate remembers at once; strangers can name as many as they like. */
+/** How many of each an isolate remembers at once; strangers can name as many as they like. */
 export const REGISTRY_CACHE_ENTRIES = 5_000;
 
 /** The largest body of an administrative call. */
@@ -64,6 +64,11 @@ export const GONE_PATIENCE_MS = 15_000;
 /** What a client may use of its pool where its record doesn't say; bytes are not limited then. */
 export const CLIENT_REQUESTS_PER_SECOND = 5_000;
 export const CLIENT_CONCURRENT = 2_000;
+export const CLIENT_STREAMS = 1_000;
+
+/** How long a client's streams may carry nothing, and how long they may last, where its record doesn't say. */
+export const CLIENT_STREAM_IDLE_SECONDS = 3_600;
+export const CLIENT_STREAM_LIFETIME_SECONDS = 86_400;
 
 /** However many nodes a limit is split over, each one lets this many requests per second through. */
 export const CLIENT_RATE_MIN = 0.1;

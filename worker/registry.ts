@@ -1,5 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
+import { CLOCK_LEEWAY_SECONDS } from "../protocol/limits.ts";
 import type { ClientRecord } from "./clients.ts";
+import type { HandleRecord } from "./handles.ts";
 
 /** A record with its version, which counts its changes from 1. */
 export interface Versioned<T> {
@@ -19,6 +21,10 @@ export class Registry extends DurableObject<object> {
     super(state, env);
     state.storage.sql.exec(`
       CREATE TABLE IF NOT EXISTS clients (id TEXT PRIMARY KEY, version INTEGER NOT NULL, record TEXT NOT NULL) STRICT;
+      CREATE TABLE IF NOT EXISTS handles (
+        hash TEXT PRIMARY KEY, id TEXT NOT NULL UNIQUE, client TEXT NOT NULL, expires INTEGER NOT NULL, record TEXT NOT NULL
+      ) STRICT;
+      CREATE INDEX IF NOT EXISTS handles_client ON handles (client);
       CREATE TABLE IF NOT EXISTS used_ids (id TEXT PRIMARY KEY, expires INTEGER NOT NULL) STRICT;
     `);
   }
@@ -47,12 +53,41 @@ export class Registry extends DurableObject<object> {
     return version;
   }
 
-  /** Removes a record; false where another version is there than was expected. */
+  /** Removes a record with the client's handles; false where another version is there than was expected. */
   deleteClient(id: string, expected: Expected): boolean {
     const found = this.#versionOf(id);
     if (found === undefined || !matches(expected, found)) return false;
     this.ctx.storage.sql.exec("DELETE FROM clients WHERE id = ?", id);
+    this.ctx.storage.sql.exec("DELETE FROM handles WHERE client = ?", id);
     return true;
+  }
+
+  /** What a handle stands for, by its hash, or null. */
+  handle(hash: string): HandleRecord | null {
+    const row = this.ctx.storage.sql
+      .exec<{ record: string }>("SELECT record FROM handles WHERE hash = ?", hash)
+      .toArray()[0];
+    return row === undefined ? null : (JSON.parse(row.record) as HandleRecord);
+  }
+
+  /**
+   * Stores a handle, and drops those that have expired.
+   * @param now seconds since 1970
+   * @returns false where its client is not there any more
+   */
+  putHandle(hash: string, record: HandleRecord, now: number): boolean {
+    const { iss: client, exp: expires } = record.claims;
+    if (this.#versionOf(client) === undefined) return false;
+    const { sql } = this.ctx.storage;
+    sql.exec("DELETE FROM handles WHERE expires + ? < ?", CLOCK_LEEWAY_SECONDS, now);
+    const values = [hash, record.id, client, expires, JSON.stringify(record)];
+    sql.exec("INSERT INTO handles VALUES (?, ?, ?, ?, ?)", ...values);
+    return true;
+  }
+
+  /** Revokes a handle; false where there is none of this id. */
+  deleteHandle(id: string): boolean {
+    return this.ctx.storage.sql.exec("DELETE FROM handles WHERE id = ?", id).rowsWritten > 0;
   }
 
   /**

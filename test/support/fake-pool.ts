@@ -1,13 +1,15 @@
 import { type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
-import type { IncomingMessage, ServerResponse } from "node:http";
+import { type IncomingMessage, ServerResponse } from "node:http";
 import { createServer as createHttps } from "node:https";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Duplex } from "node:stream";
 import { setTimeout as pause } from "node:timers/promises";
-import { adminCall } from "../../client/admin.ts";
+import type { JWK } from "jose";
+import { adminCall, type Operator } from "../../client/admin.ts";
 import { type DevKeys, devKeys, publicHalf } from "../../dev/keys.ts";
 import { startWorkerd } from "../../dev/workerd.ts";
 import { encodeResponseSection, sectionFromWire, sectionToWire } from "../../protocol/envelope.ts";
@@ -48,6 +50,8 @@ export interface FakePoolNode {
   answer: Answer;
   /** Answers upon the head, before the body has come, which is then dropped. */
   early: Answer | undefined;
+  /** Takes what asks for another protocol; without it that is a request like any other. */
+  upgrade: ((request: IncomingMessage, socket: Duplex, head: Buffer, grant: GrantClaims) => void) | undefined;
   /** What `/healthz` answers, now or later. */
   health: () => Health | Promise<Health>;
   /** From now on connections are taken in this way, and those that there are end. Without it the HTTPS server takes them. */
@@ -61,6 +65,9 @@ export interface FakePoolNode {
 export interface FakePool {
   readonly edge: string;
   readonly relayUrl: string;
+  /** May write the registry, in which the one client is `app`. */
+  readonly operator: Operator;
+  readonly clientKey: JWK;
   readonly nodes: readonly FakePoolNode[];
   /** Two nodes that nothing has been sent to yet. */
   pair(): readonly [FakePoolNode, FakePoolNode];
@@ -132,6 +139,8 @@ export async function startFakePool(count: number, allow: readonly string[]): Pr
   return {
     edge,
     relayUrl: edge.replace("//", `//app:${keys.client.privateKey}@`),
+    operator,
+    clientKey: keys.client.publicJwk,
     nodes: nodes.map(({ node }) => node),
     pair() {
       used += 2;
@@ -181,6 +190,20 @@ async function startNode(id: string, keys: DevKeys): Promise<{ node: FakePoolNod
       });
     }
   });
+  https.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    socket.on("error", () => {});
+    noted.heads++;
+    if (node.upgrade !== undefined) {
+      node.upgrade(request, socket, head, grantOf(request));
+      return;
+    }
+    const response = new ServerResponse(request);
+    response.assignSocket(socket as Socket);
+    response.once("finish", () => socket.end());
+    const sent = { grant: grantOf(request), fields: [], body: "", tail: 0 };
+    noted.sent.push(sent);
+    node.answer(request, response, sent);
+  });
   const sockets = new Set<Socket>();
   const serve = (socket: Socket) => void https.emit("connection", socket);
   let take: (socket: Socket) => void = serve;
@@ -204,6 +227,7 @@ async function startNode(id: string, keys: DevKeys): Promise<{ node: FakePoolNod
     },
     answer: targets("ok"),
     early: undefined,
+    upgrade: undefined,
     health: () => [200, { status: "ok", node: id }],
     async takeConnections(how = serve) {
       take = how;
@@ -226,9 +250,14 @@ async function startNode(id: string, keys: DevKeys): Promise<{ node: FakePoolNod
   return { node, port };
 }
 
-function sentOf({ headers }: IncomingMessage, bytes: Buffer): Sent {
+function grantOf({ headers }: IncomingMessage): GrantClaims {
   const payload = (headers["relay-authorization"] as string).split(".")[1]!;
-  const grant = JSON.parse(Buffer.from(payload, "base64url").toString()) as GrantClaims;
+  return JSON.parse(Buffer.from(payload, "base64url").toString()) as GrantClaims;
+}
+
+function sentOf(request: IncomingMessage, bytes: Buffer): Sent {
+  const { headers } = request;
+  const grant = grantOf(request);
   const tail = grant.tail ?? 0;
   return {
     grant,

@@ -12,7 +12,7 @@ import { compact, hmac, type Signer } from "./compact-jws.ts";
 import { eventually, logLines } from "./node-log.ts";
 import { type RawAnswer, rawRequest, sendRaw } from "./raw-http.ts";
 import { freePort } from "./stack.ts";
-import { startWitness } from "./witness.ts";
+import { startWitness, type Witness } from "./witness.ts";
 
 const MAIN = resolve(import.meta.dirname, "../../relay-node/main.ts");
 
@@ -92,16 +92,25 @@ export interface NodeProcess {
   stop(): Promise<void>;
 }
 
-/**
- * Starts a node and waits until it is in service, with a witness that tells the truth; what `config` names is laid over its
- * configuration. Targets with certificates of `ca` are trusted.
- *
- * With `witnesses` of the test's own it is not waited for.
- */
-export async function startNodeProcess(
+/** A node's files, and what tells it the truth about its address. */
+export interface PreparedNode {
+  readonly id: string;
+  readonly dir: string;
+  readonly port: number;
+  readonly metricsPort: number;
+  readonly ca: NodeIdentity["ca"];
+  readonly tls: { readonly cert: string; readonly key: string };
+  readonly key: Buffer;
+  /** What stands in `node.json`. */
+  readonly complete: Readonly<Record<string, unknown>>;
+  readonly witness: Witness | undefined;
+}
+
+/** Writes a node's files; what `config` names is laid over its configuration. */
+export async function prepareNode(
   config: Readonly<Record<string, unknown>> = {},
   identity?: NodeIdentity,
-): Promise<NodeProcess> {
+): Promise<PreparedNode> {
   const { id, port, ca, signingKey } = identity ?? (await nodeIdentity("node-1"));
   const dir = mkdtempSync(join(tmpdir(), "holdfast-node-"));
   const tls = await issueCertificate(ca, { dns: ["localhost"], ip: ["127.0.0.1"] });
@@ -132,11 +141,26 @@ export async function startNodeProcess(
     ...config,
   };
   writeFileSync(join(dir, "node.json"), JSON.stringify(complete));
+  return { id, dir, port, metricsPort, ca, tls, key, complete, witness };
+}
+
+/**
+ * Starts a node and waits until it is in service, with a witness that tells the truth; what `config` names is laid over its
+ * configuration. Targets with certificates of `ca` are trusted.
+ *
+ * With `witnesses` of the test's own it is not waited for.
+ */
+export async function startNodeProcess(
+  config: Readonly<Record<string, unknown>> = {},
+  identity?: NodeIdentity,
+): Promise<NodeProcess> {
+  const prepared = await prepareNode(config, identity);
+  const { id, dir, port, metricsPort, ca, tls, key, complete, witness } = prepared;
   const logFile = join(dir, "node.log");
   let child = await launch(dir, logFile);
   const inService = async () => {
     if (witness === undefined) return;
-    const listen = complete.listen as { port: number };
+    const listen = complete["listen"] as { port: number };
     const line = rawRequest("GET /healthz", ["Host: localhost", "Connection: close"]);
     await eventually(
       async () => (await sendRaw({ port: listen.port, ca: ca.cert }, line))?.status === 200,
@@ -144,7 +168,7 @@ export async function startNodeProcess(
       20_000,
     );
   };
-  const now = () => Math.floor(Date.now() / 1_000);
+  const grants = grantsFor(id, key);
   const node: NodeProcess = {
     id,
     dir,
@@ -156,28 +180,8 @@ export async function startNodeProcess(
     logFile,
     process: () => child,
     isAlive: () => child.exitCode === null && child.signalCode === null,
-    claims: (changes) => ({
-      iss: EDGE,
-      aud: id,
-      sub: "app",
-      act: "fetch",
-      iat: now(),
-      exp: now() + 30,
-      jti: newRequestId(),
-      tat: now(),
-      htm: "GET",
-      url: "http://127.0.0.1:9/",
-      framing: "none",
-      pass: randomBytes(8).toString("base64url"),
-      attempt: 0,
-      ...changes,
-    }),
-    grant: ({ claims, header, signer } = {}) =>
-      compact(
-        { alg: "HS256", typ: "holdfast-grant+jwt", ...header },
-        node.claims(claims),
-        signer ?? hmac(key),
-      ),
+    claims: grants.claims,
+    grant: grants.grant,
     bytes(ask = {}) {
       const lines = [
         "Host: localhost",
@@ -207,6 +211,36 @@ export async function startNodeProcess(
   };
   await inService();
   return node;
+}
+
+/** Makes grants for a node, as its edge would. */
+export function grantsFor(id: string, key: Buffer): Pick<NodeProcess, "claims" | "grant"> {
+  const now = () => Math.floor(Date.now() / 1_000);
+  const claims: NodeProcess["claims"] = (changes) => ({
+    iss: EDGE,
+    aud: id,
+    sub: "app",
+    act: "fetch",
+    iat: now(),
+    exp: now() + 30,
+    jti: newRequestId(),
+    tat: now(),
+    htm: "GET",
+    url: "http://127.0.0.1:9/",
+    framing: "none",
+    pass: randomBytes(8).toString("base64url"),
+    attempt: 0,
+    ...changes,
+  });
+  return {
+    claims,
+    grant: (ask = {}) =>
+      compact(
+        { alg: "HS256", typ: "holdfast-grant+jwt", ...ask.header },
+        claims(ask.claims),
+        ask.signer ?? hmac(key),
+      ),
+  };
 }
 
 async function launch(dir: string, logFile: string): Promise<ChildProcess> {

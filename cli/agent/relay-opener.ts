@@ -1,0 +1,21 @@
+import { once } from "node:events";
+import { createSockets, type SocketsOptions } from "../../client/node/index.ts";
+import type { Opener } from "./opener.ts";
+
+/**
+ * The opener that goes by the relay.
+ *
+ * @param url as in HOLDFAST_URL
+ * @throws RelayError `request_invalid` where the URL is not valid
+ * @example
+ * const open = relayOpener(process.env.HOLDFAST_URL);
+ * const connection = await open({ host: "db.example.com", port: 5432 });
+ */
+export function relayOpener(url: string | undefined, options?: SocketsOptions): Opener {
+  const sockets = createSockets(url, options);
+  return async (target) => {
+    const socket = sockets.connect({ ...target, allowHalfOpen: true });
+    await once(socket, "connect");
+    return socket;
+  };
+}

@@ -1,0 +1,81 @@
+import { type BoundKey, importPrivateKey, parseRelayUrl } from "../../protocol/keys.ts";
+import { type HostMatcher, parseHosts } from "../hosts.ts";
+import type { StreamSettings, StreamTarget } from "../stream-session.ts";
+import { openNodeWire } from "./node-wire.ts";
+import { RelaySocket, type RelaySocketOptions } from "./relay-socket.ts";
+
+/** All of them may be left out. */
+export interface SocketsOptions {
+  /**
+   * What has a choice between the relay and the direct way (agents, the dispatcher) sends only these hosts by the relay:
+   * exact hosts (`api.bank.com`) or every subdomain of a suffix (`*.vendor.io`). Default: all of them.
+   */
+  readonly hosts?: readonly string[];
+  /** The one node, or the few, that may hold the connections. Default: the edge chooses of all in the client's pool. */
+  readonly node?: string | readonly string[];
+  /** How long a connection whose path is broken is tried to be taken up again, in milliseconds. Default: as long as nodes keep it. */
+  readonly resumeMs?: number;
+  /** The clock: milliseconds since 1970. Default: `Date.now`. */
+  readonly now?: () => number;
+}
+
+/** One connection. */
+export interface ConnectOptions extends StreamTarget, RelaySocketOptions {
+  /** Ends the socket with the signal's reason, also once it is connected. */
+  readonly signal?: AbortSignal;
+}
+
+/** Opens TCP connections by one relay. */
+export interface Sockets {
+  /** Returns at once a socket that connects. A failure is its `error` event, a RelayError. */
+  readonly connect: (options: ConnectOptions) => RelaySocket;
+  /** A socket that is not connected: for those who call its `connect(port, host)` themselves. */
+  readonly socket: (options?: RelaySocketOptions) => RelaySocket;
+  /** Whether a host goes by the relay, by the `hosts` option. */
+  readonly relays: HostMatcher;
+}
+
+/**
+ * Makes sockets out of `HOLDFAST_URL`. Nothing is sent, and no key is read, before the first one connects.
+ *
+ * @param url `https://<client-id>:<private key>@<edge host>`
+ * @throws RelayError `request_invalid` where the URL or an entry of `hosts` is not valid
+ * @example
+ * const sockets = createSockets(process.env.HOLDFAST_URL);
+ * const socket = sockets.connect({ host: "db.example.com", port: 5432 });
+ * socket.on("connect", () => console.log("leaves from", socket.egress));
+ */
+export function createSockets(url: string | undefined, options: SocketsOptions = {}): Sockets {
+  const { edge, clientId, privateKey } = parseRelayUrl(url);
+  let key: Promise<BoundKey> | undefined;
+  const settings: StreamSettings = {
+    edge,
+    clientId,
+    key: () => (key ??= importPrivateKey(privateKey)),
+    node: options.node,
+    now: options.now ?? Date.now,
+    openWire: openNodeWire,
+    ...(options.resumeMs !== undefined && { resumeMs: options.resumeMs }),
+  };
+  const socket = (socketOptions?: RelaySocketOptions) => new RelaySocket(settings, socketOptions);
+  return {
+    connect: ({ host, port, signal, ...socketOptions }) =>
+      endWith(signal, socket(socketOptions)).connect({ host, port }),
+    socket,
+    relays: options.hosts === undefined ? () => true : parseHosts(options.hosts),
+  };
+}
+
+/** Lets a signal end a socket, for as long as there is one. */
+function endWith(signal: AbortSignal | undefined, socket: RelaySocket): RelaySocket {
+  if (signal === undefined) return socket;
+  const abort = () => socket.destroy(asError(signal.reason));
+  if (signal.aborted) process.nextTick(abort);
+  else signal.addEventListener("abort", abort, { once: true });
+  socket.once("close", () => signal.removeEventListener("abort", abort));
+  return socket;
+}
+
+function asError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error(String(reason));
+}

@@ -1,0 +1,57 @@
+import { RelayError } from "../protocol/errors.ts";
+import { importPrivateKey, parseRelayUrl } from "../protocol/keys.ts";
+import { SCOPE_ALLOW_MAX } from "../protocol/limits.ts";
+import { parseAllowedTarget } from "../protocol/targets.ts";
+import { newRequestId, type ScopeAct, type ScopeClaims, signToken } from "../protocol/tokens.ts";
+
+/** What a scope token is to be good for. */
+export interface ScopeOptions {
+  /** The door that takes it. */
+  readonly act: ScopeAct;
+  /** Targets, 1 to 50, written as in a client's record: `tcp://db.example.com:5432`. */
+  readonly allow: readonly string[];
+  /** How long, in seconds; the edge admits what the client's record says, 90 days by default. */
+  readonly ttlSeconds: number;
+  /** The one node, or the few, that may be used. Default: all in the client's pool. */
+  readonly node?: string | readonly string[];
+  /** The clock: milliseconds since 1970. Default: `Date.now`. */
+  readonly now?: () => number;
+}
+
+/**
+ * Signs a token for many connections to a few targets: for software that can be given a URL and nothing else. Whoever has it
+ * can use it until it expires or the client's key is removed.
+ *
+ * @param url `https://<client-id>:<private key>@<edge host>`
+ * @throws RelayError `request_invalid` where the URL or an option is not valid
+ * @example
+ * const token = await createScopeToken(process.env.HOLDFAST_URL, {
+ *   act: "stream",
+ *   allow: ["tcp://db.example.com:5432"],
+ *   ttlSeconds: 90 * 86_400,
+ * });
+ * neonConfig.wsProxy = (host, port) => `edge.example.com/stream/${token}?address=${host}:${port}`;
+ */
+export async function createScopeToken(url: string | undefined, options: ScopeOptions): Promise<string> {
+  const { act, allow, ttlSeconds, node, now = Date.now } = options;
+  const { edge, clientId, privateKey } = parseRelayUrl(url);
+  if (allow.length === 0 || allow.length > SCOPE_ALLOW_MAX) {
+    throw new RelayError("request_invalid", `name 1 to ${SCOPE_ALLOW_MAX} targets`);
+  }
+  for (const entry of allow) parseAllowedTarget(entry);
+  if (!Number.isSafeInteger(ttlSeconds) || ttlSeconds <= 0) {
+    throw new RelayError("request_invalid", "ttlSeconds is no whole number above 0");
+  }
+  const iat = Math.floor(now() / 1_000);
+  const claims: ScopeClaims = {
+    iss: clientId,
+    aud: edge,
+    act,
+    iat,
+    exp: iat + ttlSeconds,
+    jti: newRequestId(),
+    allow,
+    ...(node !== undefined && { node }),
+  };
+  return signToken("scope", claims, await importPrivateKey(privateKey));
+}

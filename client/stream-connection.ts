@@ -1,0 +1,150 @@
+import { isRelayError, RelayError } from "../protocol/errors.ts";
+import {
+  errorOfReset,
+  type OpenMessage,
+  parseStreamMessage,
+  type StreamMessage,
+} from "../protocol/stream-messages.ts";
+import type { StreamPort } from "../protocol/stream-end.ts";
+import { newRequestId, type RequestClaims, type Resume, signToken } from "../protocol/tokens.ts";
+import { REQUEST_TOKEN_SECONDS } from "./limits.ts";
+import type { OpenWire, StreamWire } from "./stream-wire.ts";
+import type { Signer } from "./wire.ts";
+
+/** Who opens streams, and by what. */
+export interface StreamSigner extends Pick<Signer, "edge" | "clientId" | "key" | "node" | "now"> {
+  readonly openWire: OpenWire;
+}
+
+/** What one connection is for. */
+export interface StreamRequest {
+  /** `tcp://host:port`. */
+  readonly url: string;
+  readonly node: string | readonly string[] | undefined;
+  /** Where the stream goes on; undefined for a new one. */
+  readonly resume: Resume | undefined;
+  /** Until it is open, in milliseconds. */
+  readonly deadlineMs: number;
+}
+
+/** What a connection tells, `open` first and `lost` last. */
+export interface ConnectionEvents {
+  open(message: OpenMessage): void;
+  message(message: Uint8Array | string): void;
+  /** It has ended, once. Before `open` the error says why there is none. */
+  lost(error: RelayError): void;
+}
+
+/** The claims of a token that opens or resumes a stream: pure, with id and time passed in. */
+export function streamClaims(
+  { url, node, resume }: Pick<StreamRequest, "url" | "node" | "resume">,
+  { edge, clientId }: Pick<Signer, "edge" | "clientId">,
+  { id, seconds }: { readonly id: string; readonly seconds: number },
+): RequestClaims {
+  return {
+    iss: clientId,
+    aud: edge,
+    act: "stream",
+    iat: seconds,
+    exp: seconds + REQUEST_TOKEN_SECONDS,
+    jti: id,
+    htm: "GET",
+    url,
+    framing: "none",
+    ...(node !== undefined && { node }),
+    ...(resume !== undefined && { resume }),
+  };
+}
+
+/** One connection of a stream: signs its token, opens its wire, and reads its first message. A stream can have several, one after the other. */
+export class StreamConnection implements StreamPort {
+  readonly #signer: StreamSigner;
+  readonly #events: ConnectionEvents;
+  readonly #deadline: ReturnType<typeof setTimeout>;
+  #wire: StreamWire | undefined;
+  #state: "opening" | "open" | "over" = "opening";
+  #keepsAlive: boolean;
+
+  constructor(signer: StreamSigner, request: StreamRequest, events: ConnectionEvents, keepsAlive: boolean) {
+    this.#signer = signer;
+    this.#events = events;
+    this.#keepsAlive = keepsAlive;
+    this.#deadline = setTimeout(() => {
+      const cause = new DOMException("the deadline passed", "TimeoutError");
+      this.#lose(new RelayError("edge_unreachable", `no stream within ${request.deadlineMs} ms`, { cause }));
+    }, request.deadlineMs);
+    this.#start(request).catch((cause: unknown) => {
+      this.#lose(
+        isRelayError(cause)
+          ? cause
+          : new RelayError("edge_unreachable", "no WebSocket could be opened", { cause }),
+      );
+    });
+  }
+
+  send(message: Uint8Array | string): void {
+    this.#wire?.send(message);
+  }
+
+  /** Sends what it was given, then ends; nothing is told any more. */
+  close(): void {
+    this.#over();
+    this.#wire?.close();
+  }
+
+  /** Ends at once; nothing is told any more. */
+  terminate(): void {
+    this.#over();
+    this.#wire?.terminate();
+  }
+
+  keepAlive(isWanted: boolean): void {
+    this.#keepsAlive = isWanted;
+    this.#wire?.keepAlive?.(isWanted);
+  }
+
+  async #start(request: StreamRequest): Promise<void> {
+    const { edge, key, now, openWire } = this.#signer;
+    const stamp = { id: newRequestId(), seconds: Math.floor(now() / 1_000) };
+    const token = await signToken("request", streamClaims(request, this.#signer, stamp), await key());
+    if (this.#state === "over") return;
+    this.#wire = openWire(edge, token, {
+      message: (message) => this.#take(message),
+      closed: (error) =>
+        this.#lose(error ?? new RelayError("edge_unreachable", "the connection to the edge ended")),
+    });
+    if (!this.#keepsAlive) this.#wire.keepAlive?.(false);
+  }
+
+  #take(message: Uint8Array | string): void {
+    if (this.#state === "open") return this.#events.message(message);
+    if (this.#state === "over") return;
+    try {
+      const first = readFirst(message);
+      if (first.type === "rst") throw errorOfReset(first);
+      if (first.type !== "open") throw new RelayError("stream_protocol", "the first message is no open");
+      this.#state = "open";
+      clearTimeout(this.#deadline);
+      this.#events.open(first);
+    } catch (error) {
+      if (!isRelayError(error)) throw error;
+      this.#lose(error);
+    }
+  }
+
+  #lose(error: RelayError): void {
+    if (this.#state === "over") return;
+    this.terminate();
+    this.#events.lost(error);
+  }
+
+  #over(): void {
+    this.#state = "over";
+    clearTimeout(this.#deadline);
+  }
+}
+
+function readFirst(message: Uint8Array | string): StreamMessage {
+  if (typeof message === "string") return parseStreamMessage(message);
+  throw new RelayError("stream_protocol", "bytes came before open");
+}

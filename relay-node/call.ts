@@ -1,0 +1,117 @@
+import type { Logger } from "pino";
+import type { ErrorCode, RelayError } from "../protocol/errors.ts";
+import type { GrantClaims } from "../protocol/grants.ts";
+import type { AnswerMarks } from "./answer.ts";
+import type { NodeConfig } from "./config.ts";
+import type { Dialed, OnStage } from "./dialer.ts";
+import type { Stage } from "./metrics.ts";
+
+/** Refusals that nothing bounds: strangers', and clients' beyond their limits, could fill a disk. The counters tell of them. */
+const UNBOUNDED: ReadonlySet<ErrorCode> = new Set([
+  "grant_missing",
+  "grant_invalid",
+  "rate_limited",
+  "concurrency_limited",
+]);
+
+/** What is known of one call at any door, filled in as it goes on: who, where to, from where, how long each stage took. */
+export class Call {
+  claims: GrantClaims | undefined;
+  error: RelayError | undefined;
+  /** The published address that the target saw. */
+  egress: string | undefined;
+  /** Whether the connection to the target had served before. */
+  warm: boolean | undefined;
+  readonly timings: Partial<Record<Stage, number>> = {};
+  readonly #started = performance.now();
+  #lapped = this.#started;
+  /** The target is connected and has not answered. */
+  #waiting = false;
+  #dialed: Dialed | undefined;
+  readonly #config: NodeConfig;
+
+  constructor(config: NodeConfig) {
+    this.#config = config;
+  }
+
+  /** Books the time since the last lap under a stage. */
+  lap(stage: Stage): void {
+    const now = performance.now();
+    this.timings[stage] = now - this.#lapped;
+    this.#lapped = now;
+    this.#waiting = false;
+  }
+
+  /** Books a stage of dialling. */
+  readonly onStage: OnStage = (stage, ms) => {
+    this.#waiting = false;
+    this.timings[stage] = ms;
+  };
+
+  /** Notes the connection that is used. */
+  connected(dialed: Dialed, warm: boolean): void {
+    this.#dialed = dialed;
+    this.warm = warm;
+    this.#waiting = true;
+    this.#lapped = performance.now();
+    this.egress = this.#config.egress[dialed.family === 6 ? "ipv6" : "ipv4"]?.public;
+  }
+
+  /** The call failed: the stage that it was in gets the time until now. The dialer tells of its own. */
+  failed(): void {
+    if (this.timings.node_queue === undefined) this.lap("node_queue");
+    else if (this.#waiting) this.lap("target");
+  }
+
+  /** What every answer says of it. */
+  get marks(): AnswerMarks {
+    const { claims, egress, timings, warm } = this;
+    return { node: this.#config.id, requestId: claims?.jti, egress, timings, warm };
+  }
+
+  /** Milliseconds since it came. */
+  get totalMs(): number {
+    return performance.now() - this.#started;
+  }
+
+  /** The fields that the lines of all doors share; those without a value are left out of the line. */
+  protected get line() {
+    const { claims, error, egress } = this;
+    return {
+      jti: claims?.jti,
+      client: claims?.sub,
+      // Host and port alone: paths and queries may hold secrets.
+      target: claims === undefined ? undefined : URL.parse(claims.url)?.host,
+      reason: error?.code,
+      detail: error?.detail,
+      reached: error?.reached,
+      egress,
+      bind: this.#dialed?.egress,
+      dialed: this.#dialed?.address,
+    };
+  }
+
+  protected get dialed(): Dialed | undefined {
+    return this.#dialed;
+  }
+
+  /** Writes the canonical line: how it ended says how loud it is. */
+  protected write(log: Logger, line: object, message: string): void {
+    const { error } = this;
+    if (error !== undefined && UNBOUNDED.has(error.code)) log.debug(line, message);
+    else if (error !== undefined && error.status >= 500) {
+      log.warn({ ...line, cause: causeOf(error) }, message);
+    } else log.info(line, message);
+  }
+}
+
+/** Milliseconds as a line has them. */
+export function rounded(timings: Readonly<Record<string, number>>): Record<string, number> {
+  return Object.fromEntries(Object.entries(timings).map(([stage, ms]) => [stage, Math.round(ms * 10) / 10]));
+}
+
+/** The code of the system's or library's own error; its message may quote what was sent. */
+function causeOf({ cause }: RelayError): string | undefined {
+  if (!(cause instanceof Error)) return undefined;
+  return (cause as NodeJS.ErrnoException).code ?? cause.name;
+}

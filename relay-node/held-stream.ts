@@ -1,0 +1,225 @@
+import type { Socket } from "node:net";
+import { isRelayError, RelayError, withReached } from "../protocol/errors.ts";
+import type { GrantClaims } from "../protocol/grants.ts";
+import { STREAM_WINDOW_BYTES } from "../protocol/limits.ts";
+import { StreamEnd } from "../protocol/stream-end.ts";
+import type { OpenMessage } from "../protocol/stream-messages.ts";
+import { parseTunnelUrl } from "../protocol/targets.ts";
+import { newRequestId, type Resume } from "../protocol/tokens.ts";
+import { STREAM_TURN_BYTES } from "./limits.ts";
+import type { StreamAccount } from "./stream-account.ts";
+import { StreamConnection, type UpgradedSocket } from "./stream-connection.ts";
+import { targetFailure } from "./target-failure.ts";
+import { TargetReader } from "./target-reader.ts";
+import { TargetWriter } from "./target-writer.ts";
+
+/** What a stream of either mode is to the node. Times are `performance.now()`'s. */
+export interface NodeStream {
+  readonly isOver: boolean;
+  /** Whether it is over, and its client's connection has gone as well. */
+  readonly isClosed: boolean;
+  /** Looks at the clock. */
+  tick(now: number): void;
+  /** Ends it with a typed error, as when the node has to go. */
+  fail(error: RelayError): void;
+  /** Cuts what is left of its connections. */
+  destroy(): void;
+}
+
+/** What a stream is made of. */
+export interface StreamParts {
+  readonly account: StreamAccount;
+  readonly target: Socket;
+  /** Called once, when it is over: what ends it is in the account by then. */
+  readonly onOver: () => void;
+  /** Called when it is closed. */
+  readonly onClosed: () => void;
+}
+
+/**
+ *   client ──messages──▶ StreamConnection ──▶ StreamEnd ──▶ TargetWriter ──▶ target
+ *   client ◀──messages── StreamConnection ◀── StreamEnd ◀── TargetReader ◀── target
+ *
+ * A stream under `holdfast.stream.v1`. The target's connection and the `StreamEnd` stay; connections to the client come and
+ * go. When it is over it can still be asked how it ended.
+ */
+export class HeldStream implements NodeStream {
+  readonly id = newRequestId();
+  readonly #parts: StreamParts;
+  readonly #nodeId: string;
+  readonly #resumeMs: number;
+  readonly #end: StreamEnd;
+  readonly #reader: TargetReader;
+  readonly #writer: TargetWriter;
+  #connection: StreamConnection | undefined;
+  /** When the last connection was lost, or the stream ended. */
+  #leftAt = performance.now();
+  #isOver = false;
+
+  constructor(parts: StreamParts, nodeId: string, resumeMs: number) {
+    this.#parts = parts;
+    this.#nodeId = nodeId;
+    this.#resumeMs = resumeMs;
+    const { account, target } = parts;
+    this.#end = new StreamEnd(STREAM_WINDOW_BYTES, {
+      data: (chunk) => this.#writer.write(chunk),
+      fin: () => this.#writer.end(),
+      room: () => this.#reader.goOn(),
+      reset: (error) => this.#finish(error),
+      done: () => this.#finish(undefined),
+    });
+    this.#writer = new TargetWriter(target, {
+      mustRest: () => account.inDebt,
+      written: (bytes) => {
+        account.moved("up", bytes);
+        this.#end.consumed(bytes);
+      },
+    });
+    this.#reader = new TargetReader(target, {
+      room: () => this.#roomNow(),
+      data: (chunk) => {
+        account.moved("down", chunk.length);
+        this.#end.send(chunk);
+      },
+      end: () => this.#end.finish(),
+    });
+    target.on("error", (error) => this.fail(targetFailure(error)));
+    target.on("close", () => {
+      if (!target.readableEnded || !target.writableFinished) {
+        this.fail(new RelayError("target_reset", "the connection to the target was closed"));
+      }
+    });
+    account.slot!.onPaid = () => {
+      this.#writer.goOn();
+      this.#reader.goOn();
+    };
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  get isClosed(): boolean {
+    return this.#isOver && this.#connection === undefined;
+  }
+
+  /** Whether no connection carries it. */
+  get isDetached(): boolean {
+    return !this.#isOver && this.#connection === undefined;
+  }
+
+  /** Whether it is over, and nobody may ask how it ended any more. */
+  isForgotten(now: number): boolean {
+    return this.#isOver && now - this.#leftAt >= this.#resumeMs;
+  }
+
+  /** Whether it is this client's, to this target. */
+  isOf({ sub, url }: Pick<GrantClaims, "sub" | "url">): boolean {
+    const claims = this.#parts.account.claims!;
+    return claims.sub === sub && parseTunnelUrl(claims.url).authority === parseTunnelUrl(url).authority;
+  }
+
+  get account(): StreamAccount {
+    return this.#parts.account;
+  }
+
+  /**
+   * Whether another connection can take over; nothing is changed.
+   * @throws RelayError `stream_protocol`; or what the stream ended with
+   */
+  checkResume({ received, sent }: Resume): void {
+    const { error } = this.#parts.account;
+    if (error !== undefined) throw withReached(error, "yes");
+    this.#end.checkOffsets(received, sent);
+  }
+
+  /**
+   * A connection takes over; the one before is cut, and what still comes of it is not heard.
+   * @param received how much the client has received
+   */
+  connect(socket: UpgradedSocket, received: number): void {
+    this.#connection?.cut();
+    const connection = new StreamConnection(socket, {
+      message: (message) => this.#end.receive(message),
+      room: () => this.#reader.goOn(),
+      broken: (error) => this.fail(error),
+      lost: () => this.#lost(connection),
+    });
+    this.#connection = connection;
+    const open: OpenMessage = {
+      type: "open",
+      stream: this.id,
+      egress: this.account.egress ?? "",
+      node: this.#nodeId,
+      window: STREAM_WINDOW_BYTES,
+      received: this.#end.received,
+    };
+    connection.send(JSON.stringify(open));
+    this.#end.attach(connection, received);
+    // It missed the last acknowledgement, which has just been told again.
+    if (this.#isOver) connection.close();
+    else this.#reader.goOn();
+  }
+
+  tick(now: number): void {
+    if (this.#isOver) return;
+    const overdue = this.#parts.account.overdue(now);
+    if (overdue !== undefined) {
+      this.fail(overdue);
+      return;
+    }
+    if (this.#connection === undefined) {
+      if (now - this.#leftAt < this.#resumeMs) return;
+      const seconds = this.#resumeMs / 1_000;
+      this.fail(new RelayError("stream_lost", `no connection took over within ${seconds} s`));
+      return;
+    }
+    this.#end.acknowledge();
+    const verdict = this.#connection.look(now, this.#end.isWaiting);
+    if (verdict === "ask") this.#end.ping();
+    if (verdict === "lost") {
+      this.#connection.cut();
+      this.#lost(this.#connection);
+    }
+  }
+
+  fail(error: RelayError): void {
+    this.#end.reset(error);
+  }
+
+  destroy(): void {
+    this.#connection?.cut();
+    this.#parts.target.destroy();
+  }
+
+  #roomNow(): number {
+    if (this.#connection?.isFull === true || this.#parts.account.inDebt) return 0;
+    return Math.min(this.#end.room, STREAM_TURN_BYTES);
+  }
+
+  #lost(connection: StreamConnection): void {
+    if (this.#connection !== connection) return;
+    this.#connection = undefined;
+    this.#end.detach();
+    if (this.#isOver) {
+      this.#parts.onClosed();
+      return;
+    }
+    this.#leftAt = performance.now();
+    // What a slow reader held up may be read as far as the window goes.
+    this.#reader.goOn();
+  }
+
+  #finish(error: RelayError | undefined): void {
+    this.#isOver = true;
+    this.#leftAt = performance.now();
+    const { account, target, onOver, onClosed } = this.#parts;
+    if (error !== undefined) {
+      account.error = isRelayError(error) ? error : new RelayError("node_internal", "the node failed");
+      if (!target.destroyed) target.resetAndDestroy();
+    }
+    this.#connection?.close(error);
+    onOver();
+    if (this.#connection === undefined) onClosed();
+  }
+}

@@ -1,0 +1,169 @@
+import { type RawData, WebSocket } from "ws";
+import { RelayError } from "../protocol/errors.ts";
+import { Heartbeat } from "../protocol/heartbeat.ts";
+import type { NodeStream, StreamParts } from "./held-stream.ts";
+import { RAW_CLOSE_MS, RAW_UNREAD_MS, STREAM_TURN_BYTES } from "./limits.ts";
+import type { UpgradedSocket } from "./stream-connection.ts";
+import { targetFailure } from "./target-failure.ts";
+import { TargetReader } from "./target-reader.ts";
+import { TargetWriter } from "./target-writer.ts";
+
+/** Closed on purpose, or because a page was left, or without a word on why (RFC 6455 section 7.4.1). */
+const ORDERLY: ReadonlySet<number> = new Set([1_000, 1_001, 1_005]);
+
+/**
+ *   client ──messages──▶ TargetWriter ──▶ target
+ *   client ◀──messages── TargetReader ◀── target
+ *
+ * A stream without a protocol of its own: messages are bytes, and whoever is slow is waited for by not reading the other.
+ * It can't be resumed. WebSocket has no half-close: a client that closes has said all, and hears no more.
+ */
+export class RawStream implements NodeStream {
+  readonly #parts: StreamParts;
+  readonly #upgraded: UpgradedSocket;
+  readonly #heart = new Heartbeat(performance.now());
+  readonly #reader: TargetReader;
+  readonly #writer: TargetWriter;
+  #heardAt = performance.now();
+  /** Bytes were sent since the client was last heard of: it may be reading them still. */
+  #isUnread = false;
+  /** When the WebSocket was closed. */
+  #closedAt: number | undefined;
+  #isOver = false;
+
+  constructor(parts: StreamParts, upgraded: UpgradedSocket) {
+    this.#parts = parts;
+    this.#upgraded = upgraded;
+    const { account, target } = parts;
+    const { socket, wire } = upgraded;
+    this.#writer = new TargetWriter(target, {
+      mustRest: () => account.inDebt,
+      written: (bytes) => {
+        account.moved("up", bytes);
+        this.#slowDown();
+      },
+    });
+    this.#reader = new TargetReader(target, {
+      room: () => this.#roomNow(),
+      data: (chunk) => {
+        // Nobody is there to read what comes after the close.
+        if (this.#closedAt !== undefined) return;
+        account.moved("down", chunk.length);
+        this.#isUnread = true;
+        socket.send(chunk);
+      },
+      end: () => socket.close(1_000),
+    });
+    account.slot!.onPaid = () => {
+      this.#writer.goOn();
+      this.#reader.goOn();
+    };
+    target.on("error", (error) => this.fail(targetFailure(error)));
+    target.on("close", () => this.#onTargetClose());
+    socket.on("message", (data: RawData) => {
+      this.#heard();
+      // As the server is set up, a message is one Buffer.
+      this.#writer.write(data as Buffer);
+      this.#slowDown();
+    });
+    for (const sign of ["ping", "pong"] as const) socket.on(sign, () => this.#heard());
+    socket.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code?.startsWith("WS_ERR_") !== true) return;
+      this.fail(new RelayError("stream_protocol", `WebSocket: ${error.code}`, { cause: error }));
+    });
+    socket.on("close", (code: number) => this.#onClose(code));
+    wire.on("drain", () => this.#reader.goOn());
+    this.#reader.goOn();
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  get isClosed(): boolean {
+    return this.#isOver && this.#upgraded.socket.readyState === WebSocket.CLOSED;
+  }
+
+  tick(now: number): void {
+    if (this.#isOver) return;
+    if (this.#closedAt !== undefined) {
+      if (now - this.#closedAt >= RAW_CLOSE_MS) this.#finish(undefined);
+      return;
+    }
+    const { socket } = this.#upgraded;
+    const overdue = this.#parts.account.overdue(now);
+    if (overdue !== undefined) this.fail(overdue);
+    // What isn't read can't be heard.
+    else if (socket.isPaused) this.#heard();
+    else this.#listen(now);
+  }
+
+  fail(error: RelayError): void {
+    this.#finish(error);
+  }
+
+  destroy(): void {
+    this.#upgraded.socket.terminate();
+    this.#parts.target.destroy();
+  }
+
+  #heard(): void {
+    this.#heardAt = performance.now();
+    this.#isUnread = false;
+    this.#heart.heard(this.#heardAt);
+  }
+
+  #listen(now: number): void {
+    const verdict = this.#heart.look(now, false);
+    if (verdict === "ask") this.#upgraded.socket.ping();
+    // A reader that rests leaves our question lying behind what it has not read.
+    if (verdict === "lost" && (!this.#isUnread || now - this.#heardAt >= RAW_UNREAD_MS)) {
+      this.fail(new RelayError("stream_lost", "the client answers no more"));
+    }
+  }
+
+  /** Reads the client as far as the target takes it. */
+  #slowDown(): void {
+    const { socket } = this.#upgraded;
+    if (this.#writer.size >= STREAM_TURN_BYTES) socket.pause();
+    else if (socket.isPaused) socket.resume();
+  }
+
+  #roomNow(): number {
+    if (this.#closedAt !== undefined) return STREAM_TURN_BYTES;
+    const mustRest = this.#upgraded.wire.writableNeedDrain || this.#parts.account.inDebt;
+    return mustRest ? 0 : STREAM_TURN_BYTES;
+  }
+
+  #onClose(code: number): void {
+    const { target, onClosed } = this.#parts;
+    if (this.#isOver) onClosed();
+    else if (ORDERLY.has(code) || (target.readableEnded && code !== 1_006)) {
+      this.#closedAt = performance.now();
+      this.#writer.end();
+      this.#reader.goOn();
+      if (target.destroyed) this.#onTargetClose();
+    } else if (code === 1_006) {
+      this.fail(new RelayError("stream_lost", "the WebSocket broke"));
+    } else this.fail(new RelayError("stream_cancelled", `the client closed with ${code}`));
+  }
+
+  /** Without an error: both sides have ended, or it was destroyed by what ended the stream. */
+  #onTargetClose(): void {
+    if (this.#closedAt !== undefined) this.#finish(undefined);
+    else if (!this.#parts.target.readableEnded) {
+      this.fail(new RelayError("target_reset", "the connection to the target was closed"));
+    }
+  }
+
+  #finish(error: RelayError | undefined): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    const { account, target, onOver, onClosed } = this.#parts;
+    account.error = error;
+    if (error !== undefined) this.#upgraded.socket.close(1_011, error.code);
+    if (!target.destroyed) target.resetAndDestroy();
+    onOver();
+    if (this.isClosed) onClosed();
+  }
+}

@@ -1,0 +1,88 @@
+import { createHash } from "node:crypto";
+import type { Logger } from "pino";
+import { RelayError } from "../protocol/errors.ts";
+import { Call, rounded } from "./call.ts";
+import type { ClientSlot } from "./client-limits.ts";
+import type { StreamMetrics } from "./stream-metrics.ts";
+
+/** How a stream is carried: under `holdfast.stream.v1`, or as bytes and nothing else. */
+export type StreamMode = "v1" | "raw";
+
+/** What is known of one stream: what it moved, what its client's limits say of it, and its two lines in the log. */
+export class StreamAccount extends Call {
+  resumes = 0;
+  up = 0;
+  down = 0;
+  slot: ClientSlot | undefined;
+  #stream: string | undefined;
+  #mode: StreamMode | undefined;
+  #openedAt = 0;
+  #movedAt = 0;
+  #metrics: StreamMetrics | undefined;
+
+  /** Whether the client's share of bytes is used up for now. */
+  get inDebt(): boolean {
+    return this.slot?.inDebt === true;
+  }
+
+  /** Books bytes that passed. */
+  moved(direction: "up" | "down", bytes: number): void {
+    this[direction] += bytes;
+    this.#movedAt = performance.now();
+    this.#metrics?.moved(direction, bytes);
+    this.slot?.spend(bytes);
+  }
+
+  /** Why the stream has to end by its client's limits, if it has to. */
+  overdue(now: number): RelayError | undefined {
+    const { idle, lifetime } = this.claims?.limits ?? {};
+    if (lifetime !== undefined && now - this.#openedAt >= lifetime * 1_000) {
+      return new RelayError("stream_lifetime", `the client's streams last ${lifetime} s at most`);
+    }
+    if (idle !== undefined && now - this.#movedAt >= idle * 1_000) {
+      return new RelayError("stream_idle", `nothing passed for ${idle} s`);
+    }
+    return undefined;
+  }
+
+  /** @param id the stream's id, of which a line holds a hash: the id itself is a part of what resumes it */
+  opened(id: string, mode: StreamMode, log: Logger, metrics: StreamMetrics): void {
+    this.#stream = createHash("sha256").update(id).digest("base64url").slice(0, 11);
+    this.#mode = mode;
+    this.#metrics = metrics;
+    this.#openedAt = performance.now();
+    this.#movedAt = this.#openedAt;
+    metrics.opened(mode, this.timings);
+    const ms = rounded({ ...this.timings, total: this.totalMs });
+    log.info({ ...this.#head, decision: "relayed", ms }, "stream opened");
+  }
+
+  /** Nothing more will happen; `error` says why, if it was not both sides' end. */
+  closed(log: Logger): void {
+    this.slot?.leave();
+    const reason = this.error?.code ?? "done";
+    this.#metrics?.closed(reason);
+    const { up, down, resumes } = this;
+    const ms = rounded({ total: performance.now() - this.#openedAt });
+    log.info({ ...this.#head, reason, bytes_up: up, bytes_down: down, resumes, ms }, "stream closed");
+  }
+
+  /** A connection took over. */
+  resumed(log: Logger): void {
+    this.resumes++;
+    this.#metrics?.resumed();
+    log.debug({ ...this.#head, resumes: this.resumes }, "stream resumed");
+  }
+
+  /** No stream came of it. */
+  refused(log: Logger, metrics: StreamMetrics): void {
+    this.slot?.leave();
+    metrics.refused(this.error?.code ?? "node_internal");
+    const ms = rounded({ ...this.timings, total: this.totalMs });
+    this.write(log, { ...this.#head, decision: "refused", ms }, "stream refused");
+  }
+
+  get #head() {
+    return { door: "stream", stream: this.#stream, mode: this.#mode, ...this.line };
+  }
+}

@@ -1,0 +1,199 @@
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import { type WebSocket, WebSocketServer } from "ws";
+import { RelayError } from "../protocol/errors.ts";
+import { verifyGrant } from "../protocol/grants.ts";
+import { WIRE } from "../protocol/headers.ts";
+import { RAW_MESSAGE_MAX_BYTES, STREAM_MESSAGE_MAX_BYTES } from "../protocol/limits.ts";
+import { STREAM_PROTOCOL } from "../protocol/stream-messages.ts";
+import { parseTunnelUrl } from "../protocol/targets.ts";
+import { markFields, writeRawFailure } from "./answer.ts";
+import { consumedId } from "./begin.ts";
+import type { NodeContext } from "./context.ts";
+import type { Dialed } from "./dialer.ts";
+import { asRelayError } from "./failure.ts";
+import { checkHandshake, UPGRADE_FIELDS } from "./handshake.ts";
+import type { HeldStream } from "./held-stream.ts";
+import { STREAM_CLOSE_MS, STREAM_EARLY_BYTES } from "./limits.ts";
+import { StreamAccount } from "./stream-account.ts";
+import type { UpgradedSocket } from "./stream-connection.ts";
+import type { Streams } from "./streams.ts";
+
+/** The marks of an answer that is about to be written, by its request. */
+const MARKS = new WeakMap<IncomingMessage, readonly string[]>();
+
+const [HELD, RAW] = [STREAM_MESSAGE_MAX_BYTES, RAW_MESSAGE_MAX_BYTES].map((maxPayload) => {
+  const options = {
+    noServer: true,
+    perMessageDeflate: false,
+    clientTracking: false,
+    maxPayload,
+    closeTimeout: STREAM_CLOSE_MS,
+    handleProtocols: (offered: ReadonlySet<string>) => offered.has(STREAM_PROTOCOL) && STREAM_PROTOCOL,
+  } as const;
+  return new WebSocketServer(options).on("headers", (lines, request) => {
+    const marks = MARKS.get(request) ?? [];
+    for (let i = 0; i < marks.length; i += 2) lines.push(`${marks[i]!}: ${marks[i + 1]!}`);
+  });
+}) as [WebSocketServer, WebSocketServer];
+
+/**
+ *   edge ──GET /stream, Upgrade, grant──▶ judge ▶ consume id ▶ dial ▶ 101 ▶ stream
+ *                                           └──────────────────▶ or take over one that stands
+ *
+ * One instance serves one request to upgrade. Until the target is connected it can fail, and then answers as any door does.
+ */
+export class StreamDoor {
+  readonly #node: NodeContext;
+  readonly #streams: Streams;
+  readonly #request: IncomingMessage;
+  readonly #socket: Duplex;
+  readonly #account: StreamAccount;
+  readonly #gone = new AbortController();
+  readonly #early: Buffer[];
+  #earlyBytes: number;
+
+  constructor(node: NodeContext, streams: Streams, request: IncomingMessage, socket: Duplex, head: Buffer) {
+    this.#node = node;
+    this.#streams = streams;
+    this.#request = request;
+    this.#socket = socket;
+    this.#account = new StreamAccount(node.config);
+    this.#early = [head];
+    this.#earlyBytes = head.length;
+  }
+
+  async serve(): Promise<void> {
+    // Who is read is also heard to leave.
+    this.#socket.on("data", this.#onEarly).on("end", this.#onGone).on("close", this.#onGone);
+    this.#socket.on("error", this.#onGone);
+    try {
+      const offered = checkHandshake(this.#request);
+      await this.#judge();
+      const isHeld = offered.includes(STREAM_PROTOCOL);
+      if (this.#account.claims!.resume === undefined) await this.#open(isHeld);
+      else this.#resume(isHeld);
+    } catch (error) {
+      this.#refuse(asRelayError(error));
+    }
+  }
+
+  /** Whether this is the request of that client and id. */
+  is(clientId: string, requestId: string): boolean {
+    const { claims } = this.#account;
+    return claims?.sub === clientId && claims.jti === requestId;
+  }
+
+  /** Gives it up, as when the node has to go. */
+  abort(error: RelayError): void {
+    this.#gone.abort(error);
+  }
+
+  async #judge(): Promise<void> {
+    const { config, grantKeys } = this.#node;
+    const grant = this.#request.headers[WIRE.authorization] as string | undefined;
+    const context = { edge: config.edge, nodeId: config.id, keys: grantKeys, now: this.#node.now() };
+    this.#account.claims = await verifyGrant(grant, context, "stream");
+    this.#gone.signal.throwIfAborted();
+  }
+
+  async #open(isHeld: boolean): Promise<void> {
+    const account = this.#account;
+    const claims = account.claims!;
+    const { limits, dialer } = this.#node;
+    const { host, port } = parseTunnelUrl(claims.url);
+    this.#node.assertServing(true);
+    account.slot = limits.enter(claims.sub, claims.limits, claims.iat, "stream");
+    this.#consume();
+    const dialed = await dialer.dial({
+      host,
+      port,
+      tls: false,
+      allowHalfOpen: true,
+      signal: this.#gone.signal,
+      onStage: account.onStage,
+    });
+    account.connected(dialed, false);
+    const upgraded = this.#upgrade(isHeld, dialed);
+    if (isHeld) this.#streams.openHeld(account, dialed, upgraded);
+    else this.#streams.openRaw(account, dialed, upgraded);
+  }
+
+  /**
+   * Nothing is begun by it, so that a node takes it that begins nothing; and no rate refuses it, since what runs must not
+   * die of its client's haste. It takes the place of what the client has already.
+   */
+  #resume(isHeld: boolean): void {
+    const account = this.#account;
+    const { resume } = account.claims!;
+    if (!isHeld) throw new RelayError("request_invalid", `a stream goes on under ${STREAM_PROTOCOL} alone`);
+    const stream: HeldStream = this.#streams.find(account.claims!);
+    this.#consume();
+    stream.checkResume(resume!);
+    account.egress = stream.account.egress;
+    const upgraded = this.#upgrade(true);
+    this.#streams.resumed(stream.account);
+    stream.connect(upgraded, resume!.received);
+  }
+
+  #consume(): void {
+    const claims = this.#account.claims!;
+    this.#node.consumed.consume(consumedId(claims), claims, claims.tat, this.#node.now());
+    this.#account.lap("node_queue");
+  }
+
+  /** Answers 101, in one turn. */
+  #upgrade(isHeld: boolean, dialed?: Dialed): UpgradedSocket {
+    const { signal } = this.#gone;
+    const wire = this.#socket;
+    let socket: WebSocket | undefined;
+    if (!signal.aborted) {
+      this.#letGo();
+      wire.pause();
+      MARKS.set(this.#request, [WIRE.status, "target", ...markFields(this.#account.marks)]);
+      const server = isHeld ? HELD : RAW;
+      server.handleUpgrade(this.#request, wire, Buffer.concat(this.#early), (made) => (socket = made));
+      wire.resume();
+    }
+    if (socket !== undefined) return { socket, wire };
+    dialed?.socket.destroy();
+    throw signal.aborted ? signal.reason : gone();
+  }
+
+  #refuse(error: RelayError): void {
+    const account = this.#account;
+    account.error = error;
+    account.failed();
+    this.#letGo();
+    this.#streams.refused(account);
+    if (!this.#socket.writable) {
+      this.#socket.on("error", () => {}).destroy();
+      return;
+    }
+    writeRawFailure(
+      this.#socket,
+      error,
+      account.marks,
+      error.code === "upgrade_required" ? UPGRADE_FIELDS : [],
+    );
+  }
+
+  #letGo(): void {
+    this.#socket.off("data", this.#onEarly).off("end", this.#onGone).off("close", this.#onGone);
+    this.#socket.off("error", this.#onGone);
+  }
+
+  readonly #onEarly = (chunk: Buffer): void => {
+    this.#early.push(chunk);
+    this.#earlyBytes += chunk.length;
+    if (this.#earlyBytes > STREAM_EARLY_BYTES) {
+      this.abort(new RelayError("request_invalid", "too much came before the answer to the upgrade"));
+    }
+  };
+
+  readonly #onGone = (): void => this.abort(gone());
+}
+
+function gone(): RelayError {
+  return new RelayError("answer_cut", "the caller went away", { reached: "no" });
+}

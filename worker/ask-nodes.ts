@@ -1,0 +1,132 @@
+import { errorFromProblem, RelayError, withReached } from "../protocol/errors.ts";
+import { newPass, signGrant } from "../protocol/grants.ts";
+import { WIRE } from "../protocol/headers.ts";
+import { CLOCK_LEEWAY_SECONDS, GRANT_MAX_SECONDS } from "../protocol/limits.ts";
+import { attemptAt, type Errand } from "./attempt.ts";
+import type { Authorized } from "./authorize.ts";
+import { grantLimits } from "./client-limits.ts";
+import type { EdgeNode } from "./config.ts";
+import type { Edge } from "./edge.ts";
+import { nearnessOf, orderNodes } from "./order.ts";
+import type { EdgeClock } from "./timing.ts";
+
+/** What tells one try of a request from another; in the grant, and so before the node. */
+interface Try {
+  /** One for each time that the edge serves a request. */
+  readonly pass: string;
+  /** How many tries of this pass went before. */
+  readonly attempt: number;
+  readonly tail?: number | undefined;
+}
+
+/** What a node answered. */
+export interface Answered {
+  /** A target's answer, or with `Relay-Error` a failure that is the last word. */
+  readonly answer: Response;
+  /** `Relay-Timing` for the caller. */
+  readonly timing: string;
+}
+
+/**
+ * Asks one node after the other, each under a grant of its own, as long as it is certain that none has begun, or where
+ * repeating does no harm.
+ *
+ * @param fields what goes with each call besides the grant
+ * @param signal the caller's own
+ * @throws RelayError `node_unreachable`, `node_failed`, `token_expired`, `node_draining` and whatever else a node says of itself,
+ *   `no_node`
+ */
+export async function askNodes(
+  request: Request,
+  authorized: Authorized,
+  edge: Edge,
+  clock: EdgeClock,
+  errand: Errand & { readonly fields: HeadersInit; readonly signal: AbortSignal },
+): Promise<Answered> {
+  const { claims } = authorized;
+  const pass = newPass();
+  let attempt = 0;
+  /** What may have begun is not undone by what certainly has not. */
+  let doubt: RelayError | undefined;
+  let failure: RelayError | undefined;
+  for (const node of inOrder(authorized, request, edge)) {
+    // Its body may have taken long, or other nodes have. A grant after the token's time could outlive the memory of its id.
+    if (Date.now() >= (claims.exp + CLOCK_LEEWAY_SECONDS) * 1_000) {
+      failure ??= new RelayError("token_expired", "exp passed before the request could be sent to a node");
+      break;
+    }
+    const headers = async (tail: number | undefined) => {
+      const all = new Headers(errand.fields);
+      const grant = await grantFor(authorized, node, edge, { pass, attempt, tail });
+      all.set(WIRE.authorization, `Bearer ${grant}`);
+      return all;
+    };
+    clock.calling();
+    const outcome = await attemptAt({ ...errand, node, requestId: claims.jti, headers }, edge.pool);
+    if (outcome.kind === "answer") {
+      const { answer } = outcome;
+      if (doubt !== undefined && answer.headers.has(WIRE.error)) throw await inDoubt(answer);
+      return { answer, timing: clock.timing(answer.headers.get(WIRE.timing)) };
+    }
+    failure = outcome.error;
+    // Also a node that sent nothing may have used up the id before it found that it can't go on.
+    attempt++;
+    if (outcome.kind === "doubt") doubt = outcome.error;
+    // A stream is gone with the first node that read of it.
+    if (errand.upload.kind === "stream" || (doubt !== undefined && !errand.repeatable)) break;
+  }
+  throw doubt ?? failure ?? new RelayError("no_node", "no node is configured", { requestId: claims.jti });
+}
+
+/** The nodes that a request may be made by, in the order in which they are asked. */
+export function inOrder({ nodes, claims }: Authorized, request: Request, { config, pool }: Edge): EdgeNode[] {
+  const now = Date.now();
+  return orderNodes(nodes, claims.jti, (id) => pool.isUp(id, now), nearnessOf(request, config));
+}
+
+/** An earlier attempt may have reached the target, whatever the last one's failure says of its own. */
+async function inDoubt(answer: Response): Promise<RelayError> {
+  const code = answer.headers.get(WIRE.error)!;
+  const error = errorFromProblem(code, await answer.text(), answer.headers);
+  return error.reached === "no" ? withReached(error, "unknown") : error;
+}
+
+/** What lets one node do what a token asks for. */
+export async function grantFor(
+  { client, claims, framing, pool }: Authorized,
+  node: EdgeNode,
+  edge: Edge,
+  { pass, attempt, tail }: Try,
+): Promise<string> {
+  const { act, jti, iat, htm, url, digest, idempotent, receipt, resume } = claims;
+  // A request may have waited at another node: the grant counts from now.
+  const now = Math.floor(Date.now() / 1_000);
+  return signGrant(
+    {
+      iss: edge.config.origin,
+      aud: node.id,
+      sub: client.id,
+      act,
+      iat: now,
+      exp: now + GRANT_MAX_SECONDS,
+      jti,
+      tat: iat,
+      htm,
+      url,
+      framing,
+      ...(digest !== undefined && { digest }),
+      pass,
+      attempt,
+      ...(idempotent !== undefined && { idempotent }),
+      ...(receipt !== undefined && { receipt }),
+      ...(tail !== undefined && { tail }),
+      ...(resume !== undefined && { resume }),
+      // Of the whole pool, whichever of its nodes this token names: else each node that is named had a whole share.
+      limits: grantLimits(
+        client.limits,
+        Math.max(1, pool.filter(({ id }) => edge.pool.isUp(id, Date.now())).length),
+      ),
+    },
+    await edge.grantKey(node),
+  );
+}

@@ -1,0 +1,99 @@
+import { RelayError } from "../protocol/errors.ts";
+import { CLOCK_LEEWAY_SECONDS, SCOPE_TOKEN_SECONDS } from "../protocol/limits.ts";
+import {
+  checkScopeClaims,
+  readBearer,
+  type ScopeAct,
+  type ScopeClaims,
+  verifySignature,
+} from "../protocol/tokens.ts";
+import type { Client } from "./clients.ts";
+import type { Edge, Env } from "./edge.ts";
+import { hashOf, isHandle } from "./handles.ts";
+
+/** A proven scope: who may do what, until when. */
+export interface Scope {
+  readonly client: Client;
+  readonly claims: ScopeClaims;
+  /** Thumbprint of the client's key that signed it. */
+  readonly key: string;
+}
+
+/**
+ * Proves a scope token, or the handle that stands for one.
+ *
+ * @param now seconds since 1970
+ * @param admit as `atSendersCost` gives it
+ * @throws RelayError any of the token codes, `client_unknown`, `handle_unknown`, `registry_unavailable`
+ */
+export function proveScope(
+  credential: string,
+  act: ScopeAct,
+  edge: Edge,
+  env: Env,
+  now: number,
+  admit: (isKnown: boolean) => void,
+): Promise<Scope> {
+  const prove = isHandle(credential) ? proveHandle : proveScopeToken;
+  return prove(credential, act, edge, env, now, admit);
+}
+
+/** The same for a scope token alone. */
+export async function proveScopeToken(
+  token: string,
+  act: ScopeAct,
+  edge: Edge,
+  env: Env,
+  now: number,
+  admit: (isKnown: boolean) => void,
+): Promise<Scope> {
+  const unverified = readBearer("scope", `Bearer ${token}`);
+  const { origin } = edge.config;
+  // How long it may live is the client's own limit, which takes a look-up.
+  const claims = checkScopeClaims(unverified.claims, origin, now, act, Number.MAX_SAFE_INTEGER);
+  admit(edge.knows(claims.iss));
+  const client = await edge.client(claims.iss, env, now * 1_000);
+  const key = await verifySignature(unverified, client.keys);
+  return { client, claims, key: client.thumbprints[client.keys.indexOf(key)]! };
+}
+
+async function proveHandle(
+  handle: string,
+  act: ScopeAct,
+  edge: Edge,
+  env: Env,
+  now: number,
+  admit: (isKnown: boolean) => void,
+): Promise<Scope> {
+  const hash = await hashOf(handle);
+  admit(edge.knowsHandle(hash));
+  const { claims, key } = await edge.handle(hash, env, now * 1_000);
+  if (now >= claims.exp + CLOCK_LEEWAY_SECONDS) {
+    throw new RelayError("handle_unknown", "the scope token that it stands for has expired");
+  }
+  const client = await edge.client(claims.iss, env, now * 1_000);
+  if (!client.thumbprints.includes(key)) {
+    throw new RelayError(
+      "handle_unknown",
+      "the key that its scope token was signed with is not registered any more",
+    );
+  }
+  const { origin } = edge.config;
+  return { client, key, claims: checkScopeClaims({ ...claims }, origin, now, act, Number.MAX_SAFE_INTEGER) };
+}
+
+/**
+ * Holds a scope's lifetime to what its client's record admits. It comes after the proof: what a proven client does wrong is
+ * charged to nobody.
+ *
+ * @throws RelayError `token_lifetime`
+ */
+export function checkScopeLifetime({ client, claims }: Scope): void {
+  const { scopeSeconds = SCOPE_TOKEN_SECONDS } = client.limits;
+  if (claims.exp - claims.iat > scopeSeconds) {
+    throw new RelayError(
+      "token_lifetime",
+      `a scope token of ${client.id} lives at most ${scopeSeconds} seconds`,
+    );
+  }
+}
