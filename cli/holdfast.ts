@@ -1,3 +1,5 @@
+import { cleanUpHosts } from "./agent/hosts-cleanup.ts";
+import { CLEANUP_COMMAND } from "./agent/hosts-map.ts";
 import { fetchCommand } from "./commands/fetch.ts";
 import { ipsCommand } from "./commands/ips.ts";
 import { initCommand } from "./commands/init.ts";
@@ -22,6 +24,8 @@ async function main([name, ...rest]: readonly string[]): Promise<number> {
     process.stdout.write(help());
     return EXIT.ok;
   }
+  // An agent's watchdog runs it, nobody else.
+  if (name === CLEANUP_COMMAND) return cleanUpHosts(rest);
   const command = COMMANDS.find((one) => one.name === name);
   if (command === undefined) {
     const problem = name === undefined ? "name a command" : `unknown command ${JSON.stringify(name)}`;

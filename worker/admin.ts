@@ -8,6 +8,7 @@ import { parseClientRecord } from "./clients.ts";
 import { type Env, edgeOf, registryCall, registryOf } from "./edge.ts";
 import { hashOf, newHandle } from "./handles.ts";
 import { ADMIN_BODY_MAX_BYTES } from "./limits.ts";
+import { readAtMost } from "./read-at-most.ts";
 import type { Expected } from "./registry.ts";
 import { checkScopeLifetime, proveScopeToken } from "./scope.ts";
 import { atSendersCost } from "./strangers.ts";
@@ -33,7 +34,8 @@ admin.use(async (c, next) => {
     throw new RelayError("token_url", "signed for another URL");
   }
   if (Number(c.req.header("content-length") ?? 0) > ADMIN_BODY_MAX_BYTES) throw tooLarge();
-  const body = await readBody(c.req.raw);
+  const body = await readAtMost(c.req.raw.body, ADMIN_BODY_MAX_BYTES);
+  if (body === undefined) throw tooLarge();
   if (body.length > 0 && claims.digest !== (await digestOf(body))) {
     throw new RelayError("body_digest", "the body is not the one that was signed");
   }
@@ -121,24 +123,6 @@ function jsonOf(body: string): unknown {
     // The parser's own error quotes its input, which may hold a token.
     throw new RelayError("request_invalid", "the body is no JSON");
   }
-}
-
-/** Reads at most the limit, whatever length was announced. */
-async function readBody(request: Request): Promise<Uint8Array<ArrayBuffer>> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of (request.body ?? []) as AsyncIterable<Uint8Array>) {
-    size += chunk.length;
-    if (size > ADMIN_BODY_MAX_BYTES) throw tooLarge();
-    chunks.push(chunk);
-  }
-  const body = new Uint8Array(size);
-  let offset = 0;
-  for (const chunk of chunks) {
-    body.set(chunk, offset);
-    offset += chunk.length;
-  }
-  return body;
 }
 
 function tooLarge(): RelayError {

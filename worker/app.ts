@@ -9,6 +9,7 @@ import { egressList, signedEgressList } from "./egress-list.ts";
 import { cancel, forward } from "./forward.ts";
 import { withHealth } from "./healthy.ts";
 import type { Hosting } from "./hosting.ts";
+import { resolve } from "./resolve.ts";
 import { stream } from "./stream.ts";
 import { tellable } from "./tellable.ts";
 import { EdgeClock } from "./timing.ts";
@@ -71,6 +72,8 @@ app.get("/healthz", (c) => {
 });
 
 app.route("/stream", stream);
+
+app.post("/resolve", resolve);
 
 app.route("/admin", admin);
 

@@ -86,6 +86,10 @@ export const FAILED_SENDERS_MAX = 10_000;
 /** The period of the platform's ceilings, as wrangler.toml has it. */
 export const CEILING_SECONDS = 10;
 
+/** The longest answer of a node's about a seed list, and the most hosts in one. */
+export const RESOLVE_ANSWER_MAX_BYTES = 65_536;
+export const SEEDS_MAX = 100;
+
 /** How many nodes are told that nobody waits any more: as many as a request is likely to have been tried at. */
 export const CANCEL_NODES_MAX = 4;
 

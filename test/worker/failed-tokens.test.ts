@@ -50,6 +50,7 @@ test("charged is what nobody can be shown to have signed; a clock, a policy and 
   const charged = (Object.keys(ERRORS) as ErrorCode[]).filter((code) => isCharged(code));
   expect(charged.toSorted()).toEqual([
     "client_unknown",
+    "handle_unknown",
     "token_act",
     "token_audience",
     "token_lifetime",

@@ -71,13 +71,20 @@ async function newClient(id: string, more: object = {}, ifMatch?: string) {
   return { relayUrl: pool.edge.replace("//", `//${id}:${privateKey}@`), publicJwk };
 }
 
+async function areUnknown(...handles: readonly string[]): Promise<boolean> {
+  const openings = await Promise.all(handles.map((handle) => open(handle)));
+  for (const { socket } of openings) socket?.close();
+  return openings.every(({ refused }) => refused?.code === "handle_unknown");
+}
+
 /** Waits until the isolate has forgotten what it knew: it asks again after 10 s. */
-async function until(condition: () => Promise<boolean>): Promise<void> {
+async function until(condition: () => Promise<boolean>): Promise<true> {
   const end = Date.now() + 30_000;
   while (!(await condition())) {
     expect(Date.now()).toBeLessThan(end);
     await pause(500);
   }
+  return true;
 }
 
 describe.each(["scope token", "handle"] as const)("a %s", (kind) => {
@@ -255,12 +262,7 @@ describe("handles", () => {
     const { id, handle } = await newHandle(await scopeToken());
     (await open(handle)).socket!.close();
     await adminCall(pool.operator, "DELETE", `/admin/handles/${id}`);
-    await until(async () => {
-      const { socket, refused } = await open(handle);
-      socket?.close();
-      if (refused !== undefined) expect(refused.code).toBe("handle_unknown");
-      return refused !== undefined;
-    });
+    expect(await until(() => areUnknown(handle))).toBe(true);
     await expect(adminCall(pool.operator, "DELETE", `/admin/handles/${id}`)).rejects.toMatchObject({
       code: "not_found",
     });
@@ -269,12 +271,7 @@ describe("handles", () => {
   test("end with what they stand for", async () => {
     const { handle } = await newHandle(await scopeToken({ ttlSeconds: 2 }));
     (await open(handle)).socket!.close();
-    await until(async () => {
-      const { socket, refused } = await open(handle);
-      socket?.close();
-      if (refused !== undefined) expect(refused.code).toBe("handle_unknown");
-      return refused !== undefined;
-    });
+    expect(await until(() => areUnknown(handle))).toBe(true);
   }, 60_000);
 
   test("end with the key that signed for them, and with their client, for good", async () => {
@@ -291,11 +288,7 @@ describe("handles", () => {
     await adminCall(pool.operator, "PUT", "/admin/clients/removed", {
       body: { id: "removed", keys: [two.publicJwk], allow: ALLOW },
     });
-    await until(async () => {
-      const openings = await Promise.all([rotated, removed].map(({ handle }) => open(handle)));
-      for (const { socket } of openings) socket?.close();
-      return openings.every(({ refused }) => refused?.code === "handle_unknown");
-    });
+    expect(await until(() => areUnknown(rotated.handle, removed.handle))).toBe(true);
   }, 60_000);
 
   test("are made by operators alone, of scope tokens that hold", async () => {

@@ -1,0 +1,153 @@
+import net from "node:net";
+import type { Duplex } from "node:stream";
+import { isRelayError } from "../../client/index.ts";
+import { ERRORS, isErrorCode } from "../../protocol/errors.ts";
+import { rootCause } from "../report.ts";
+import { bindAll } from "./bind.ts";
+import { authorityOf, type Destination } from "./destinations.ts";
+import { DESTINATION_CONNECTIONS_MAX, FAILURE_LINE_MS } from "./limits.ts";
+import type { Opener } from "./opener.ts";
+import { splice } from "./splice.ts";
+
+/** Where a destination is to be found on this machine. */
+export interface Route {
+  readonly destination: Destination;
+  readonly address: string;
+  readonly port: number;
+}
+
+/** What became of a destination's connections so far. */
+export interface RouteState extends Route {
+  /** Connections that are open or being opened. */
+  readonly open: number;
+  readonly opened: number;
+  readonly failed: number;
+  /** The last failure to open one, with its code where the relay told it. */
+  readonly lastError: { readonly code: string | undefined; readonly detail: string } | undefined;
+}
+
+/** Servers whose every connection goes on through the relay. */
+export interface Listeners {
+  readonly routes: readonly Route[];
+  readonly state: () => RouteState[];
+  /** Listens no more, and resets what is open. */
+  readonly close: () => Promise<void>;
+}
+
+/** How listeners tell what fails, and what they hold to. */
+export interface ListenerOptions {
+  /** Gets a line for the log, without its line break. */
+  readonly log: (line: string) => void;
+  readonly connectionsMax?: number;
+  /** Milliseconds since any fixed point. */
+  readonly now?: () => number;
+}
+
+/**
+ * Listens for every destination on a loopback address of its host's own.
+ *
+ * @throws AgentError where an address or a port can't be had
+ * @example const { routes } = await startListeners(settings.destinations, open, { log: console.error });
+ */
+export async function startListeners(
+  destinations: readonly Destination[],
+  open: Opener,
+  { log, connectionsMax = DESTINATION_CONNECTIONS_MAX, now = () => performance.now() }: ListenerOptions,
+): Promise<Listeners> {
+  const doors = new Map<Destination, Door>();
+  const bound = await bindAll(destinations, (destination) => {
+    const door = new Door(destination, open, log, now);
+    doors.set(destination, door);
+    // Paused: what a client sends before the other end is open waits in the kernel.
+    const server = net.createServer(
+      { allowHalfOpen: true, noDelay: true, pauseOnConnect: true },
+      (socket) => void door.serve(socket),
+    );
+    server.maxConnections = connectionsMax;
+    server.on("drop", () => door.failed(undefined, `more than ${connectionsMax} connections at once`));
+    return server;
+  });
+  const routes = bound.map(({ destination, address, port }) => ({ destination, address, port }));
+  return {
+    routes,
+    state: () => routes.map((route) => Object.assign({}, route, doors.get(route.destination)!.state())),
+    close: async () => {
+      const closed = bound.map(({ server }) => new Promise((resolve) => server.close(resolve)));
+      for (const door of doors.values()) door.end();
+      await Promise.all(closed);
+    },
+  };
+}
+
+/** One destination's connections. */
+class Door {
+  readonly #destination: Destination;
+  readonly #open: Opener;
+  readonly #log: (line: string) => void;
+  readonly #now: () => number;
+  readonly #ended = new AbortController();
+  readonly #sockets = new Set<net.Socket>();
+  #opened = 0;
+  #failures = 0;
+  #lastError: RouteState["lastError"];
+  /** When a failure was last told, and how many were not since. */
+  #told = -Infinity;
+  #untold = 0;
+
+  constructor(destination: Destination, open: Opener, log: (line: string) => void, now: () => number) {
+    this.#destination = destination;
+    this.#open = open;
+    this.#log = log;
+    this.#now = now;
+  }
+
+  state(): Omit<RouteState, keyof Route> {
+    return {
+      open: this.#sockets.size,
+      opened: this.#opened,
+      failed: this.#failures,
+      lastError: this.#lastError,
+    };
+  }
+
+  end(): void {
+    this.#ended.abort(new Error("the agent is ending"));
+    for (const socket of this.#sockets) socket.resetAndDestroy();
+  }
+
+  async serve(socket: net.Socket): Promise<void> {
+    this.#sockets.add(socket);
+    socket.on("error", () => {});
+    try {
+      const { host, port } = this.#destination;
+      const far: Duplex = await this.#open({ host, port, signal: this.#ended.signal });
+      this.#opened += 1;
+      await splice(socket, far);
+    } catch (error) {
+      socket.resetAndDestroy();
+      if (!this.#ended.signal.aborted) this.failed(...describe(error));
+    } finally {
+      this.#sockets.delete(socket);
+    }
+  }
+
+  failed(code: string | undefined, detail: string): void {
+    this.#failures += 1;
+    this.#lastError = { code, detail };
+    if (this.#now() - this.#told < FAILURE_LINE_MS) {
+      this.#untold += 1;
+      return;
+    }
+    const mend = code !== undefined && isErrorCode(code) ? ` Mend: ${ERRORS[code].mend}` : "";
+    const more = this.#untold === 0 ? "" : ` (and ${this.#untold} more since the last line)`;
+    const what = code === undefined ? detail : `${code}: ${detail}`;
+    this.#log(`${authorityOf(this.#destination)}: no connection: ${what}.${mend}${more}`);
+    this.#told = this.#now();
+    this.#untold = 0;
+  }
+}
+
+function describe(error: unknown): [code: string | undefined, detail: string] {
+  if (isRelayError(error)) return [error.code, error.detail];
+  return [undefined, error instanceof Error ? rootCause(error) : String(error)];
+}

@@ -1,0 +1,73 @@
+import { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { TLSSocket } from "node:tls";
+import { HALF_CLOSED_IDLE_MS, LINGER_MS } from "./limits.ts";
+
+/** The bytes that were read of each side. */
+export interface Spliced {
+  /** From a to b. */
+  readonly up: number;
+  /** From b to a. */
+  readonly down: number;
+}
+
+/**
+ * Joins two connections: what comes from one is written to the other, at the pace of whoever is slower, until both have
+ * ended. An end is passed on while the other direction goes on. Where one side fails, or closes before its end, the other
+ * one is reset, so that nobody takes a cut stream for a whole one.
+ *
+ * What was read ahead of this call must be put back first (`a.unshift(head)`). Both sides are closed when it resolves,
+ * and it never rejects.
+ *
+ * @example const { up, down } = await splice(accepted, await open({ host: "db.example.com", port: 5432 }));
+ */
+export function splice(
+  a: Duplex,
+  b: Duplex,
+  { halfClosedIdleMs = HALF_CLOSED_IDLE_MS, lingerMs = LINGER_MS } = {},
+): Promise<Spliced> {
+  const count = { up: 0, down: 0 };
+  let timer: NodeJS.Timeout | undefined;
+  const cut = () => [a, b].forEach(reset);
+  const cutAfter = (ms: number) => {
+    clearTimeout(timer);
+    timer = setTimeout(cut, ms);
+  };
+  return new Promise((resolve) => {
+    const join = (from: Duplex, to: Duplex, direction: "up" | "down") => {
+      // Else the end of one direction would close the other one over it.
+      from.allowHalfOpen = true;
+      from.on("data", (chunk: Buffer) => {
+        count[direction] += chunk.length;
+        timer?.refresh();
+      });
+      from.once("end", () => cutAfter(halfClosedIdleMs));
+      from.on("error", () => {});
+      from.once("close", () => {
+        if (!isOver(from)) reset(to);
+        if (!to.closed) return cutAfter(lingerMs);
+        clearTimeout(timer);
+        resolve(count);
+      });
+      from.pipe(to);
+    };
+    join(a, b, "up");
+    join(b, a, "down");
+    // One that was lost before tells nothing of it any more.
+    if (a.destroyed || b.destroyed) cut();
+    if (a.closed && b.closed) resolve(count);
+  });
+}
+
+/** Whether a side was read to its end and written to its end. */
+function isOver(side: Duplex): boolean {
+  return side.readableEnded && side.writableFinished && side.errored === null;
+}
+
+/** Ends a connection so that its peer can't take it for a proper end. */
+function reset(side: Duplex): void {
+  if (side.destroyed) return;
+  // A TLS connection can't be reset, and says so by throwing: its missing close_notify tells the peer.
+  if (side instanceof Socket && !(side instanceof TLSSocket) && !side.connecting) side.resetAndDestroy();
+  else side.destroy(new Error("the connection that this one was joined to broke off"));
+}

@@ -1,0 +1,127 @@
+import { errorFromProblem, RelayError } from "../protocol/errors.ts";
+import { WIRE } from "../protocol/headers.ts";
+import { importPrivateKey, parseRelayUrl } from "../protocol/keys.ts";
+import { parseTunnelUrl, tunnelUrl } from "../protocol/targets.ts";
+import { newRequestId, signToken } from "../protocol/tokens.ts";
+import { PROBLEM_MAX_BYTES, REQUEST_TOKEN_SECONDS, RESOLVE_MAX_BYTES, SEEDS_MAX } from "./limits.ts";
+import { readText } from "./stream.ts";
+import type { Fetch } from "./wire.ts";
+
+/** The hosts of a service, as its SRV and TXT records name them. */
+export interface ServiceHosts {
+  readonly seeds: readonly { readonly host: string; readonly port: number }[];
+  /** The TXT record's text, as in `authSource=admin&replicaSet=main`; may be empty. */
+  readonly options: string;
+}
+
+/** How a service is asked for. */
+export interface ResolveOptions {
+  /** In place of the global one. */
+  readonly fetch?: Fetch | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Milliseconds since 1970. */
+  readonly now?: (() => number) | undefined;
+}
+
+/**
+ * Asks the relay what hosts a `mongodb+srv://` name stands for: the relay's resolver and not this machine's, and only hosts
+ * inside the name's own domain, which this client may reach.
+ *
+ * @param relayUrl as HOLDFAST_URL holds it
+ * @throws RelayError as the edge answered; `edge_unreachable`, `edge_failed`, `answer_invalid`; or the signal's reason
+ * @example const { seeds } = await resolveService(process.env.HOLDFAST_URL, "cluster0.abc.mongodb.net");
+ */
+export async function resolveService(
+  relayUrl: string | undefined,
+  name: string,
+  { fetch = globalThis.fetch, signal, now = Date.now }: ResolveOptions = {},
+): Promise<ServiceHosts> {
+  const { edge, clientId, privateKey } = parseRelayUrl(relayUrl);
+  const { host } = parseTunnelUrl(tunnelUrl(name, 1));
+  const iat = Math.floor(now() / 1_000);
+  const token = await signToken(
+    "request",
+    {
+      iss: clientId,
+      aud: edge,
+      act: "resolve",
+      iat,
+      exp: iat + REQUEST_TOKEN_SECONDS,
+      jti: newRequestId(),
+      htm: "POST",
+      url: `mongodb+srv://${host}`,
+      framing: "none",
+    },
+    await importPrivateKey(privateKey),
+  );
+  let response: Response;
+  try {
+    response = await fetch(`${edge}/resolve`, {
+      method: "POST",
+      headers: { [WIRE.authorization]: `Bearer ${token}` },
+      redirect: "manual",
+      ...(signal !== undefined && { signal }),
+    });
+  } catch (cause) {
+    signal?.throwIfAborted();
+    throw new RelayError("edge_unreachable", `${edge} gave no answer`, { cause, reached: "no" });
+  }
+  const code = response.headers.get(WIRE.error);
+  if (code !== null) {
+    throw errorFromProblem(code, await readText(response.body, PROBLEM_MAX_BYTES), response.headers);
+  }
+  const text = await readText(response.body, RESOLVE_MAX_BYTES);
+  if (response.status !== 200) {
+    throw new RelayError(
+      "edge_failed",
+      `${edge}/resolve answered ${response.status} with no mark of the relay`,
+      {
+        reached: "no",
+      },
+    );
+  }
+  return checkServiceHosts(text, host);
+}
+
+/**
+ * Reads the answer. Each host has to lie in the domain that the name lies in (MongoDB's Initial DNS Seedlist Discovery), which
+ * the edge has seen to already: what decides where connections go is looked at twice.
+ *
+ * @throws RelayError `answer_invalid`
+ */
+export function checkServiceHosts(text: string, name: string): ServiceHosts {
+  const invalid = (why: string, cause?: unknown) =>
+    new RelayError("answer_invalid", `the edge's answer for ${name} ${why}`, { cause });
+  let answer: { readonly seeds?: unknown; readonly options?: unknown };
+  try {
+    answer = JSON.parse(text) as typeof answer;
+  } catch (cause) {
+    throw invalid("is no JSON", cause);
+  }
+  const { seeds, options } = answer ?? {};
+  if (!Array.isArray(seeds) || seeds.length === 0 || seeds.length > SEEDS_MAX) {
+    throw invalid(`names no hosts, or more than ${SEEDS_MAX}`);
+  }
+  if (typeof options !== "string" || !/^[\x21-\x7e]*$/.test(options)) throw invalid("has no valid options");
+  const domain = name.split(".").slice(name.split(".").length > 2 ? 1 : 0);
+  const suffix = `.${domain.join(".")}`;
+  return {
+    seeds: (seeds as unknown[]).map((seed) => {
+      const { host, port } = (seed ?? {}) as { host?: unknown; port?: unknown };
+      if (typeof host !== "string" || typeof port !== "number") {
+        throw invalid("has a seed without host or port");
+      }
+      let target;
+      try {
+        target = parseTunnelUrl(tunnelUrl(host, port));
+      } catch (cause) {
+        throw invalid("has a host that is no DNS name", cause);
+      }
+      if (!target.host.endsWith(suffix)) {
+        throw invalid(`leads to ${target.host}, outside of ${suffix.slice(1)}`);
+      }
+      return { host: target.host, port: target.port };
+    }),
+    options,
+  };
+}
