@@ -17,6 +17,16 @@ export const EXIT = {
   usage: 2,
   /** The target's own error under --fail: the code that curl uses. */
   targetError: 22,
+  /** The relay can't be reached where it has to be: sysexits' EX_UNAVAILABLE. */
+  unavailable: 69,
+  /** The relay refuses the token: sysexits' EX_NOPERM. */
+  refused: 77,
+  // What `run` says of itself, as other commands that run commands do (env, timeout); all else is the command's own.
+  agentFailed: 125,
+  notExecutable: 126,
+  notFound: 127,
+  /** And the signal's number, for a command that a signal ended. */
+  signalBase: 128,
 } as const;
 
 /** The command line can't be understood: shown with the command's help. */

@@ -44,7 +44,9 @@ function relaunch(node) {
     stdio: "inherit",
     env: Object.assign({}, process.env, { [GUARD]: "1" }),
   });
-  const signals = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"];
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"].concat(
+    process.platform === "win32" ? [] : ["SIGUSR1", "SIGUSR2", "SIGWINCH"],
+  );
   signals.forEach((signal) => process.on(signal, () => child.kill(signal)));
   child.on("error", (error) => {
     process.stderr.write(`holdfast: ${node} can't be started: ${error.message}\n`);

@@ -4,11 +4,12 @@ import { fetchCommand } from "./commands/fetch.ts";
 import { ipsCommand } from "./commands/ips.ts";
 import { initCommand } from "./commands/init.ts";
 import { registerCommand } from "./commands/register.ts";
+import { runCommand } from "./commands/run.ts";
 import { EXIT, type Command, UsageError } from "./command.ts";
 import { version } from "./version.ts";
 
 /** Every command, in the order in which the help lists them. */
-const COMMANDS: readonly Command[] = [fetchCommand, ipsCommand, initCommand, registerCommand];
+const COMMANDS: readonly Command[] = [fetchCommand, runCommand, ipsCommand, initCommand, registerCommand];
 
 /** Runs the command line and sets the process's exit code; output that is still on its way is not cut off. */
 export async function run(args: readonly string[] = process.argv.slice(2)): Promise<void> {
@@ -32,7 +33,9 @@ async function main([name, ...rest]: readonly string[]): Promise<number> {
     process.stderr.write(`holdfast: ${problem}\n\n${help()}`);
     return EXIT.usage;
   }
-  if (rest.includes("--help") || rest.includes("-h")) {
+  // Behind `--` they are another command's.
+  const own = new Set(rest.slice(0, [...rest, "--"].indexOf("--")));
+  if (own.has("--help") || own.has("-h")) {
     process.stdout.write(command.help);
     return EXIT.ok;
   }

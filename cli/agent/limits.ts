@@ -8,6 +8,26 @@ export const HALF_CLOSED_IDLE_MS = 600_000;
 /** One side is closed, and the other one has this long to take what was written to it. */
 export const LINGER_MS = 30_000;
 
+// The local proxies.
+
+/** The password that is made for a run: 192 random bits. */
+export const PROXY_PASSWORD_BYTES = 24;
+
+/** The longest head of a request or of an answer. */
+export const PROXY_HEAD_MAX_BYTES = 65_536;
+
+/** From the first byte of a request's head, or of a SOCKS greeting, to its last. */
+export const PROXY_HEAD_MS = 15_000;
+
+/** A program's connection on which nothing is under way is closed after this time. */
+export const PROXY_IDLE_MS = 60_000;
+
+/** Connections to each of the two proxies at once. */
+export const PROXY_CONNECTIONS_MAX = 2_000;
+
+/** From the first attempt of a connection past the relay to the established one. */
+export const DIRECT_CONNECT_MS = 30_000;
+
 // The listeners of destinations.
 
 /** Connections that are open or being opened at once, for each destination; more are refused. */
@@ -24,3 +44,25 @@ export const FAILURE_LINE_MS = 10_000;
 /** How long an agent waits for its turn to edit the hosts file, and how often it looks. */
 export const LOCK_WAIT_MS = 10_000;
 export const LOCK_POLL_MS = 10;
+
+// The relay.
+
+/** For the question whether the relay takes the token. */
+export const RELAY_CHECK_MS = 15_000;
+
+/** Between two such questions while the relay can't be reached, beside the doubling wait. */
+export const RELAY_RETRY_MS = 1_000;
+
+/** A refusal is asked about again after this time. */
+export const REFUSAL_CONFIRM_MS = 2_000;
+
+/** How long a connection is tried to be opened while the relay has a fault that may pass. */
+export const OPEN_PATIENCE_MS = 15_000;
+
+// The child.
+
+/** A child that is told to end has this long until it is killed. */
+export const CHILD_STOP_MS = 10_000;
+
+/** For taking everything back after the child's end. */
+export const CLOSE_MS = 5_000;

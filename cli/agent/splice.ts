@@ -16,8 +16,8 @@ export interface Spliced {
  * ended. An end is passed on while the other direction goes on. Where one side fails, or closes before its end, the other
  * one is reset, so that nobody takes a cut stream for a whole one.
  *
- * What was read ahead of this call must be put back first (`a.unshift(head)`). Both sides are closed when it resolves,
- * and it never rejects.
+ * What was read of one side ahead of this call is written to the other one before it, and is not counted. Both sides are
+ * closed when it resolves, and it never rejects.
  *
  * @example const { up, down } = await splice(accepted, await open({ host: "db.example.com", port: 5432 }));
  */
@@ -49,6 +49,7 @@ export function splice(
         clearTimeout(timer);
         resolve(count);
       });
+      if (from.readableEnded) cutAfter(halfClosedIdleMs);
       from.pipe(to);
     };
     join(a, b, "up");

@@ -1,0 +1,25 @@
+import { isRelayError } from "../../client/index.ts";
+import type { RelayError } from "../../client/index.ts";
+import { ERRORS } from "../../protocol/errors.ts";
+import { EXIT } from "../command.ts";
+import { rootCause } from "../report.ts";
+import { isRefusal } from "./relay-check.ts";
+
+/** Says something about the agent itself, where the command's own output is not in the way. */
+export function tell(line: string): void {
+  process.stderr.write(`holdfast: ${line}\n`);
+}
+
+/** A failure of the relay's with its mend, in one line. */
+export function relayFailure(error: RelayError): string {
+  const cause = error.cause instanceof Error ? ` (${rootCause(error.cause)})` : "";
+  return `${error.code}: ${error.detail}${cause}. ${ERRORS[error.code].mend}`;
+}
+
+/** Tells why the agent could not start, and the exit code for it. */
+export function startFailure(error: unknown): { readonly line: string; readonly code: number } {
+  if (isRelayError(error)) {
+    return { line: relayFailure(error), code: isRefusal(error) ? EXIT.refused : EXIT.unavailable };
+  }
+  return { line: error instanceof Error ? rootCause(error) : String(error), code: EXIT.agentFailed };
+}

@@ -1,0 +1,110 @@
+import { type IncomingMessage, request as openRequest, type ServerResponse } from "node:http";
+import { RelayError } from "../../../protocol/errors.ts";
+import { connectionNames, type Field, isStoppedResponseField } from "../../../protocol/headers.ts";
+import type { TargetUrl } from "../../../protocol/targets.ts";
+import { PROXY_HEAD_MAX_BYTES } from "../limits.ts";
+import type { Opener } from "../opener.ts";
+import { failureAnswer, type ProxyAnswer } from "./failure.ts";
+import { asRelayError } from "../relay-errors.ts";
+
+/** One plain request that goes on to its target. */
+export interface Forwarding {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly url: TargetUrl;
+  readonly fields: readonly Field[];
+  readonly open: Opener;
+}
+
+/**
+ * Sends a request on over a connection of its own, and its answer back. A connection that is used once can't be closed under
+ * a request that must not be repeated.
+ */
+export async function forward({ request, response, url, fields, open }: Forwarding): Promise<void> {
+  const gone = new AbortController();
+  const onClose = () => gone.abort();
+  response.once("close", onClose);
+  let connection;
+  try {
+    connection = await open({ host: url.host, port: url.port, signal: gone.signal });
+  } catch (error) {
+    return answerWith(response, failureAnswer(asRelayError(error)));
+  }
+  response.off("close", onClose);
+  if (response.closed) {
+    connection.on("error", () => {}).destroy(new Error("the program is gone"));
+    return;
+  }
+  const outgoing = openRequest({
+    createConnection: () => connection,
+    method: request.method ?? "GET",
+    path: url.path,
+    headers: [...fields, ["Connection", "close"], ...framing(request)].flat(),
+    setHost: false,
+    maxHeaderSize: PROXY_HEAD_MAX_BYTES,
+  });
+  const fail = (error: unknown) => {
+    connection.destroy(asRelayError(error));
+    if (response.headersSent) cut(response);
+    else {
+      const why = error instanceof Error ? error.message : String(error);
+      answerWith(response, failureAnswer(new RelayError("target_closed", why, { cause: error })));
+    }
+  };
+  outgoing.once("error", fail);
+  outgoing.once("response", (incoming) => {
+    passBack(incoming, response);
+    incoming.once("error", fail);
+  });
+  response.once("close", () => {
+    if (!response.writableFinished) outgoing.destroy();
+  });
+  request.once("error", () => outgoing.destroy());
+  if (request.headers.expect?.toLowerCase() === "100-continue") response.writeContinue();
+  request.pipe(outgoing);
+}
+
+/** Tells a failure where nothing has been told yet. */
+export function answerWith(response: ServerResponse, { status, reason, headers, body }: ProxyAnswer): void {
+  if (response.headersSent) return cut(response);
+  response.sendDate = false;
+  response.writeHead(status, reason, headers.flat()).end(body);
+}
+
+/** Node adds a coding to a body of unknown length unless it is told that there is none. */
+function framing({ headers, method }: IncomingMessage): readonly Field[] {
+  const length = headers["content-length"];
+  if (length !== undefined) return [["Content-Length", length]];
+  if (headers["transfer-encoding"] !== undefined) return [["Transfer-Encoding", "chunked"]];
+  return /^(GET|HEAD|OPTIONS|DELETE|TRACE)$/.test(method ?? "") ? [] : [["Content-Length", "0"]];
+}
+
+function passBack(incoming: IncomingMessage, response: ServerResponse): void {
+  const fields = pairs(incoming.rawHeaders);
+  const named = connectionNames(fields);
+  const kept = fields.filter(([name]) => {
+    const lower = name.toLowerCase();
+    return lower.startsWith("relay-") ? !named.has(lower) : !isStoppedResponseField(lower, named);
+  });
+  response.sendDate = false;
+  try {
+    response.writeHead(incoming.statusCode ?? 502, incoming.statusMessage ?? "", kept.flat());
+  } catch (error) {
+    incoming.destroy();
+    const why = `its answer can't be passed on: ${(error as Error).message}`;
+    return answerWith(response, failureAnswer(new RelayError("target_protocol", why)));
+  }
+  // The head goes before the body's first byte: some answers are heads for a long time.
+  response.flushHeaders();
+  incoming.pipe(response);
+}
+
+/** A body that was cut is not to arrive as a whole one. */
+function cut(response: ServerResponse): void {
+  if (!response.writableFinished) response.socket?.resetAndDestroy();
+}
+
+/** Node's flat list of names and values as pairs. */
+export function pairs(raw: readonly string[]): Field[] {
+  return Array.from({ length: raw.length / 2 }, (_, index): Field => [raw[2 * index]!, raw[2 * index + 1]!]);
+}

@@ -1,0 +1,81 @@
+import { RelayError } from "../../../protocol/errors.ts";
+import { connectionNames, type Field, isForbiddenRequestField } from "../../../protocol/headers.ts";
+import {
+  parseTargetUrl,
+  parseTunnelUrl,
+  type TargetUrl,
+  type TunnelTarget,
+} from "../../../protocol/targets.ts";
+
+/** What a request to a proxy looks like, before anything of it is trusted. */
+export interface ProxyRequest {
+  readonly method: string;
+  /** The request's target as it stood on the wire. */
+  readonly target: string;
+  readonly version: string;
+  readonly fields: readonly Field[];
+}
+
+/**
+ * The host and port that a CONNECT asks for (RFC 9110 section 9.3.6).
+ * @throws RelayError `request_invalid`, `url_invalid`
+ */
+export function connectTarget(request: ProxyRequest): TunnelTarget {
+  refuseAmbiguous(request);
+  if (count(request, "content-length") + count(request, "transfer-encoding") > 0) {
+    throw new RelayError("request_invalid", "a CONNECT has no body");
+  }
+  return parseTunnelUrl(`tcp://${request.target}`);
+}
+
+/**
+ * Where any other request goes (RFC 9112 section 3.2.2), and the fields that go with it, Host first; the body's framing is
+ * left to whoever sends it.
+ *
+ * @throws RelayError `request_invalid`, `url_invalid`
+ */
+export function forwardTarget(request: ProxyRequest): {
+  readonly url: TargetUrl;
+  readonly fields: readonly Field[];
+} {
+  refuseAmbiguous(request);
+  if (!/^[a-z][a-z0-9+.-]*:/i.test(request.target)) {
+    throw new RelayError("request_invalid", "this is a proxy: it takes CONNECT and absolute http:// URLs");
+  }
+  const url = parseTargetUrl(request.target);
+  if (url.scheme !== "http") {
+    throw new RelayError(
+      "request_invalid",
+      "an https:// URL is reached by CONNECT, so that TLS stays end to end",
+    );
+  }
+  const named = connectionNames(request.fields);
+  const fields = request.fields.filter(([name]) => {
+    const lower = name.toLowerCase();
+    // A program that speaks to a relay's edge by itself needs these.
+    if (lower.startsWith("relay-")) return !named.has(lower);
+    return !isForbiddenRequestField(lower) && !named.has(lower);
+  });
+  return { url, fields: [["Host", url.authority], ...fields] };
+}
+
+/** What two parsers could read in two ways goes nowhere. */
+function refuseAmbiguous(request: ProxyRequest): void {
+  const bad = (why: string) => new RelayError("request_invalid", why);
+  if (count(request, "host") > 1) throw bad("there is more than one Host field");
+  if (count(request, "content-length") > 1) throw bad("there is more than one Content-Length field");
+  const coding = count(request, "transfer-encoding");
+  if (coding === 0) return;
+  if (count(request, "content-length") > 0) throw bad("it has both Transfer-Encoding and Content-Length");
+  if (coding > 1 || request.version !== "1.1" || !/^chunked$/i.test(value(request, "transfer-encoding"))) {
+    throw bad("the only transfer coding is chunked, under HTTP/1.1");
+  }
+}
+
+function count({ fields }: ProxyRequest, lowerName: string): number {
+  return fields.filter(([name]) => name.toLowerCase() === lowerName).length;
+}
+
+function value({ fields }: ProxyRequest, lowerName: string): string {
+  return fields.find(([name]) => name.toLowerCase() === lowerName)?.[1] ?? "";
+}

@@ -1,0 +1,114 @@
+import { createServer, type Socket } from "node:net";
+import { parseTunnelUrl, tunnelUrl } from "../../../protocol/targets.ts";
+import { PROXY_CONNECTIONS_MAX, PROXY_HEAD_MS } from "../limits.ts";
+import { splice } from "../splice.ts";
+import { SOCKS_REPLY, socksReply } from "./failure.ts";
+import { asRelayError } from "../relay-errors.ts";
+import { listen, type LocalProxy, type LocalProxyOptions } from "./local-proxy.ts";
+import {
+  ADMITTED,
+  NO_METHOD,
+  NOT_ADMITTED,
+  PASSWORD_METHOD,
+  type Read,
+  readGreeting,
+  readPassword,
+  readRequest,
+  replyBytes,
+  SocksRefusal,
+} from "./socks5.ts";
+
+/** A SOCKS 5 proxy on 127.0.0.1: CONNECT alone, with user and password. Names are resolved where the connection is made. */
+export async function startSocksProxy(options: LocalProxyOptions): Promise<LocalProxy> {
+  const server = createServer(
+    { allowHalfOpen: true, noDelay: true },
+    (socket) => void serve(socket, options),
+  );
+  server.maxConnections = PROXY_CONNECTIONS_MAX;
+  return listen(server, options.port);
+}
+
+async function serve(socket: Socket, { open, credentials }: LocalProxyOptions): Promise<void> {
+  const gone = new AbortController();
+  socket.on("error", () => {});
+  const onClose = () => gone.abort();
+  socket.once("close", onClose);
+  const deadline = setTimeout(() => socket.destroy(), PROXY_HEAD_MS);
+  const reader = new Reader(socket);
+  try {
+    if (!(await reader.read(readGreeting))) return void socket.end(NO_METHOD);
+    socket.write(PASSWORD_METHOD);
+    const { user, password } = await reader.read(readPassword);
+    if (!credentials.admits(user, password)) return void socket.end(NOT_ADMITTED);
+    socket.write(ADMITTED);
+    const asked = await reader.read(readRequest);
+    clearTimeout(deadline);
+    const target = targetOf(asked);
+    const connection = await open({ ...target, signal: gone.signal });
+    socket.off("close", onClose);
+    if (reader.rest.length > 0) connection.write(reader.rest);
+    if (!socket.destroyed) socket.write(replyBytes(SOCKS_REPLY.succeeded));
+    await splice(socket, connection);
+  } catch (error) {
+    if (socket.destroyed) return;
+    const reply = error instanceof SocksRefusal ? error.reply : socksReply(asRelayError(error));
+    if (reply === undefined) socket.destroy();
+    else socket.end(replyBytes(reply));
+  } finally {
+    clearTimeout(deadline);
+    // What is refused has as long to go as it had to come.
+    if (!socket.destroyed) socket.resume().setTimeout(PROXY_HEAD_MS, () => socket.destroy());
+  }
+}
+
+/** The same canonical form that everything else is judged in. */
+function targetOf({ host, port }: { readonly host: string; readonly port: number }): {
+  readonly host: string;
+  readonly port: number;
+} {
+  const { host: name, port: number } = parseTunnelUrl(tunnelUrl(host, port));
+  return { host: name, port: number };
+}
+
+/** Reads whole messages from a socket, and keeps what came behind them. */
+class Reader {
+  readonly #socket: Socket;
+  #bytes = Buffer.alloc(0);
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+  }
+
+  /** @throws SocksRefusal where the socket ends before the message does, or what `parse` throws */
+  async read<T>(parse: (bytes: Buffer) => Read<T> | undefined): Promise<T> {
+    for (;;) {
+      const read = parse(this.#bytes);
+      if (read !== undefined) {
+        this.#bytes = this.#bytes.subarray(read.length);
+        return read.value;
+      }
+      const chunk = this.#socket.read() as Buffer | null;
+      if (chunk !== null) this.#bytes = Buffer.concat([this.#bytes, chunk]);
+      else await this.#more();
+    }
+  }
+
+  /** What came behind the last message. */
+  get rest(): Buffer {
+    return this.#bytes;
+  }
+
+  #more(): Promise<void> {
+    const socket = this.#socket;
+    return new Promise((resolve, reject) => {
+      const ended = () => reject(new SocksRefusal("the program went away"));
+      if (socket.readableEnded || socket.destroyed) return ended();
+      const settle = () => {
+        socket.off("readable", settle).off("end", settle).off("close", settle);
+        if (socket.readableEnded || socket.destroyed) ended();
+        else resolve();
+      };
+      socket.on("readable", settle).on("end", settle).on("close", settle);
+    });
+  }
+}

@@ -1,0 +1,81 @@
+import { SOCKS_REPLY } from "./failure.ts";
+
+/** The messages of SOCKS 5 (RFC 1928) and of its user and password (RFC 1929). */
+
+/** What was read, and how many bytes it took. */
+export interface Read<T> {
+  readonly value: T;
+  readonly length: number;
+}
+
+/** A message that can't be answered otherwise than by this reply, or by closing where there is none. */
+export class SocksRefusal extends Error {
+  override readonly name = "SocksRefusal";
+  readonly reply: number | undefined;
+
+  constructor(why: string, reply?: number) {
+    super(why);
+    this.reply = reply;
+  }
+}
+
+export const NO_METHOD = Buffer.from([5, 0xff]);
+export const PASSWORD_METHOD = Buffer.from([5, 2]);
+export const ADMITTED = Buffer.from([1, 0]);
+export const NOT_ADMITTED = Buffer.from([1, 1]);
+
+/** Whether the methods that a client offers hold the one with user and password. Undefined: more bytes are needed. */
+export function readGreeting(bytes: Buffer): Read<boolean> | undefined {
+  if (bytes.length > 0 && bytes[0] !== 5) throw new SocksRefusal("this is no SOCKS 5");
+  if (bytes.length < 2 || bytes.length < 2 + bytes[1]!) return undefined;
+  const length = 2 + bytes[1]!;
+  return { value: bytes.subarray(2, length).includes(2), length };
+}
+
+/** @throws SocksRefusal */
+export function readPassword(
+  bytes: Buffer,
+): Read<{ readonly user: string; readonly password: string }> | undefined {
+  if (bytes.length > 0 && bytes[0] !== 1) throw new SocksRefusal("this is no user and password");
+  if (bytes.length < 2) return undefined;
+  const at = 2 + bytes[1]!;
+  if (bytes.length <= at) return undefined;
+  const length = at + 1 + bytes[at]!;
+  if (bytes.length < length) return undefined;
+  return {
+    value: { user: bytes.toString("utf8", 2, at), password: bytes.toString("utf8", at + 1, length) },
+    length,
+  };
+}
+
+/** The host as text: a name, or an address without brackets. @throws SocksRefusal */
+export function readRequest(
+  bytes: Buffer,
+): Read<{ readonly host: string; readonly port: number }> | undefined {
+  if (bytes.length > 0 && bytes[0] !== 5) throw new SocksRefusal("this is no SOCKS 5");
+  if (bytes.length < 5) return undefined;
+  const [, command, , type, first] = bytes as unknown as [number, number, number, number, number];
+  const size = { 1: 4, 3: 1 + first, 4: 16 }[type];
+  if (size === undefined) {
+    throw new SocksRefusal("this address type is not known", SOCKS_REPLY.addressTypeNotSupported);
+  }
+  const length = 4 + size + 2;
+  if (bytes.length < length) return undefined;
+  if (command !== 1) throw new SocksRefusal("only CONNECT is served", SOCKS_REPLY.commandNotSupported);
+  return {
+    value: { host: hostOf(type, bytes.subarray(4, 4 + size)), port: bytes.readUInt16BE(4 + size) },
+    length,
+  };
+}
+
+/** A reply; the address that the connection was made from is nobody's business here. */
+export function replyBytes(reply: number): Buffer {
+  return Buffer.from([5, reply, 0, 1, 0, 0, 0, 0, 0, 0]);
+}
+
+function hostOf(type: number, bytes: Buffer): string {
+  if (type === 1) return bytes.join(".");
+  if (type === 3) return bytes.toString("latin1", 1);
+  const groups = Array.from({ length: 8 }, (_, index) => bytes.readUInt16BE(2 * index).toString(16));
+  return new URL(`http://[${groups.join(":")}]`).hostname.slice(1, -1);
+}
