@@ -23,8 +23,9 @@ export function fakeOpener(hosts: Readonly<Record<string, number>>): FakeOpener 
       asked.push(authority);
       if (failure !== undefined) throw failure;
       const local = hosts[authority];
-      if (local === undefined)
+      if (local === undefined) {
         throw new RelayError("target_not_allowed", `tcp://${authority} is not allowed`);
+      }
       return openDirect({ host: "127.0.0.1", port: local, ...(signal !== undefined && { signal }) });
     },
   };

@@ -6,7 +6,7 @@ import { begin, type Ran, type Running } from "../../support/run.ts";
 import { WIRE } from "./hosts.ts";
 import { image } from "./image.ts";
 import { START_DEADLINE_MS } from "./limits.ts";
-import { firstProcess, ROOT_ENV } from "./root.ts";
+import { allProcesses, firstProcess, ROOT_ENV } from "./root.ts";
 import { type Postgres, startPostgres } from "./servers/postgres.ts";
 import { startTunnel, type TunnelStack } from "./stack.ts";
 import { until } from "./until.ts";
@@ -106,13 +106,19 @@ export function told({ stdout }: { readonly stdout: string }): Told[] {
 /** Waits until the app has told something of which this is true. */
 export function untilTold({ child, text, ended }: Running, what: (one: Told) => boolean): Promise<Told> {
   return until("it tells so", START_DEADLINE_MS, async () => {
-    if (child.exitCode !== null) throw new Error(`it ended: ${(await ended).stderr}`);
+    if (child.exitCode !== null) return new Error(`it ended: ${(await ended).stderr}`);
     return told(text).find((one) => what(one));
   });
 }
 
-/** Asks the container's process 1 to end, as a platform does with a machine that is to go. */
+/** Asks the container's process 1 to end, as most platforms do with a machine that is to go. */
 export function terminate({ child, ended }: Running): Promise<Ran> {
   process.kill(firstProcess(child), "SIGTERM");
+  return ended;
+}
+
+/** Asks every process in the container to end, as Heroku does. */
+export function terminateAll({ child, ended }: Running): Promise<Ran> {
+  for (const pid of allProcesses(child)) process.kill(pid, "SIGTERM");
   return ended;
 }

@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 
 const EXAMPLES = resolve(import.meta.dirname, "../../../examples");
@@ -7,6 +7,7 @@ const EXAMPLES = resolve(import.meta.dirname, "../../../examples");
 export function exampleFolder(name: string, dir: string): string {
   const folder = mkdtempSync(join(dir, "example-"));
   cpSync(join(EXAMPLES, name), folder, { recursive: true });
+  chmodSync(folder, 0o755);
   for (const file of readdirSync(folder, { recursive: true, encoding: "utf8" })) {
     const path = join(folder, file);
     if (!statSync(path).isFile()) continue;

@@ -1,5 +1,5 @@
 import type { ChildProcess } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 /** Devices that every program may expect. */
@@ -30,6 +30,7 @@ export function makeRoot(dir: string): void {
   for (const folder of ["dev", "etc", "proc", "root", "tmp"]) {
     mkdirSync(join(dir, folder), { recursive: true });
   }
+  chmodSync(join(dir, "tmp"), 0o1777);
   for (const device of DEVICES) writeFileSync(join(dir, "dev", device), "");
   writeFileSync(join(dir, "etc/hosts"), "127.0.0.1\tlocalhost\n");
   writeFileSync(join(dir, "etc/nsswitch.conf"), "hosts: files dns\n");
@@ -55,5 +56,23 @@ export const ROOT_ENV = {
 
 /** The process that is 1 in a root that was entered, by its id here; signals for it go there. */
 export function firstProcess({ pid }: ChildProcess): number {
-  return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim());
+  return childrenOf(pid!)[0]!;
+}
+
+/** Every process in a root that was entered, the first one first. */
+export function allProcesses({ pid }: ChildProcess): number[] {
+  const found: number[] = [];
+  const visit = (one: number) => {
+    for (const child of childrenOf(one)) {
+      found.push(child);
+      visit(child);
+    }
+  };
+  visit(pid!);
+  return found;
+}
+
+function childrenOf(pid: number): number[] {
+  const ids = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
+  return ids === "" ? [] : ids.split(" ").map(Number);
 }
