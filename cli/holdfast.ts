@@ -1,15 +1,25 @@
 import { cleanUpHosts } from "./agent/hosts-cleanup.ts";
 import { CLEANUP_COMMAND } from "./agent/hosts-map.ts";
 import { fetchCommand } from "./commands/fetch.ts";
+import { handleCommand } from "./commands/handle.ts";
 import { ipsCommand } from "./commands/ips.ts";
 import { initCommand } from "./commands/init.ts";
 import { registerCommand } from "./commands/register.ts";
 import { runCommand } from "./commands/run.ts";
+import { tokenCommand } from "./commands/token.ts";
 import { EXIT, type Command, UsageError } from "./command.ts";
 import { version } from "./version.ts";
 
 /** Every command, in the order in which the help lists them. */
-const COMMANDS: readonly Command[] = [fetchCommand, runCommand, ipsCommand, initCommand, registerCommand];
+const COMMANDS: readonly Command[] = [
+  fetchCommand,
+  runCommand,
+  ipsCommand,
+  tokenCommand,
+  handleCommand,
+  initCommand,
+  registerCommand,
+];
 
 /** Runs the command line and sets the process's exit code; output that is still on its way is not cut off. */
 export async function run(args: readonly string[] = process.argv.slice(2)): Promise<void> {

@@ -2,7 +2,7 @@ import { RelayError } from "../protocol/errors.ts";
 import { REQUEST_TOKEN_MAX_SECONDS } from "../protocol/limits.ts";
 import { isTunnelAllowed, parseAllowedTarget, parseTunnelUrl } from "../protocol/targets.ts";
 import { newRequestId } from "../protocol/tokens.ts";
-import { type Authorized, eligibleNodes, holdToCeiling, proveRequest } from "./authorize.ts";
+import { type Authorized, checkTunnel, eligibleNodes, holdToCeiling, proveRequest } from "./authorize.ts";
 import type { Edge, Env } from "./edge.ts";
 import { checkScopeLifetime, proveScope } from "./scope.ts";
 import { atSendersCost } from "./strangers.ts";
@@ -28,10 +28,7 @@ export async function authorizeStream(
   if (framing !== "none") {
     throw new RelayError("token_framing", `signed for ${framing}, a stream has no body`);
   }
-  const target = parseTunnelUrl(url);
-  if (!isTunnelAllowed(client.allow, target)) {
-    throw new RelayError("target_not_allowed", `${client.id} may open no stream to ${target.authority}`);
-  }
+  checkTunnel(client, url);
   if (resume !== undefined && (node === undefined || [node].flat().length !== 1)) {
     throw new RelayError(
       "request_invalid",

@@ -1,6 +1,6 @@
 import { RelayError } from "../protocol/errors.ts";
 import { WIRE } from "../protocol/headers.ts";
-import { isAllowed, parseTargetUrl } from "../protocol/targets.ts";
+import { isAllowed, isTunnelAllowed, parseTargetUrl, parseTunnelUrl } from "../protocol/targets.ts";
 import {
   checkRequestClaims,
   type Framing,
@@ -99,16 +99,32 @@ export async function authorize(
   if (claims.framing !== undefined && !mayBe(claims.framing, framing)) {
     throw new RelayError("token_framing", `signed for ${claims.framing}, came as ${framing}`);
   }
-  const target = parseTargetUrl(claims.url);
-  if (!isAllowed(client.allow, claims.htm, target)) {
-    throw new RelayError("target_not_allowed", `${client.id} may not send ${claims.htm} to ${target.origin}`);
-  }
+  if (act === "cancel" && claims.url.startsWith("tcp:")) checkTunnel(client, claims.url);
+  else checkTarget(client, claims);
   return {
     client,
     claims,
     framing: claims.framing ?? framing,
     ...eligibleNodes(edge.config.nodes, client, claims.node),
   };
+}
+
+function checkTarget({ id, allow }: Client, { htm, url }: RequestClaims): void {
+  const target = parseTargetUrl(url);
+  if (!isAllowed(allow, htm, target)) {
+    throw new RelayError("target_not_allowed", `${id} may not send ${htm} to ${target.origin}`);
+  }
+}
+
+/**
+ * Whether a client may open a stream to `tcp://host:port`.
+ * @throws RelayError `url_invalid`, `target_not_allowed`
+ */
+export function checkTunnel({ id, allow }: Client, url: string): void {
+  const target = parseTunnelUrl(url);
+  if (!isTunnelAllowed(allow, target)) {
+    throw new RelayError("target_not_allowed", `${id} may open no stream to ${target.authority}`);
+  }
 }
 
 /** How the body came in. What the signer said of it is compared with this, and the node holds the body to it. */

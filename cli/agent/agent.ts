@@ -57,7 +57,13 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     await proxies?.close();
   };
   try {
-    tunnel = await startTunnel(settings, { open, relayUrl, env: process.env, log: warn, signal: stopped });
+    tunnel = await startTunnel(settings, {
+      open,
+      relayUrl,
+      env: ofCommand(process.env),
+      log: warn,
+      signal: stopped,
+    });
     stopped.throwIfAborted();
     for (const line of tunnel.lines) note(line);
     if (options.proxies) {
@@ -98,4 +104,9 @@ function followUp(
     },
     () => {},
   );
+}
+
+/** The environment without what speaks to the agent itself: no host in there is to be rewritten. */
+function ofCommand(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !/^(HOLDFAST|QGTUNNEL)_/.test(name)));
 }

@@ -7,6 +7,7 @@ import { bindAll } from "./bind.ts";
 import { authorityOf, type Destination } from "./destinations.ts";
 import { DESTINATION_CONNECTIONS_MAX, FAILURE_LINE_MS } from "./limits.ts";
 import type { Opener } from "./opener.ts";
+import { reset } from "./reset.ts";
 import { splice } from "./splice.ts";
 
 /** Where a destination is to be found on this machine. */
@@ -112,7 +113,7 @@ class Door {
 
   end(): void {
     this.#ended.abort(new Error("the agent is ending"));
-    for (const socket of this.#sockets) socket.resetAndDestroy();
+    for (const socket of this.#sockets) reset(socket);
   }
 
   async serve(socket: net.Socket): Promise<void> {
@@ -124,7 +125,7 @@ class Door {
       this.#opened += 1;
       await splice(socket, far);
     } catch (error) {
-      socket.resetAndDestroy();
+      reset(socket);
       if (!this.#ended.signal.aborted) this.failed(...describe(error));
     } finally {
       this.#sockets.delete(socket);

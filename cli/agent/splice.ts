@@ -1,7 +1,6 @@
-import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { TLSSocket } from "node:tls";
 import { HALF_CLOSED_IDLE_MS, LINGER_MS } from "./limits.ts";
+import { reset } from "./reset.ts";
 
 /** The bytes that were read of each side. */
 export interface Spliced {
@@ -63,12 +62,4 @@ export function splice(
 /** Whether a side was read to its end and written to its end. */
 function isOver(side: Duplex): boolean {
   return side.readableEnded && side.writableFinished && side.errored === null;
-}
-
-/** Ends a connection so that its peer can't take it for a proper end. */
-function reset(side: Duplex): void {
-  if (side.destroyed) return;
-  // A TLS connection can't be reset, and says so by throwing: its missing close_notify tells the peer.
-  if (side instanceof Socket && !(side instanceof TLSSocket) && !side.connecting) side.resetAndDestroy();
-  else side.destroy(new Error("the connection that this one was joined to broke off"));
 }

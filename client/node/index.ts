@@ -7,4 +7,11 @@
  */
 export { createSockets, type ConnectOptions, type Sockets, type SocketsOptions } from "./sockets.ts";
 export { RelaySocket, type RelaySocketOptions } from "./relay-socket.ts";
+export { createAgent, createHttpAgent } from "./agents.ts";
+export { createDispatcher, type DispatcherAgentOptions } from "./dispatcher.ts";
+export { mailSocket, type MailSocketRequest } from "./mail.ts";
+export { type MongoProxy, type MongoProxyOptions, startMongoProxy } from "./mongo.ts";
+export { mysqlStream, type MysqlStreamRequest } from "./mysql.ts";
+export { pgStream } from "./pg.ts";
+export { redisConnector } from "./redis.ts";
 export { type ErrorCode, isRelayError, type Reached, RelayError } from "../../protocol/errors.ts";

@@ -67,6 +67,7 @@ export interface FakePool {
   readonly relayUrl: string;
   /** May write the registry, in which the one client is `app`. */
   readonly operator: Operator;
+  readonly operatorKey: string;
   readonly clientKey: JWK;
   readonly nodes: readonly FakePoolNode[];
   /** Two nodes that nothing has been sent to yet. */
@@ -140,6 +141,7 @@ export async function startFakePool(count: number, allow: readonly string[]): Pr
     edge,
     relayUrl: edge.replace("//", `//app:${keys.client.privateKey}@`),
     operator,
+    operatorKey: keys.operator.privateKey,
     clientKey: keys.client.publicJwk,
     nodes: nodes.map(({ node }) => node),
     pair() {

@@ -13,6 +13,8 @@ export interface RunOptions {
   /** Whether the environment is `env` alone, without this process's own. */
   readonly bare?: boolean;
   readonly cwd?: string;
+  /** What it reads from stdin; nothing unless told. */
+  readonly input?: string;
 }
 
 /** A command under way. */
@@ -24,17 +26,17 @@ export interface Running {
   readonly ended: Promise<Ran>;
 }
 
-/** Starts a command, with nothing on its stdin. */
+/** Starts a command. */
 export function begin(
   file: string,
   args: readonly string[],
-  { env, bare = false, cwd }: RunOptions = {},
+  { env, bare = false, cwd, input }: RunOptions = {},
 ): Running {
   const child = spawn(file, args, { cwd, env: bare ? env : { ...process.env, ...env } });
   const text = { stdout: "", stderr: "" };
   child.stdout.on("data", (chunk: Buffer) => (text.stdout += chunk.toString()));
   child.stderr.on("data", (chunk: Buffer) => (text.stderr += chunk.toString()));
-  child.stdin.end();
+  child.stdin.end(input);
   const ended = new Promise<Ran>((done, failed) => {
     child.once("error", failed);
     child.once("close", (code) => done({ code, ...text }));

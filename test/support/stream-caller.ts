@@ -1,14 +1,25 @@
-import { once } from "node:events";
-import type { IncomingMessage } from "node:http";
-import { type RawData, WebSocket } from "ws";
+import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
+import { text } from "node:stream/consumers";
+import { WebSocket } from "ws";
 import { errorFromProblem, type RelayError } from "../../protocol/errors.ts";
 import type { RequestClaims } from "../../protocol/tokens.ts";
 import { requestToken } from "./raw-caller.ts";
+import { Inbox } from "./stream-client.ts";
 
 /** A WebSocket to an edge, opened or refused. */
 export type Opening =
-  | { readonly socket: WebSocket; readonly fields: IncomingMessage["headers"]; readonly refused?: never }
-  | { readonly socket?: never; readonly fields: IncomingMessage["headers"]; readonly refused: RelayError };
+  | {
+      readonly socket: WebSocket;
+      readonly inbox: Inbox;
+      readonly fields: IncomingHttpHeaders;
+      readonly refused?: never;
+    }
+  | {
+      readonly socket?: never;
+      readonly inbox?: never;
+      readonly fields: IncomingHttpHeaders;
+      readonly refused: RelayError;
+    };
 
 /** How a WebSocket is asked for. */
 export interface Asking {
@@ -22,43 +33,26 @@ export function streamToken(relayUrl: string, url: string, claims?: Partial<Requ
   return requestToken(relayUrl, { act: "stream", htm: "GET", framing: "none", url, ...claims });
 }
 
-/** Opens a WebSocket; an answer that is none is read whole. */
+/** Asks an edge for a WebSocket. */
 export async function openSocket(edge: string, asking: Asking): Promise<Opening> {
-  const socket = new WebSocket(
-    `${edge.replace(/^http/, "ws")}${asking.path ?? "/stream"}`,
-    [...(asking.protocols ?? [])],
-    { headers: { ...asking.headers }, perMessageDeflate: false },
-  );
-  socket.on("error", () => {});
-  // What comes right behind the head must find a listener.
-  socket.pause();
+  const { path = "/stream", protocols = [], headers = {} } = asking;
+  const options = { headers, perMessageDeflate: false };
+  const socket = new WebSocket(`${edge.replace(/^http/, "ws")}${path}`, [...protocols], options);
+  const inbox = new Inbox(socket);
   return new Promise((resolve, reject) => {
-    let fields: IncomingMessage["headers"] = {};
-    socket.once("upgrade", ({ headers }) => (fields = headers));
-    socket.once("open", () => resolve({ socket, fields }));
-    socket.once("error", reject);
-    socket.once("unexpected-response", (_request, answer) => {
-      void textOf(answer).then((text) => {
-        const field = (name: string) => answer.headers[name] as string | undefined;
-        const get = (name: string) => field(name) ?? null;
-        const refused = errorFromProblem(field("relay-error") ?? `HTTP ${answer.statusCode}`, text, { get });
-        resolve({ fields: answer.headers, refused });
-      }, reject);
+    let fields: IncomingHttpHeaders = {};
+    socket.on("error", reject);
+    socket.once("upgrade", (response) => (fields = response.headers));
+    socket.once("open", () => resolve({ socket, inbox, fields }));
+    socket.once("unexpected-response", (_request, response: IncomingMessage) => {
+      text(response)
+        .then((body) => resolve({ fields: response.headers, refused: problemOf(response, body) }))
+        .catch(reject);
     });
   });
 }
 
-/** The next message; text as a string, bytes as a Buffer. */
-export async function nextMessage(socket: WebSocket): Promise<string | Buffer> {
-  const got = once(socket, "message") as Promise<[RawData, boolean]>;
-  socket.resume();
-  const [data, isBinary] = await got;
-  socket.pause();
-  return isBinary ? (data as Buffer) : (data as Buffer).toString();
-}
-
-async function textOf(answer: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of answer) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks).toString();
+function problemOf({ headers, statusCode }: IncomingMessage, body: string): RelayError {
+  const get = (name: string) => (headers[name] as string | undefined) ?? null;
+  return errorFromProblem(get("relay-error") ?? `HTTP ${statusCode}`, body, { get });
 }

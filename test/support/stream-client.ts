@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import type { IncomingMessage } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import { type RawData, WebSocket } from "ws";
 import { errorFromProblem, RelayError } from "../../protocol/errors.ts";
 import { StreamEnd } from "../../protocol/stream-end.ts";
@@ -56,7 +56,7 @@ export class Inbox {
 
 /**
  * Asks a node for a WebSocket.
- * @throws RelayError as the node answered; its `cause` is the answer's head
+ * @throws RelayError as the node answered, a `Failure`
  */
 export function askStream(node: GrantedNode, ask: StreamAsk = {}): Promise<Upgraded> {
   const grant = node.grant({ claims: { act: "stream", ...ask.claims } });
@@ -82,14 +82,17 @@ export function askStream(node: GrantedNode, ask: StreamAsk = {}): Promise<Upgra
   });
 }
 
+/** The relay's own failure, and the fields of the answer that told of it. */
+export type Failure = RelayError & { readonly headers: IncomingHttpHeaders };
+
 /** A failure in place of the 101. */
-export async function failureOf(asked: Promise<unknown>): Promise<RelayError & { cause: IncomingMessage }> {
+export async function failureOf(asked: Promise<unknown>): Promise<Failure> {
   const error: unknown = await asked.then(
     () => undefined,
     (reason: unknown) => reason,
   );
   if (!(error instanceof RelayError)) throw new Error("it did not fail as the relay fails", { cause: error });
-  return error as RelayError & { cause: IncomingMessage };
+  return error as Failure;
 }
 
 async function readFailure(response: IncomingMessage): Promise<RelayError> {
@@ -100,7 +103,7 @@ async function readFailure(response: IncomingMessage): Promise<RelayError> {
   const code = String(headers["relay-error"]);
   const get = (name: string) => (headers[name] as string | undefined) ?? null;
   const error = errorFromProblem(code, body, { get });
-  return Object.assign(error, { cause: response });
+  return Object.assign(error, { headers });
 }
 
 /** A client's end of a stream under `holdfast.stream.v1`, as far as tests need one. */
@@ -113,6 +116,8 @@ export class ClientStream {
   /** Whether what comes is consumed at once. */
   reads = true;
   isEnded = false;
+  /** What comes is lost. */
+  deaf = false;
   /** Settles when the stream is over: with the error where it was reset. */
   readonly over: Promise<RelayError | undefined>;
   readonly #node: GrantedNode;
@@ -197,7 +202,7 @@ export class ClientStream {
     this.socket = socket;
     this.end.attach({ send: (message) => socket.send(message) }, received);
     inbox.listen((message) => {
-      if (this.socket === socket) this.end.receive(message);
+      if (this.socket === socket && !this.deaf) this.end.receive(message);
     });
   }
 

@@ -9,7 +9,7 @@ import { STREAM_PROTOCOL } from "../../protocol/stream-messages.ts";
 import { newRequestId, signToken } from "../../protocol/tokens.ts";
 import { type FakePool, startFakePool } from "../support/fake-pool.ts";
 import { takesStream } from "../support/fake-stream.ts";
-import { nextMessage, openSocket, streamToken } from "../support/stream-caller.ts";
+import { openSocket, streamToken } from "../support/stream-caller.ts";
 
 const ALLOW = ["tcp://db.example.com:5432", "tcp://*.vendor.io:5432", "tcp://[2001:db8::1]:5432"];
 const HOUR = 3_600;
@@ -96,10 +96,10 @@ describe.each(["scope token", "handle"] as const)("a %s", (kind) => {
   test("opens bare streams, each under a grant and an id of its own", async () => {
     const used = await credential();
     for (const message of [Buffer.from([0, 255]), "text"]) {
-      const { socket } = await open(used);
+      const { socket, inbox } = await open(used);
       expect(socket!.protocol).toBe("");
       socket!.send(message);
-      expect(await nextMessage(socket!)).toEqual(message);
+      expect(await inbox!.next()).toEqual(message);
       socket!.close();
     }
     expect(offered).toEqual([undefined, undefined]);

@@ -11,7 +11,7 @@ import { FAKE_EGRESS, takesStream } from "../support/fake-stream.ts";
 import { requestToken } from "../support/raw-caller.ts";
 import { rawRequest, sendRaw } from "../support/raw-http.ts";
 import { expectRefusal } from "../support/refusal.ts";
-import { nextMessage, openSocket, streamToken } from "../support/stream-caller.ts";
+import { openSocket, streamToken } from "../support/stream-caller.ts";
 
 const TARGET = "tcp://db.example.com:5432";
 let pool: FakePool;
@@ -52,7 +52,7 @@ describe("a stream", () => {
       echo(request, socket, head, grant);
     };
     const jti = idFor([node]);
-    const { socket, fields } = await open({ nodes: [node], claims: { jti } });
+    const { socket, inbox, fields } = await open({ nodes: [node], claims: { jti } });
     expect(socket!.protocol).toBe(STREAM_PROTOCOL);
     expect(fields).toMatchObject({
       "relay-status": "target",
@@ -61,9 +61,9 @@ describe("a stream", () => {
       "relay-request-id": jti,
     });
     socket!.send(Buffer.from([0, 1, 255]));
-    expect(await nextMessage(socket!)).toEqual(Buffer.from([0, 1, 255]));
+    expect(await inbox!.next()).toEqual(Buffer.from([0, 1, 255]));
     socket!.send("text");
-    expect(await nextMessage(socket!)).toBe("text");
+    expect(await inbox!.next()).toBe("text");
     expect(grants).toHaveLength(1);
     expect(grants[0]).toMatchObject({
       act: "stream",
@@ -124,9 +124,9 @@ describe("a stream", () => {
     const leaving = await open({ nodes: [node] });
     leaving.socket!.terminate();
     await ended;
-    other.upgrade = takesStream((socket) => socket.close(1_001, "away"));
+    other.upgrade = takesStream((socket) => socket.once("message", () => socket.close(1_001, "away")));
     const left = await open({ nodes: [other] });
-    left.socket!.resume();
+    left.socket!.send("go");
     const [code] = (await once(left.socket!, "close")) as [number];
     expect(code).toBe(1_001);
   });

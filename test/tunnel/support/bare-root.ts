@@ -29,6 +29,8 @@ export interface BareRoot {
   readonly dir: string;
   /** Puts a file into /usr/local/bin. */
   install(file: string, name?: string): void;
+  /** Puts a file to a path there, in a folder that is there. */
+  add(file: string, path: string): void;
   /**
    * Runs a command there, with the network of `by`: the caller's unless told.
    * @param by a command that runs the rest on another host
@@ -63,6 +65,7 @@ export async function bareRoot(dir: string, libraries: readonly string[] = LIBRA
   return {
     dir,
     install: (file, name = basename(file)) => copyFileSync(file, join(dir, "usr/local/bin", name)),
+    add: (file, path) => copyFileSync(file, join(dir, path)),
     run: (command, env = {}, by = []) => {
       const [file, ...args] = [...by, ...enterRoot(dir), ...command] as [string, ...string[]];
       return run(file, args, { env: { ...ROOT_ENV, ...env }, bare: true });
