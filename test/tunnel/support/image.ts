@@ -1,4 +1,4 @@
-import { copyFileSync, cpSync, existsSync, lstatSync, mkdirSync, readlinkSync, symlinkSync } from "node:fs";
+import { copyFileSync, cpSync, lstatSync, mkdirSync, readlinkSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { enterRoot, makeRoot } from "./root.ts";
 
@@ -35,9 +35,7 @@ export function image(dir: string, { programs, copies, folder }: ImagePlan): str
     }
   }
   mounts.push([local, "/usr/local/bin"]);
-  for (const file of ["resolv.conf", "ld.so.cache"]) {
-    if (existsSync(`/etc/${file}`)) copyFileSync(`/etc/${file}`, join(root, "etc", file));
-  }
+  copyFileSync("/etc/ld.so.cache", join(root, "etc/ld.so.cache"));
   for (const [name, file] of Object.entries(programs)) copyFileSync(file, join(local, name));
   for (const [there, folders] of Object.entries(copies)) {
     for (const from of folders) cpSync(from, join(root, there), { recursive: true });

@@ -1,5 +1,5 @@
 import type { ChildProcess } from "node:child_process";
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 /** Devices that every program may expect. */
@@ -33,6 +33,7 @@ export function makeRoot(dir: string): void {
   chmodSync(join(dir, "tmp"), 0o1777);
   for (const device of DEVICES) writeFileSync(join(dir, "dev", device), "");
   writeFileSync(join(dir, "etc/hosts"), "127.0.0.1\tlocalhost\n");
+  copyFileSync("/etc/resolv.conf", join(dir, "etc/resolv.conf"));
   writeFileSync(join(dir, "etc/nsswitch.conf"), "hosts: files dns\n");
   writeFileSync(join(dir, "etc/passwd"), "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n");
   writeFileSync(join(dir, "etc/group"), "root:x:0:\nnogroup:x:65534:\n");
