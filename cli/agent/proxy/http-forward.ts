@@ -7,7 +7,6 @@ import type { Opener } from "../opener.ts";
 import { failureAnswer, type ProxyAnswer } from "./failure.ts";
 import { reset } from "../reset.ts";
 import { asRelayError } from "../relay-errors.ts";
-import { reset } from "../reset.ts";
 
 /** One plain request that goes on to its target. */
 export interface Forwarding {

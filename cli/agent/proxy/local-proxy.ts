@@ -2,7 +2,6 @@ import type { AddressInfo, Server, Socket } from "node:net";
 import type { Opener } from "../opener.ts";
 import { reset } from "../reset.ts";
 import type { Credentials } from "./credentials.ts";
-import { reset } from "../reset.ts";
 
 /** What a local proxy needs. */
 export interface LocalProxyOptions {
