@@ -9,6 +9,7 @@ import type { StreamPort } from "../protocol/stream-end.ts";
 import { newRequestId, type RequestClaims, type Resume, signToken } from "../protocol/tokens.ts";
 import { REQUEST_TOKEN_SECONDS } from "./limits.ts";
 import type { OpenWire, StreamWire } from "./stream-wire.ts";
+import { keepAlive } from "./timers.ts";
 import type { Signer } from "./wire.ts";
 
 /** Who opens streams, and by what. */
@@ -72,6 +73,7 @@ export class StreamConnection implements StreamPort {
     this.#deadline = setTimeout(() => {
       this.#lose(new RelayError("edge_unreachable", `no stream within ${request.deadlineMs} ms`));
     }, request.deadlineMs);
+    keepAlive(this.#deadline, keepsAlive);
     this.#start(request).catch((cause: unknown) => {
       this.#lose(
         isRelayError(cause)
@@ -99,6 +101,7 @@ export class StreamConnection implements StreamPort {
 
   keepAlive(isWanted: boolean): void {
     this.#keepsAlive = isWanted;
+    keepAlive(this.#deadline, isWanted);
     this.#wire?.keepAlive?.(isWanted);
   }
 
