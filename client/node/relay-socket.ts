@@ -26,8 +26,10 @@ export class RelaySocket extends Duplex {
   readonly #inbox: Uint8Array[] = [];
   #isWanted = false;
   #hasEnded = false;
-  /** A write that waits for room, or for the connection. */
+  /** A write or the end that waits for room, or for the connection. */
   #resume: (() => void) | undefined;
+  /** The callback of the write that waits. */
+  #unwritten: Callback | undefined;
   #isRef = true;
   #isReset = false;
   #idle: NodeJS.Timeout | undefined;
@@ -41,7 +43,8 @@ export class RelaySocket extends Duplex {
   bytesWritten = 0;
 
   constructor(settings: StreamSettings, { allowHalfOpen = false }: RelaySocketOptions = {}) {
-    super({ allowHalfOpen });
+    // It tells of its close itself, and whether by an error, as `net.Socket` does.
+    super({ allowHalfOpen, emitClose: false });
     this.#settings = settings;
   }
 
@@ -195,9 +198,13 @@ export class RelaySocket extends Duplex {
     clearTimeout(this.#idle);
     this.#resume = undefined;
     this.#inbox.length = 0;
+    const unwritten = this.#unwritten;
+    this.#unwritten = undefined;
     if (error === null && !this.#isReset) this.#session?.close();
     else this.#session?.reset(new RelayError("stream_cancelled", "the client gave the connection up"));
     done(error);
+    unwritten?.(error ?? new RelayError("stream_cancelled", "the socket was destroyed before this was sent"));
+    process.nextTick(() => this.emit("close", error !== null));
   }
 
   #open(message: OpenMessage): void {
@@ -237,13 +244,17 @@ export class RelaySocket extends Duplex {
 
   #send(bytes: Buffer, keep: (piece: Buffer) => Buffer, done: Callback): void {
     this.bytesWritten += bytes.length;
+    this.#unwritten = done;
     let at = 0;
     const go = () => {
       this.#idle?.refresh();
       const room = Math.min(this.#session!.room, bytes.length - at);
       if (room > 0) this.#session!.send(keep(bytes.subarray(at, (at += room))));
-      if (at === bytes.length) done();
-      else this.#resume = go;
+      if (at < bytes.length) this.#resume = go;
+      else {
+        this.#unwritten = undefined;
+        done();
+      }
     };
     this.#whenOpen(go);
   }
