@@ -68,6 +68,7 @@ export const STREAM_CLOSE_MS = 2_000;
 
 /** The largest window that a node may ask for: what a stream can hold in memory, each way. */
 export const STREAM_WINDOW_MAX_BYTES = 16_777_216;
+
 /** The hosts of a service, and the answer that names them; the largest clusters have some 50. */
 export const SEEDS_MAX = 100;
 export const RESOLVE_MAX_BYTES = 65_536;

@@ -22,6 +22,8 @@ export interface Ca {
 
 /** What a certificate is issued for. */
 export interface CertificateRequest {
+  /** Whom it stands for: a server unless told. */
+  readonly of?: "server" | "client";
   /** DNS names, wildcards included. */
   readonly dns?: readonly string[];
   /** IP addresses. */
@@ -58,9 +60,9 @@ export async function createCa(name = "Holdfast development CA", days = 365): Pr
   return { cert: certificate.toString("pem"), certificate, keys };
 }
 
-/** Issues a server's certificate, signed by an authority or, with `self`, by its own key. */
+/** Issues a certificate, signed by an authority or, with `self`, by its own key. */
 export async function issueCertificate(ca: Ca | "self", request: CertificateRequest): Promise<Certificate> {
-  const { dns = [], ip = [], days = 30 } = request;
+  const { of = "server", dns = [], ip = [], days = 30 } = request;
   const keys = await newKeys();
   const names = [
     ...dns.map((value) => new x509.GeneralName("dns", value)),
@@ -77,7 +79,7 @@ export async function issueCertificate(ca: Ca | "self", request: CertificateRequ
     extensions: [
       new x509.BasicConstraintsExtension(false, undefined, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
+      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage[`${of}Auth`]]),
       new x509.SubjectAlternativeNameExtension(names),
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
       await x509.AuthorityKeyIdentifierExtension.create(ca === "self" ? keys.publicKey : ca.keys.publicKey),

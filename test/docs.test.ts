@@ -42,6 +42,7 @@ test("every link between documents leads somewhere", () => {
     "docs/fidelity.md",
     "docs/configuration.md",
     "docs/deploy.md",
+    "docs/run.md",
     "docs/binary.md",
     "docs/streams.md",
   ]) {

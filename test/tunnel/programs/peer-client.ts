@@ -20,7 +20,7 @@ const DOINGS: Readonly<Record<string, (...args: string[]) => Promise<void>>> = {
     const sent = new Digest();
     for (const block of pattern(Number(bytes))) {
       sent.add(block);
-      if (!socket.write(block)) await once(socket, "drain");
+      await write(socket, block);
     }
     socket.end();
     const word = await whole(socket);
@@ -34,7 +34,7 @@ const DOINGS: Readonly<Record<string, (...args: string[]) => Promise<void>>> = {
     const sent = new Digest();
     for (const block of pattern(Number(after ?? 0))) {
       sent.add(block);
-      if (!socket.write(block)) await once(socket, "drain");
+      await write(socket, block);
     }
     socket.end();
     await once(socket, "close");
@@ -60,9 +60,8 @@ const DOINGS: Readonly<Record<string, (...args: string[]) => Promise<void>>> = {
     const sent = new Digest();
     for (const block of pattern(Number(bytes))) {
       sent.add(block);
-      if (socket.write(block)) continue;
       const timer = setInterval(() => tell({ written: socket.bytesWritten - socket.writableLength }), 500);
-      await once(socket, "drain");
+      await write(socket, block);
       clearInterval(timer);
     }
     socket.end();
@@ -97,6 +96,11 @@ const DOINGS: Readonly<Record<string, (...args: string[]) => Promise<void>>> = {
     }
   },
 };
+
+/** Resolves when the system has taken the bytes. */
+async function write(socket: Socket, block: Buffer): Promise<void> {
+  await new Promise<void>((taken) => socket.write(block, () => taken()));
+}
 
 async function held(number: number): Promise<Socket> {
   const socket = await order({ what: "hold", name: `${what}-${number}` });

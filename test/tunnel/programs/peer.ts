@@ -35,9 +35,7 @@ class Connection {
     if (this.#order.what !== "send") return;
     for (const block of pattern(this.#order.bytes ?? 0)) {
       this.#sent.add(block);
-      if (!socket.write(block) && !socket.destroyed) {
-        await Promise.race([once(socket, "drain"), once(socket, "close")]).catch(() => {});
-      }
+      await new Promise<void>((taken) => socket.write(block, () => taken()));
       if (socket.destroyed) return;
     }
     socket.end();

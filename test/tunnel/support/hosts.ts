@@ -43,6 +43,8 @@ export const EGRESS: readonly string[] = POOL.map((node) => node.public);
 /** Each server's own name, on the one host `db`. */
 export const SERVERS = {
   postgres: { name: "db.example.test", port: 5432 },
+  /** PostgreSQL again, by a name that its certificate does not hold. */
+  misnamed: { name: "misnamed.example.test", port: 5432 },
   mariadb: { name: "mysql.example.test", port: 3306 },
   redis: { name: "redis.example.test", port: 6380 },
   sftp: { name: "files.example.test", port: 22 },

@@ -29,7 +29,7 @@ export const DUMP_ROWS = 500_000;
 export const AFTER_FIN_BYTES = 8_388_608;
 
 /** How long a reader stands still. */
-export const PAUSE_MS = 15_000;
+export const PAUSE_MS = 5_000;
 
 /**
  * What is under way to a reader that stands still: a window, and what the sockets of three processes and their kernels hold.

@@ -25,8 +25,10 @@ export interface TunnelStack {
   /** A folder that vanishes with the stack; others may look through it, not into what lies there. */
   readonly dir: string;
   readonly relay: HostedRelay<Host>;
-  /** Files of the certificate for all of `SERVERS`' names: PEM; the key is root's alone. */
+  /** Files of the certificate for the names of `SERVERS`: PEM; the key is root's alone. */
   readonly serverFiles: { readonly ca: string; readonly cert: string; readonly key: string };
+  /** Files of a certificate of a client's, by the same authority. */
+  readonly clientFiles: { readonly cert: string; readonly key: string };
   /** The environment of a client's programs: HOLDFAST_URL, and the authority that stands in for the public ones. */
   readonly env: Readonly<Record<string, string>>;
   /** Ends everything; what is given is ended before. */
@@ -50,18 +52,21 @@ const RECORD = {
 /**
  * Starts the relay on its hosts.
  * @param nodes those of the pool that run, both unless told
+ * @param record what the client's record holds besides its targets and its pool
  */
 export async function startTunnel(
   nodes = POOL,
-  limits: Readonly<Record<string, unknown>> = {},
+  record: Readonly<Record<string, unknown>> = {},
 ): Promise<TunnelStack> {
   const dir = mkdtempSync(join(tmpdir(), "holdfast-tunnel-"));
   // Servers run as users of their own, in folders of their own.
   chmodSync(dir, 0o711);
   const ca = await createCa("Tunnel CA");
-  const [parts, servers] = await Promise.all([
+  const named = Object.values(SERVERS).filter((server) => server !== SERVERS.misnamed);
+  const [parts, servers, client] = await Promise.all([
     issueCertificate(ca, { dns: Object.keys(RELAY_NAMES) }),
-    issueCertificate(ca, { dns: Object.values(SERVERS).map(({ name }) => name) }),
+    issueCertificate(ca, { dns: named.map(({ name }) => name) }),
+    issueCertificate(ca, { of: "client", dns: ["client.example.test"] }),
   ]);
   // This process registers the client, by its own fetch.
   setDefaultCACertificates([...getCACertificates("bundled"), ca.cert]);
@@ -75,6 +80,10 @@ export async function startTunnel(
     ca: write(PREPARED.ca, ca.cert, 0o644),
     cert: write("server-cert.pem", servers.cert),
     key: write("server-key.pem", servers.key),
+  };
+  const clientFiles = {
+    cert: write("client-cert.pem", client.cert),
+    key: write("client-key.pem", client.key),
   };
   const names = await startModule(WIRE, "dns", resolve(ROOT, "test/support/name-server.ts"), [
     HOSTS.dns,
@@ -97,7 +106,7 @@ export async function startTunnel(
       nodeConfig: { nameServers: [HOSTS.dns], open: ["198.51.100.0/24"], drainSeconds: 5 },
     });
     const { allow } = RECORD;
-    await relay.register(CLIENT, { allow, pool: nodes.map(({ id }) => id), ...limits });
+    await relay.register(CLIENT, { allow, pool: nodes.map(({ id }) => id), ...record });
   } catch (error) {
     await stop();
     throw error;
@@ -106,6 +115,7 @@ export async function startTunnel(
     dir,
     relay,
     serverFiles,
+    clientFiles,
     env: { HOLDFAST_URL: relay.url(CLIENT), NODE_EXTRA_CA_CERTS: serverFiles.ca },
     stop,
   };
