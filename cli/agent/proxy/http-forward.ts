@@ -3,9 +3,9 @@ import { RelayError } from "../../../protocol/errors.ts";
 import { connectionNames, type Field, isStoppedResponseField } from "../../../protocol/headers.ts";
 import type { TargetUrl } from "../../../protocol/targets.ts";
 import { PROXY_HEAD_MAX_BYTES } from "../limits.ts";
-import type { Opener } from "../opener.ts";
+import type { Opener } from "../../../client/node/opener.ts";
 import { failureAnswer, type ProxyAnswer } from "./failure.ts";
-import { reset } from "../reset.ts";
+import { reset } from "../../../client/node/reset.ts";
 import { asRelayError } from "../relay-errors.ts";
 
 /** One plain request that goes on to its target. */
