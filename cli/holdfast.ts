@@ -1,12 +1,14 @@
 import { cleanUpHosts } from "./agent/hosts-cleanup.ts";
 import { CLEANUP_COMMAND } from "./agent/hosts-map.ts";
 import { fetchCommand } from "./commands/fetch.ts";
+import { handleCommand } from "./commands/handle.ts";
 import { ipsCommand } from "./commands/ips.ts";
 import { initCommand } from "./commands/init.ts";
 import { registerCommand } from "./commands/register.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { proxyCommand } from "./commands/proxy.ts";
 import { runCommand } from "./commands/run.ts";
+import { tokenCommand } from "./commands/token.ts";
 import { tunnelCommand } from "./commands/tunnel.ts";
 import { EXIT, type Command, UsageError } from "./command.ts";
 import { version } from "./version.ts";
@@ -19,6 +21,8 @@ const COMMANDS: readonly Command[] = [
   doctorCommand,
   fetchCommand,
   ipsCommand,
+  tokenCommand,
+  handleCommand,
   initCommand,
   registerCommand,
 ];

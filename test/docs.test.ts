@@ -43,6 +43,8 @@ test("every link between documents leads somewhere", () => {
     "docs/configuration.md",
     "docs/deploy.md",
     "docs/run.md",
+    "docs/binary.md",
+    "docs/streams.md",
   ]) {
     for (const [, link] of read(file).matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)) {
       expect(() => read(join(file, "..", link!).replace(/\/$/, "")), `${file}: ${link}`).not.toThrow(

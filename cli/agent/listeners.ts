@@ -123,6 +123,7 @@ class Door {
       const { host, port } = this.#destination;
       const far: Duplex = await this.#open({ host, port, signal: this.#ended.signal });
       this.#opened += 1;
+      far.once("error", (error) => this.#cut(error));
       await splice(socket, far);
     } catch (error) {
       reset(socket);
@@ -135,14 +136,26 @@ class Door {
   failed(code: string | undefined, detail: string): void {
     this.#failures += 1;
     this.#lastError = { code, detail };
+    this.#tell("no connection", code, detail);
+  }
+
+  /** An open connection was broken off. That targets and programs do so is nothing special. */
+  #cut(error: unknown): void {
+    if (this.#ended.signal.aborted || !isRelayError(error)) return;
+    if (error.code === "target_reset" || error.code === "stream_cancelled") return;
+    this.#lastError = { code: error.code, detail: error.detail };
+    this.#tell("a connection was cut", error.code, error.detail);
+  }
+
+  #tell(what: string, code: string | undefined, detail: string): void {
     if (this.#now() - this.#told < FAILURE_LINE_MS) {
       this.#untold += 1;
       return;
     }
     const mend = code !== undefined && isErrorCode(code) ? ` Mend: ${ERRORS[code].mend}` : "";
     const more = this.#untold === 0 ? "" : ` (and ${this.#untold} more since the last line)`;
-    const what = code === undefined ? detail : `${code}: ${detail}`;
-    this.#log(`${authorityOf(this.#destination)}: no connection: ${what}.${mend}${more}`);
+    const why = code === undefined ? detail : `${code}: ${detail}`;
+    this.#log(`${authorityOf(this.#destination)}: ${what}: ${why}.${mend}${more}`);
     this.#told = this.#now();
     this.#untold = 0;
   }

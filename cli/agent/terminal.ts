@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { isatty } from "node:tty";
 
 /**
  * Whether this process's group is the one in front of its terminal: then the terminal itself sends Ctrl-C and its like to
@@ -8,7 +9,7 @@ export function isInForeground(): boolean {
   try {
     return isForegroundStat(readFileSync("/proc/self/stat", "latin1"));
   } catch {
-    return process.stdin.isTTY || process.stderr.isTTY;
+    return isatty(0) || isatty(2);
   }
 }
 

@@ -1,12 +1,10 @@
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { isDeepStrictEqual, parseArgs } from "node:util";
-import type { JWK } from "jose";
 import { adminCall, type Operator } from "../../client/admin.ts";
 import { isRelayError } from "../../client/index.ts";
-import { importPrivateKey } from "../../protocol/keys.ts";
 import { type Command, EXIT, UsageError } from "../command.ts";
-import { KEY_FILES } from "../init/keys.ts";
+import { readOperator } from "../init/operator.ts";
 import { STATE_FILE } from "../init/plan.ts";
 import { report } from "../report.ts";
 import { DEFAULT_OUT } from "./init.ts";
@@ -55,10 +53,9 @@ function parse(args: readonly string[]): string {
 
 async function read(dir: string): Promise<{ operator: Operator; records: readonly ClientRecord[] }> {
   const json = (path: string) => JSON.parse(readFileSync(join(dir, path), "utf8")) as unknown;
-  const { edge, clients } = json(STATE_FILE) as { edge: string; clients: readonly string[] };
-  const { kid, d } = json(KEY_FILES.operator) as JWK;
+  const { clients } = json(STATE_FILE) as { clients: readonly string[] };
   return {
-    operator: { edge, keyId: kid ?? "", key: await importPrivateKey(d ?? "") },
+    operator: await readOperator(dir),
     records: clients.map((id) => json(`clients/${id}.json`) as ClientRecord),
   };
 }

@@ -13,6 +13,7 @@ import { endBySignal, exitCodeOf, signalExitCode, startFailureCode } from "../ag
 import { CLOSE_MS } from "../agent/limits.ts";
 import { relayFailure, startFailure, tell } from "../agent/messages.ts";
 import { type Agent, startAgent } from "../agent/agent.ts";
+import { keepOutputsBlocking } from "../agent/shared-output.ts";
 import { type Signals, takeSignals } from "../agent/signals.ts";
 import { type Command, EXIT, UsageError } from "../command.ts";
 
@@ -49,6 +50,7 @@ export const runCommand: Command = {
   summary: "run a command whose connections leave from the relay's address",
   help,
   run: async (args) => {
+    keepOutputsBlocking();
     const { own, command } = splitCommand(args);
     const { values } = parseOptions(own, OPTIONS);
     if (!isCommand(command)) throw new UsageError("name the command behind --");

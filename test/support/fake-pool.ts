@@ -8,7 +8,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { setTimeout as pause } from "node:timers/promises";
-import type { JWK } from "jose";
 import { adminCall, type Operator } from "../../client/admin.ts";
 import { type DevKeys, devKeys, publicHalf } from "../../dev/keys.ts";
 import { startWorkerd } from "../../dev/workerd.ts";
@@ -67,7 +66,7 @@ export interface FakePool {
   readonly relayUrl: string;
   /** May write the registry, in which the one client is `app`. */
   readonly operator: Operator;
-  readonly clientKey: JWK;
+  readonly operatorKey: string;
   readonly nodes: readonly FakePoolNode[];
   /** Two nodes that nothing has been sent to yet. */
   pair(): readonly [FakePoolNode, FakePoolNode];
@@ -140,7 +139,7 @@ export async function startFakePool(count: number, allow: readonly string[]): Pr
     edge,
     relayUrl: edge.replace("//", `//app:${keys.client.privateKey}@`),
     operator,
-    clientKey: keys.client.publicJwk,
+    operatorKey: keys.operator.privateKey,
     nodes: nodes.map(({ node }) => node),
     pair() {
       used += 2;

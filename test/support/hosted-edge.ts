@@ -3,6 +3,9 @@ import { once } from "node:events";
 import { closeSync, mkdirSync, openSync } from "node:fs";
 import { startWorkerd, type WorkerdOptions } from "../../dev/workerd.ts";
 
+/** Between SIGTERM and SIGKILL. */
+const DRAIN_MS = 3_000;
+
 /** The edge on its host: workerd, started and ended; what it keeps, it finds again. */
 export class HostedEdge {
   readonly #options: Omit<WorkerdOptions, "output" | "dir">;
@@ -31,12 +34,14 @@ export class HostedEdge {
     }
   }
 
-  /** Resolves when it is gone. */
+  /** Resolves when it is gone. After SIGTERM it waits for streams, which nobody ends: it is given a while, as a supervisor gives. */
   async end(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
     const child = this.#child;
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const gone = once(child, "exit");
     child.kill(signal);
+    const timer = setTimeout(() => child.kill("SIGKILL"), DRAIN_MS);
     await gone;
+    clearTimeout(timer);
   }
 }

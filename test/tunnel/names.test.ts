@@ -76,7 +76,10 @@ describe.for(WAYS)("by $way", ({ way, flags, hostsWritable }) => {
   });
 
   test("a Python program connects", async () => {
-    const env = { DATABASE_URL: postgres.url, PGSSLROOTCERT: stack.serverFiles.ca };
+    const env = {
+      DATABASE_URL: `${postgres.url}?sslmode=verify-full`,
+      PGSSLROOTCERT: stack.serverFiles.ca,
+    };
     const seen = await output(to, ["/usr/bin/python3", join(PROGRAMS, "app.py")], { env, hostsWritable });
     expect(EGRESS).toContain(seen);
   });

@@ -1,0 +1,57 @@
+import { parseArgs } from "node:util";
+import { createScopeToken, type ScopeOptions } from "../../client/index.ts";
+import { type Command, EXIT, UsageError } from "../command.ts";
+import { durationSeconds } from "../duration.ts";
+import { report } from "../report.ts";
+
+const help = `Usage: holdfast token --act stream --allow TARGET [--allow TARGET …] --ttl TIME [--node ID …]
+
+Signs a scope token with the key in HOLDFAST_URL, and writes it to stdout: for software that can be given a URL and nothing
+else, as wss://<edge>/stream/<token>?address=host:port. Whoever has it can use it: treat it as a password.
+
+      --act ACT        the door that takes it: stream
+      --allow TARGET   what it opens, as in tcp://db.example.com:5432; may be repeated
+      --ttl TIME       how long it lives: 90d, 12h, 30m or 60s
+      --node ID        the node that is to be used; may be repeated
+
+Exit codes: 0 the token was written, 1 it can't be signed, 2 wrong usage.
+`;
+
+/** `holdfast token`: a scope token. */
+export const tokenCommand: Command = {
+  name: "token",
+  summary: "sign a token for many connections to a few targets",
+  help,
+  run: async (args) => {
+    const options = parse(args);
+    try {
+      process.stdout.write(`${await createScopeToken(process.env["HOLDFAST_URL"], options)}\n`);
+      return EXIT.ok;
+    } catch (error) {
+      return report(error, { maxTime: undefined, verbose: false });
+    }
+  },
+};
+
+function parse(args: readonly string[]): ScopeOptions {
+  let values;
+  try {
+    ({ values } = parseArgs({
+      args: [...args],
+      options: {
+        act: { type: "string" },
+        allow: { type: "string", multiple: true },
+        ttl: { type: "string" },
+        node: { type: "string", multiple: true },
+      },
+    }));
+  } catch (cause) {
+    throw new UsageError((cause as Error).message, { cause });
+  }
+  const { act, allow, ttl, node } = values;
+  if (act !== "stream") throw new UsageError("say --act stream: it is the one door that takes such a token");
+  if (allow === undefined) throw new UsageError("name at least one target with --allow");
+  const ttlSeconds = durationSeconds(ttl ?? "");
+  if (ttlSeconds === undefined) throw new UsageError("say how long it is to live, as in --ttl 90d");
+  return { act, allow, ttlSeconds, ...(node !== undefined && { node }) };
+}

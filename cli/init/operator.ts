@@ -1,0 +1,15 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { JWK } from "jose";
+import type { Operator } from "../../client/admin.ts";
+import { importPrivateKey } from "../../protocol/keys.ts";
+import { KEY_FILES } from "./keys.ts";
+import { STATE_FILE } from "./plan.ts";
+
+/** Who may write the registry of the deployment that a folder of `holdfast init` holds. */
+export async function readOperator(dir: string): Promise<Operator> {
+  const json = (path: string) => JSON.parse(readFileSync(join(dir, path), "utf8")) as unknown;
+  const { edge } = json(STATE_FILE) as { edge: string };
+  const { kid, d } = json(KEY_FILES.operator) as JWK;
+  return { edge, keyId: kid ?? "", key: await importPrivateKey(d ?? "") };
+}
