@@ -31,10 +31,11 @@ export async function startHttpProxy({ open, credentials, port }: LocalProxyOpti
   const onRequest = (request: IncomingMessage, response: Parameters<typeof answerWith>[0]) => {
     const asked = proxyRequest(request);
     if (!isAdmitted(request, credentials)) return answerWith(response, UNAUTHORIZED);
+    const fail = (error: unknown) => answerWith(response, failureAnswer(asRelayError(error)));
     try {
-      void forward({ request, response, open, ...forwardTarget(asked) });
+      forward({ request, response, open, ...forwardTarget(asked) }).catch(fail);
     } catch (error) {
-      answerWith(response, failureAnswer(asRelayError(error)));
+      fail(error);
     }
   };
   server.on("request", onRequest);
