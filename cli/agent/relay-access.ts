@@ -1,10 +1,10 @@
 import type { RelayError } from "../../client/index.ts";
 import { relayFailure } from "./messages.ts";
-import type { Opener } from "./opener.ts";
+import type { Opener } from "../../client/node/opener.ts";
 import { patientOpener } from "./patient-opener.ts";
 import { awaitRelay, watchRefusals } from "./refusal-watch.ts";
 import { checkRelay } from "./relay-check.ts";
-import { relayOpener } from "./relay-opener.ts";
+import { createOpener } from "../../client/node/opener.ts";
 
 /** How the relay is come to. */
 export interface RelayAccessOptions {
@@ -34,7 +34,7 @@ export interface RelayAccess {
  */
 export async function accessRelay(options: RelayAccessOptions): Promise<RelayAccess> {
   const { relayUrl, requireRelay, stopped, warn } = options;
-  const plain = relayOpener(relayUrl);
+  const plain = createOpener(relayUrl);
   const ended = new AbortController();
   const { promise: refused, resolve: refuse } = Promise.withResolvers<RelayError>();
   const verdict = await checkRelay(plain, stopped);

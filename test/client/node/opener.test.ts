@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { relayOpener } from "../../../cli/agent/relay-opener.ts";
+import { createOpener } from "../../../client/node/opener.ts";
 import { allOf } from "../../support/all-of.ts";
 import { type StreamRelay, startStreamRelay } from "../../support/stream-relay.ts";
 import { startTcpTarget, type TcpTarget } from "../../support/tcp-target.ts";
@@ -19,13 +19,13 @@ afterAll(async () => {
 });
 
 test("opens connections that can be half open", async () => {
-  const connection = await relayOpener(relay.url)({ host: "127.0.0.1", port: target.port });
+  const connection = await createOpener(relay.url)({ host: "127.0.0.1", port: target.port });
   connection.end("this");
   expect((await allOf(connection)).toString()).toBe("you said this");
 });
 
 test("rejects with what the relay said", async () => {
-  await expect(relayOpener(relay.url)({ host: "127.0.0.1", port: 1 })).rejects.toMatchObject({
+  await expect(createOpener(relay.url)({ host: "127.0.0.1", port: 1 })).rejects.toMatchObject({
     name: "RelayError",
     code: "connect_refused",
     reached: "no",
@@ -36,7 +36,7 @@ test("gives up by its signal", async () => {
   relay.refuse = "silent";
   const signal = AbortSignal.timeout(50);
   await expect(
-    relayOpener(relay.url)({ host: "127.0.0.1", port: target.port, signal }),
+    createOpener(relay.url)({ host: "127.0.0.1", port: target.port, signal }),
   ).rejects.toMatchObject({
     name: "TimeoutError",
   });
