@@ -1,6 +1,6 @@
 import { isRelayError, RelayError } from "../../../client/index.ts";
 import { fetchEgressList } from "../../../client/egress-list.ts";
-import { createSockets } from "../../../client/node/index.ts";
+import { createSockets } from "../../../client/node/sockets.ts";
 import type { EgressList } from "../../../protocol/egress-list.ts";
 import { importPrivateKey, parseRelayUrl } from "../../../protocol/keys.ts";
 import { authorityOf } from "../destinations.ts";
