@@ -106,13 +106,14 @@ export class Outbox {
     this.writable = new WritableStream<Uint8Array>({
       start: (controller) => {
         this.#controller = controller;
+        // The sink's own `abort` is called only once a write or close that waits has ended, and they may wait for good.
+        controller.signal.addEventListener("abort", () => {
+          this.#waiting?.reject(controller.signal.reason);
+          owner.giveUp();
+        });
       },
       write: (chunk) => this.#write(chunk),
       close: owner.finish,
-      abort: (reason) => {
-        this.#waiting?.reject(reason);
-        owner.giveUp();
-      },
     });
   }
 
@@ -122,7 +123,8 @@ export class Outbox {
   }
 
   fail(error: unknown): void {
-    this.#controller.error(error);
+    // Whoever aborts has named the reason, and is not to be told of a failure.
+    if (!this.#controller.signal.aborted) this.#controller.error(error);
     this.#waiting?.reject(error);
   }
 

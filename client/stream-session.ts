@@ -1,5 +1,5 @@
 import { Heartbeat } from "../protocol/heartbeat.ts";
-import { isRelayError, RelayError } from "../protocol/errors.ts";
+import { isRelayError, RelayError, withReached } from "../protocol/errors.ts";
 import { STREAM_RESUME_SECONDS, STREAM_TICK_MS } from "../protocol/limits.ts";
 import { StreamEnd, type StreamEvents } from "../protocol/stream-end.ts";
 import type { OpenMessage } from "../protocol/stream-messages.ts";
@@ -215,7 +215,8 @@ export class StreamSession {
       }
       return this.#fail(error);
     }
-    if (!mayPass(error)) return this.#fail(error);
+    // That nothing was reached is true of this attempt alone.
+    if (!mayPass(error)) return this.#fail(withReached(error, "yes"));
     if (this.#lostAt === undefined) {
       this.#lostAt = now;
       this.#failures = now - this.#openedAt >= STREAM_STEADY_MS ? 0 : 1;

@@ -216,6 +216,8 @@ export class HeldStream implements NodeStream {
     const { account, target, onOver, onClosed } = this.#parts;
     if (error !== undefined) {
       account.error = isRelayError(error) ? error : new RelayError("node_internal", "the node failed");
+      // It is kept for a while: with how it ended, and not with what its target never took.
+      this.#writer.drop();
       reset(target);
     }
     this.#connection?.close(error);

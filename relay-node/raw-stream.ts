@@ -168,6 +168,7 @@ export class RawStream implements NodeStream {
     const { account, target, onOver, onClosed } = this.#parts;
     account.error = error;
     if (error !== undefined) this.#upgraded.socket.close(1_011, error.code);
+    this.#writer.drop();
     reset(target);
     onOver();
     if (this.isClosed) onClosed();

@@ -36,6 +36,11 @@ export class TargetWriter {
     this.goOn();
   }
 
+  /** Forgets what waits: the stream is over. */
+  drop(): void {
+    this.#queue.clear();
+  }
+
   /** Passes the end on, once all is written. */
   end(): void {
     this.#isEnding = true;

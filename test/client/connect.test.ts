@@ -29,6 +29,7 @@ afterAll(async () => {
   await Promise.all([relay?.close(), target?.close()]);
 });
 
+const there = () => target.sockets.at(-1)!;
 const echo = (connection: Socket) => void connection.pipe(connection);
 const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
 const connect = (port = target.port) => createRelay(relay.url).connect({ host: "127.0.0.1", port });
@@ -113,6 +114,43 @@ describe("a connection", () => {
       await connection.closed;
     });
   }
+
+  describe("is reset at once when it is aborted", () => {
+    const abort = async ({ writable }: RelayConnection, work: "write" | "close") => {
+      const writer = writable.getWriter();
+      writer.closed.catch(() => {});
+      const waiting = work === "write" ? writer.write(new Uint8Array(50 * MB)) : writer.close();
+      const outcome = waiting.then(
+        () => undefined,
+        (reason: unknown) => reason,
+      );
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      // By the standard an abort fails with the close that it interrupts.
+      await writer.abort(new Error("mine")).catch((error: unknown) => {
+        if (work === "write") throw error;
+      });
+      return outcome;
+    };
+
+    test("while a write waits for a target that takes nothing", async () => {
+      const seen = Promise.withResolvers<NodeJS.ErrnoException>();
+      serve = (socket) => void socket.on("error", seen.resolve).pause();
+      const connection = connect();
+      await connection.opened;
+      expect(await abort(connection, "write")).toMatchObject({ message: "mine" });
+      there().resume();
+      expect((await seen.promise).code).toBe("ECONNRESET");
+      await connection.closed;
+    });
+
+    test.each(["write", "close"] as const)("while a %s waits for the connection", async (work) => {
+      relay.refuse = "silent";
+      const connection = connect();
+      expect(await abort(connection, work)).toBeInstanceOf(Error);
+      await expect(connection.opened).rejects.toMatchObject({ code: "stream_cancelled" });
+      await connection.closed;
+    });
+  });
 
   test("delivers what was written before it was closed", async () => {
     const got = Promise.withResolvers<Buffer>();

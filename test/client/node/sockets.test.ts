@@ -381,6 +381,16 @@ describe("a path that breaks", () => {
     expect(await failure(socket)).toMatchObject({ code: "stream_unknown", reached: "yes" });
   });
 
+  test("and a refusal says what is true of the stream: its target was reached", async () => {
+    serve = echo;
+    const socket = connect();
+    await once(socket, "connect");
+    relay.refuse = new RelayError("target_not_allowed", "not any more");
+    relay.cut();
+    expect(await failure(socket)).toMatchObject({ code: "target_not_allowed", reached: "yes" });
+    relay.refuse = undefined;
+  });
+
   test("is healed also for what was destroyed meanwhile", async () => {
     const got = Promise.withResolvers<Buffer>();
     serve = (connection) => void allOf(connection).then(got.resolve, got.reject);
