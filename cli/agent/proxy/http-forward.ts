@@ -44,18 +44,22 @@ export async function forward({ request, response, url, fields, open }: Forwardi
     setHost: false,
     maxHeaderSize: PROXY_HEAD_MAX_BYTES,
   });
+  let hasFailed = false;
   const fail = (error: unknown) => {
-    connection.destroy(asRelayError(error));
-    if (response.headersSent) cut(response);
-    else {
-      const why = error instanceof Error ? error.message : String(error);
-      answerWith(response, failureAnswer(new RelayError("target_closed", why, { cause: error })));
-    }
+    // The connection's end is told once more by what runs over it.
+    if (hasFailed) return;
+    hasFailed = true;
+    const told = asRelayError(error, isUnreadable(error) ? "target_protocol" : "target_closed");
+    connection.destroy(told);
+    answerWith(response, failureAnswer(told));
   };
-  outgoing.once("error", fail);
+  outgoing.on("error", fail);
+  // Nobody else listens any more once protocols were switched.
+  connection.on("error", () => {});
+  outgoing.once("upgrade", () => fail(new RelayError("target_protocol", "it switched protocols unasked")));
   outgoing.once("response", (incoming) => {
+    incoming.on("error", fail);
     passBack(incoming, response);
-    incoming.once("error", fail);
   });
   response.once("close", () => {
     if (!response.writableFinished) outgoing.destroy();
@@ -70,6 +74,11 @@ export function answerWith(response: ServerResponse, { status, reason, headers, 
   if (response.headersSent) return cut(response);
   response.sendDate = false;
   response.writeHead(status, reason, headers.flat()).end(body);
+}
+
+/** Whether Node's parser took it for no HTTP. */
+function isUnreadable(error: unknown): boolean {
+  return error instanceof Error && "code" in error && String(error.code).startsWith("HPE_");
 }
 
 /** Node adds a coding to a body of unknown length unless it is told that there is none. */
