@@ -1,7 +1,7 @@
 import { resolveService } from "../../client/resolve.ts";
 import type { SeedList } from "../../protocol/seed-list.ts";
 import { AgentError } from "./agent-error.ts";
-import { destination, type Destination, isAddress } from "./destinations.ts";
+import { destination, type Destination, hasName } from "./destinations.ts";
 import { type Leads, rewriteVariable, variablesHolding } from "./env-rewrite.ts";
 import { type Listeners, type Route, type RouteState, startListeners } from "./listeners.ts";
 import type { NameMap } from "./name-map.ts";
@@ -95,7 +95,7 @@ async function resolveAll(
 /** The agent finds the edge by the same names as everybody: led to itself, it would ask itself for ever. */
 function refuseEdge(destinations: readonly Destination[], relayUrl: string | undefined): void {
   const edge = URL.parse(relayUrl ?? "")?.hostname;
-  if (destinations.some(({ host, named }) => named && !isAddress(host) && host === edge)) {
+  if (destinations.some(({ host, named }) => named && hasName(host) && host === edge)) {
     throw new AgentError(`${edge} is the relay's own edge: it can't be a destination`);
   }
 }
@@ -142,7 +142,7 @@ function rewriteAll(
   const unnamed = variablesHolding(env, hosts).filter((name) => !settings.env.includes(name));
   if (unnamed.length > 0) {
     log(
-      `${unnamed.join(", ")} hold a destination's host and stay as they are: name them by --env to lead them here`,
+      `a destination's host stays as it is in ${unnamed.join(", ")}: --env ${unnamed.join(",")} leads it here`,
     );
   } else if (strays.length > 0 && Object.keys(rewritten).length === 0) {
     const where = strays.map((route) => routeLine(route, "env")).join(", ");

@@ -56,6 +56,7 @@ export async function forward({ request, response, url, fields, open }: Forwardi
     else answerWith(response, failureAnswer(exchangeFailure(error)));
   };
   outgoing.on("error", fail);
+  outgoing.once("upgrade", () => fail(new RelayError("target_protocol", "it switched protocols unasked")));
   outgoing.once("response", (incoming) => {
     passBack(incoming, response);
     incoming.on("error", fail);
