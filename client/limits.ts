@@ -39,10 +39,6 @@ export const NODE_KEYS_POLL_MS = 10;
 /** The list of addresses; one of a hundred nodes has some 50 kB. */
 export const EGRESS_LIST_MAX_BYTES = 1_048_576;
 
-/** The hosts of a service, and the answer that names them; the largest clusters have some 50. */
-export const SEEDS_MAX = 100;
-export const RESOLVE_MAX_BYTES = 65_536;
-
 // Streams.
 
 /** An edge has this long until a stream is open: the node dials the target meanwhile, under deadlines of its own. */
@@ -72,6 +68,7 @@ export const STREAM_CLOSE_MS = 2_000;
 
 /** The largest window that a node may ask for: what a stream can hold in memory, each way. */
 export const STREAM_WINDOW_MAX_BYTES = 16_777_216;
+
 /** The hosts of a service, and the answer that names them; the largest clusters have some 50. */
 export const SEEDS_MAX = 100;
 export const RESOLVE_MAX_BYTES = 65_536;
