@@ -116,7 +116,8 @@ async function openFile(path: string): Promise<Blob> {
   }
 }
 
-function parseAddresses(lists: readonly string[] | undefined): readonly string[] | undefined {
+/** The addresses that `--expect-ip` names. @throws UsageError */
+export function parseAddresses(lists: readonly string[] | undefined): readonly string[] | undefined {
   const addresses = lists?.flatMap((list) => list.split(",").map((address) => address.trim()));
   const wrong = addresses?.find((address) => canonicalAddress(address) === undefined);
   if (wrong !== undefined) {

@@ -5,15 +5,21 @@ import { handleCommand } from "./commands/handle.ts";
 import { ipsCommand } from "./commands/ips.ts";
 import { initCommand } from "./commands/init.ts";
 import { registerCommand } from "./commands/register.ts";
+import { doctorCommand } from "./commands/doctor.ts";
+import { proxyCommand } from "./commands/proxy.ts";
 import { runCommand } from "./commands/run.ts";
 import { tokenCommand } from "./commands/token.ts";
+import { tunnelCommand } from "./commands/tunnel.ts";
 import { EXIT, type Command, UsageError } from "./command.ts";
 import { version } from "./version.ts";
 
 /** Every command, in the order in which the help lists them. */
 const COMMANDS: readonly Command[] = [
-  fetchCommand,
   runCommand,
+  proxyCommand,
+  tunnelCommand,
+  doctorCommand,
+  fetchCommand,
   ipsCommand,
   tokenCommand,
   handleCommand,

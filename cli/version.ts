@@ -1,7 +1,6 @@
-import { packageIn, packageRoot } from "./package-root.ts";
+import { packageJson } from "./package-root.ts";
 
 /** The version in package.json. */
 export function version(): string {
-  const root = packageRoot();
-  return (root === undefined ? undefined : packageIn(root)?.version) ?? "of unknown version";
+  return packageJson()?.version ?? "of unknown version";
 }

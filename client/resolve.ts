@@ -1,18 +1,12 @@
 import { errorFromProblem, RelayError } from "../protocol/errors.ts";
 import { WIRE } from "../protocol/headers.ts";
 import { importPrivateKey, parseRelayUrl } from "../protocol/keys.ts";
+import { parseSeedListUrl, type SeedList } from "../protocol/seed-list.ts";
 import { parseTunnelUrl, tunnelUrl } from "../protocol/targets.ts";
 import { newRequestId, signToken } from "../protocol/tokens.ts";
 import { PROBLEM_MAX_BYTES, REQUEST_TOKEN_SECONDS, RESOLVE_MAX_BYTES, SEEDS_MAX } from "./limits.ts";
 import { readText } from "./stream.ts";
 import type { Fetch } from "./wire.ts";
-
-/** The hosts of a service, as its SRV and TXT records name them. */
-export interface ServiceHosts {
-  readonly seeds: readonly { readonly host: string; readonly port: number }[];
-  /** The TXT record's text, as in `authSource=admin&replicaSet=main`; may be empty. */
-  readonly options: string;
-}
 
 /** How a service is asked for. */
 export interface ResolveOptions {
@@ -35,9 +29,9 @@ export async function resolveService(
   relayUrl: string | undefined,
   name: string,
   { fetch = globalThis.fetch, signal, now = Date.now }: ResolveOptions = {},
-): Promise<ServiceHosts> {
+): Promise<SeedList> {
   const { edge, clientId, privateKey } = parseRelayUrl(relayUrl);
-  const { host } = parseTunnelUrl(tunnelUrl(name, 1));
+  const { host, parent } = parseSeedListUrl(`mongodb+srv://${name}`);
   const iat = Math.floor(now() / 1_000);
   const token = await signToken(
     "request",
@@ -80,7 +74,7 @@ export async function resolveService(
       },
     );
   }
-  return checkServiceHosts(text, host);
+  return checkSeedList(text, parent);
 }
 
 /**
@@ -89,9 +83,9 @@ export async function resolveService(
  *
  * @throws RelayError `answer_invalid`
  */
-export function checkServiceHosts(text: string, name: string): ServiceHosts {
+export function checkSeedList(text: string, parent: string): SeedList {
   const invalid = (why: string, cause?: unknown) =>
-    new RelayError("answer_invalid", `the edge's answer for ${name} ${why}`, { cause });
+    new RelayError("answer_invalid", `the edge's answer for a host of ${parent} ${why}`, { cause });
   let answer: { readonly seeds?: unknown; readonly options?: unknown };
   try {
     answer = JSON.parse(text) as typeof answer;
@@ -103,8 +97,6 @@ export function checkServiceHosts(text: string, name: string): ServiceHosts {
     throw invalid(`names no hosts, or more than ${SEEDS_MAX}`);
   }
   if (typeof options !== "string" || !/^[\x21-\x7e]*$/.test(options)) throw invalid("has no valid options");
-  const domain = name.split(".").slice(name.split(".").length > 2 ? 1 : 0);
-  const suffix = `.${domain.join(".")}`;
   return {
     seeds: (seeds as unknown[]).map((seed) => {
       const { host, port } = (seed ?? {}) as { host?: unknown; port?: unknown };
@@ -117,8 +109,8 @@ export function checkServiceHosts(text: string, name: string): ServiceHosts {
       } catch (cause) {
         throw invalid("has a host that is no DNS name", cause);
       }
-      if (!target.host.endsWith(suffix)) {
-        throw invalid(`leads to ${target.host}, outside of ${suffix.slice(1)}`);
+      if (!target.host.endsWith(`.${parent}`)) {
+        throw invalid(`leads to ${target.host}, outside of ${parent}`);
       }
       return { host: target.host, port: target.port };
     }),

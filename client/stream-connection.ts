@@ -70,8 +70,7 @@ export class StreamConnection implements StreamPort {
     this.#events = events;
     this.#keepsAlive = keepsAlive;
     this.#deadline = setTimeout(() => {
-      const cause = new DOMException("the deadline passed", "TimeoutError");
-      this.#lose(new RelayError("edge_unreachable", `no stream within ${request.deadlineMs} ms`, { cause }));
+      this.#lose(new RelayError("edge_unreachable", `no stream within ${request.deadlineMs} ms`));
     }, request.deadlineMs);
     this.#start(request).catch((cause: unknown) => {
       this.#lose(

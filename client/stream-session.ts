@@ -51,6 +51,7 @@ export class StreamSession {
   #end: StreamEnd | undefined;
   #opened: OpenMessage | undefined;
   #heart = new Heartbeat(0);
+  readonly #startedAt = performance.now();
   /** When the current connection opened, and when the last one was lost. */
   #openedAt = 0;
   #lostAt: number | undefined;
@@ -207,8 +208,9 @@ export class StreamSession {
     this.#connection = undefined;
     this.#end?.detach();
     if (this.#opened === undefined) {
-      // The first connection ended without a word, and nothing of the app's was sent.
-      if (error.code === "edge_unreachable" && error.cause === undefined && this.#failures++ === 0) {
+      // Nothing of the app's was sent yet. What is lost late was waiting for a target, and its time is up.
+      const isEarly = now - this.#startedAt < STREAM_REOPEN_MS;
+      if (error.code === "edge_unreachable" && isEarly && this.#failures++ === 0) {
         return this.#connect(STREAM_OPEN_MS);
       }
       return this.#fail(error);

@@ -35,7 +35,7 @@ export const ERRORS = {
   token_signature: denied(401, "Sign with a private key whose public key the client has registered."),
   token_expired: denied(401, "Sign a new token, and check this machine's clock."),
   token_premature: denied(401, "Check this machine's clock: the token's iat lies in the future."),
-  token_lifetime: denied(401, "Let exp be at most 60 seconds after iat."),
+  token_lifetime: denied(401, "Let exp lie no further after iat than the detail says."),
   token_audience: denied(401, "Set aud to the edge's own origin."),
   token_method: denied(401, "Sign the method that is used: htm differs from it."),
   token_url: denied(401, "Sign the URL that is used: url differs from it."),
@@ -53,7 +53,10 @@ export const ERRORS = {
 
   // What was asked for, judged at the edge and again at the node.
   request_invalid: denied(400, "Correct the request as the detail says."),
-  url_invalid: denied(400, "Write the target as an absolute http(s) URL in its canonical form."),
+  url_invalid: denied(
+    400,
+    "Write the target as an absolute http(s) URL, a stream's as tcp://host:port, in its canonical form.",
+  ),
   fields_invalid: denied(
     400,
     "Send field names and values that RFC 9110 allows, and leave framing fields out.",
@@ -86,7 +89,7 @@ export const ERRORS = {
     "connection_limit_reached",
     "no",
     true,
-    "Have fewer requests under way at once, or have the client's limits raised.",
+    "Have fewer requests or streams under way at once, or have the client's limits raised.",
   ),
 
   // The grant, judged at the node. A caller meets these only when edge and node disagree.

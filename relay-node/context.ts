@@ -5,6 +5,7 @@ import type { Connections } from "./connections.ts";
 import type { ConsumedIds } from "./consumed.ts";
 import type { Dialer } from "./dialer.ts";
 import type { ReceiptSigner } from "./receipts.ts";
+import type { SeedResolver } from "./seeds.ts";
 
 /** What a door needs of its node. */
 export interface NodeContext {
@@ -13,6 +14,7 @@ export interface NodeContext {
   readonly consumed: ConsumedIds;
   readonly dialer: Dialer;
   readonly connections: Connections;
+  readonly seeds: SeedResolver;
   readonly limits: ClientLimits;
   readonly receipts: ReceiptSigner;
   /** Seconds since 1970. */

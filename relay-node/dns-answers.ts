@@ -28,6 +28,16 @@ const MEANINGS: Readonly<Record<string, string>> = {
   ECONNREFUSED: "no name server could be reached",
 };
 
+/** Whether an answer says that there is nothing, which is no failure to answer. */
+export function isDenial({ code }: { readonly code?: string | undefined }): boolean {
+  return DENIALS.has(code);
+}
+
+/** What c-ares means by a code. */
+export function meaningOf(code: string | undefined): string {
+  return MEANINGS[code ?? ""] ?? `the look-up failed (${code ?? "no code"})`;
+}
+
 /** Turns the answers of both families into one verdict on the name, and says how long it holds. */
 export function conclude(name: string, families: readonly (4 | 6)[], answers: readonly Answer[]): DnsEntry {
   const isComplete =
@@ -64,7 +74,7 @@ export function conclude(name: string, families: readonly (4 | 6)[], answers: re
     } as const;
     return { addresses: [], failure, seconds: 0 };
   }
-  const meaning = MEANINGS[worst.code ?? ""] ?? `the look-up failed (${worst.code ?? "no code"})`;
-  const failure = { code: "dns_failed", detail: `${name}: ${meaning}`, cause: worst } as const;
+  const detail = `${name}: ${meaningOf(worst.code)}`;
+  const failure = { code: "dns_failed", detail, cause: worst } as const;
   return { addresses: [], failure, seconds: isComplete ? DNS_NEGATIVE_TTL_SECONDS : 0 };
 }

@@ -1,11 +1,11 @@
 import type { Socket } from "node:net";
 import { isRelayError, RelayError, withReached } from "../protocol/errors.ts";
-import type { GrantClaims } from "../protocol/grants.ts";
 import { STREAM_WINDOW_BYTES } from "../protocol/limits.ts";
 import { StreamEnd } from "../protocol/stream-end.ts";
 import type { OpenMessage } from "../protocol/stream-messages.ts";
-import { parseTunnelUrl } from "../protocol/targets.ts";
+import { parseTunnelUrl, type TunnelTarget } from "../protocol/targets.ts";
 import { newRequestId, type Resume } from "../protocol/tokens.ts";
+import { reset } from "./reset.ts";
 import { STREAM_TURN_BYTES } from "./limits.ts";
 import type { StreamAccount } from "./stream-account.ts";
 import { StreamConnection, type UpgradedSocket } from "./stream-connection.ts";
@@ -114,9 +114,9 @@ export class HeldStream implements NodeStream {
   }
 
   /** Whether it is this client's, to this target. */
-  isOf({ sub, url }: Pick<GrantClaims, "sub" | "url">): boolean {
-    const claims = this.#parts.account.claims!;
-    return claims.sub === sub && parseTunnelUrl(claims.url).authority === parseTunnelUrl(url).authority;
+  isOf(clientId: string, { authority }: TunnelTarget): boolean {
+    const { sub, url } = this.#parts.account.claims!;
+    return sub === clientId && parseTunnelUrl(url).authority === authority;
   }
 
   get account(): StreamAccount {
@@ -216,7 +216,7 @@ export class HeldStream implements NodeStream {
     const { account, target, onOver, onClosed } = this.#parts;
     if (error !== undefined) {
       account.error = isRelayError(error) ? error : new RelayError("node_internal", "the node failed");
-      if (!target.destroyed) target.resetAndDestroy();
+      reset(target);
     }
     this.#connection?.close(error);
     onOver();

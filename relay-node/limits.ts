@@ -30,6 +30,10 @@ export const DNS_CACHE_MAX_NAMES = 10_000;
 /** A name with more addresses than this is refused: all of them have to be judged and kept. */
 export const DNS_ADDRESSES_MAX = 64;
 
+/** Hosts that a `mongodb+srv` name may stand for, and the length of the options in its TXT record. */
+export const SEEDS_MAX = 64;
+export const SEED_OPTIONS_MAX_BYTES = 1_000;
+
 // Dialling.
 
 /** From the first connection attempt to the established one, over all addresses of a name. */

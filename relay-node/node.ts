@@ -22,10 +22,12 @@ import { type ListenerHandlers, listenHttps } from "./listener.ts";
 import { Metrics } from "./metrics.ts";
 import { Outcome } from "./outcome.ts";
 import { Peers } from "./peers.ts";
-import { dialerOf, resolverOf } from "./outbound.ts";
+import { dialerOf, resolverOf, seedResolverOf } from "./outbound.ts";
 import { relayTls } from "./relay-tls.ts";
 import { ReceiptSigner } from "./receipts.ts";
 import { hasBody } from "./request-body.ts";
+import { serveResolve } from "./resolve-door.ts";
+import type { SeedResolver } from "./seeds.ts";
 import { Streams, type StreamTimes } from "./streams.ts";
 
 /** One relay node: its listener, its doors, and what they share. */
@@ -35,6 +37,7 @@ export class RelayNode implements NodeContext {
   readonly consumed: ConsumedIds;
   readonly dialer: Dialer;
   readonly connections: Connections;
+  readonly seeds: SeedResolver;
   readonly limits = new ClientLimits();
   readonly receipts: ReceiptSigner;
   readonly log: Logger;
@@ -68,6 +71,7 @@ export class RelayNode implements NodeContext {
     );
     this.dialer = dialerOf(config, resolver, this.#address);
     this.connections = new Connections(this.dialer, this.#address);
+    this.seeds = seedResolverOf(config);
     this.receipts = new ReceiptSigner(config);
     this.#metrics = new Metrics({
       active: () => this.#active.size,
@@ -202,8 +206,11 @@ export class RelayNode implements NodeContext {
     if (this.#draining && !hasBody(request)) response.shouldKeepAlive = false;
     if (url === "/fetch" && method === "POST") this.#fetch(request, response);
     else if (url === "/cancel" && method === "POST") void this.#cancel(request, response);
-    else if (url === "/consumed" && method === "POST") void this.#peers!.serve(request, response, "consumed");
-    else if (url === "/consumed/read" && method === "POST") {
+    else if (url === "/resolve" && method === "POST") {
+      void serveResolve(this, request, response, { log: this.log, metrics: this.#metrics });
+    } else if (url === "/consumed" && method === "POST") {
+      void this.#peers!.serve(request, response, "consumed");
+    } else if (url === "/consumed/read" && method === "POST") {
       void this.#peers!.serve(request, response, "consumed-read");
     } else if (url === "/healthz" && method === "GET") this.#health(response);
     else if (url === "/whoami" && method === "GET") {

@@ -7,15 +7,24 @@ import { createGuard } from "./guard.ts";
 import { DNS_TRIES, DNS_TRY_MS } from "./limits.ts";
 import { provenDialer } from "./proven-dialer.ts";
 import { createResolver, type Resolver } from "./resolver.ts";
+import { createSeedResolver, type SeedResolver } from "./seeds.ts";
 
-/** Looks names up as a node is configured to. */
-export function resolverOf({ nameServers, egress }: NodeConfig): Resolver {
-  return createResolver({
+/** Looks addresses up as a node is configured to. */
+export function resolverOf(config: NodeConfig): Resolver {
+  return createResolver({ ...queriesOf(config), ipv6: config.egress.ipv6 !== undefined });
+}
+
+/** The same for the hosts of `mongodb+srv` names. */
+export function seedResolverOf(config: NodeConfig): SeedResolver {
+  return createSeedResolver(queriesOf(config));
+}
+
+function queriesOf({ nameServers }: NodeConfig) {
+  return {
     ...(nameServers !== undefined && { servers: [...nameServers] }),
-    ipv6: egress.ipv6 !== undefined,
     timeoutMs: DNS_TRY_MS,
     tries: DNS_TRIES,
-  });
+  };
 }
 
 /** Dials as a node is configured to: from its own addresses, past its guard, while it may be left. */

@@ -2,7 +2,8 @@ import { type RawData, WebSocket } from "ws";
 import { RelayError } from "../protocol/errors.ts";
 import { Heartbeat } from "../protocol/heartbeat.ts";
 import type { NodeStream, StreamParts } from "./held-stream.ts";
-import { RAW_CLOSE_MS, RAW_UNREAD_MS, STREAM_TURN_BYTES } from "./limits.ts";
+import { RAW_CLOSE_MS, RAW_UNREAD_MS, STREAM_CLOSE_MS, STREAM_TURN_BYTES } from "./limits.ts";
+import { reset } from "./reset.ts";
 import type { UpgradedSocket } from "./stream-connection.ts";
 import { targetFailure } from "./target-failure.ts";
 import { TargetReader } from "./target-reader.ts";
@@ -29,7 +30,8 @@ export class RawStream implements NodeStream {
   #isUnread = false;
   /** When the WebSocket was closed. */
   #closedAt: number | undefined;
-  #isOver = false;
+  /** When it ended. */
+  #overAt: number | undefined;
 
   constructor(parts: StreamParts, upgraded: UpgradedSocket) {
     this.#parts = parts;
@@ -77,15 +79,19 @@ export class RawStream implements NodeStream {
   }
 
   get isOver(): boolean {
-    return this.#isOver;
+    return this.#overAt !== undefined;
   }
 
   get isClosed(): boolean {
-    return this.#isOver && this.#upgraded.socket.readyState === WebSocket.CLOSED;
+    return this.isOver && this.#upgraded.socket.readyState === WebSocket.CLOSED;
   }
 
   tick(now: number): void {
-    if (this.#isOver) return;
+    if (this.#overAt !== undefined) {
+      // A failure need not wait for what was not read.
+      if (now - this.#overAt >= STREAM_CLOSE_MS) this.#upgraded.socket.terminate();
+      return;
+    }
     if (this.#closedAt !== undefined) {
       if (now - this.#closedAt >= RAW_CLOSE_MS) this.#finish(undefined);
       return;
@@ -137,7 +143,7 @@ export class RawStream implements NodeStream {
 
   #onClose(code: number): void {
     const { target, onClosed } = this.#parts;
-    if (this.#isOver) onClosed();
+    if (this.isOver) onClosed();
     else if (ORDERLY.has(code) || (target.readableEnded && code !== 1_006)) {
       this.#closedAt = performance.now();
       this.#writer.end();
@@ -157,12 +163,12 @@ export class RawStream implements NodeStream {
   }
 
   #finish(error: RelayError | undefined): void {
-    if (this.#isOver) return;
-    this.#isOver = true;
+    if (this.isOver) return;
+    this.#overAt = performance.now();
     const { account, target, onOver, onClosed } = this.#parts;
     account.error = error;
     if (error !== undefined) this.#upgraded.socket.close(1_011, error.code);
-    if (!target.destroyed) target.resetAndDestroy();
+    reset(target);
     onOver();
     if (this.isClosed) onClosed();
   }

@@ -130,11 +130,15 @@ function withoutQuery(host: string, families: readonly (4 | 6)[]): readonly Reso
 }
 
 /** c-ares reads escapes in names, and some resolvers read `0x7f.1` as an address: neither is let through. */
-function checkName(name: string): void {
+export function isDnsName(name: string): boolean {
   const isName =
     name.length <= 253 &&
     name.split(".").every((label) => /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/.test(label));
-  if (!isName || /(^|\.)([0-9]+|0x[0-9a-f]*)$/.test(name)) {
+  return isName && !/(^|\.)([0-9]+|0x[0-9a-f]*)$/.test(name);
+}
+
+function checkName(name: string): void {
+  if (!isDnsName(name)) {
     throw new RelayError(
       "dns_failed",
       `${JSON.stringify(name.slice(0, 80))} is neither a DNS name nor an address`,
@@ -148,7 +152,7 @@ function addressesOf({ addresses, failure }: DnsEntry): readonly ResolvedAddress
 }
 
 /** Lets one waiter go without ending what others wait for. */
-async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return promise;
   let onAbort: (() => void) | undefined;
   const aborted = new Promise<never>((_, reject) => {

@@ -6,7 +6,7 @@ import { verifyGrant } from "../protocol/grants.ts";
 import { WIRE } from "../protocol/headers.ts";
 import { RAW_MESSAGE_MAX_BYTES, STREAM_MESSAGE_MAX_BYTES } from "../protocol/limits.ts";
 import { STREAM_PROTOCOL } from "../protocol/stream-messages.ts";
-import { parseTunnelUrl } from "../protocol/targets.ts";
+import { parseTunnelUrl, type TunnelTarget } from "../protocol/targets.ts";
 import { markFields, writeRawFailure } from "./answer.ts";
 import { consumedId } from "./begin.ts";
 import type { NodeContext } from "./context.ts";
@@ -14,7 +14,7 @@ import type { Dialed } from "./dialer.ts";
 import { asRelayError } from "./failure.ts";
 import { checkHandshake, UPGRADE_FIELDS } from "./handshake.ts";
 import type { HeldStream } from "./held-stream.ts";
-import { STREAM_CLOSE_MS, STREAM_EARLY_BYTES } from "./limits.ts";
+import { RAW_UNREAD_MS, STREAM_CLOSE_MS, STREAM_EARLY_BYTES } from "./limits.ts";
 import { StreamAccount } from "./stream-account.ts";
 import type { UpgradedSocket } from "./stream-connection.ts";
 import type { Streams } from "./streams.ts";
@@ -22,20 +22,25 @@ import type { Streams } from "./streams.ts";
 /** The marks of an answer that is about to be written, by its request. */
 const MARKS = new WeakMap<IncomingMessage, readonly string[]>();
 
-const [HELD, RAW] = [STREAM_MESSAGE_MAX_BYTES, RAW_MESSAGE_MAX_BYTES].map((maxPayload) => {
+const HELD = webSockets(STREAM_MESSAGE_MAX_BYTES, STREAM_CLOSE_MS);
+
+/** What a client has not read stands before the close. */
+const RAW = webSockets(RAW_MESSAGE_MAX_BYTES, RAW_UNREAD_MS);
+
+function webSockets(maxPayload: number, closeTimeout: number): WebSocketServer {
   const options = {
     noServer: true,
     perMessageDeflate: false,
     clientTracking: false,
     maxPayload,
-    closeTimeout: STREAM_CLOSE_MS,
+    closeTimeout,
     handleProtocols: (offered: ReadonlySet<string>) => offered.has(STREAM_PROTOCOL) && STREAM_PROTOCOL,
   } as const;
   return new WebSocketServer(options).on("headers", (lines, request) => {
     const marks = MARKS.get(request) ?? [];
     for (let i = 0; i < marks.length; i += 2) lines.push(`${marks[i]!}: ${marks[i + 1]!}`);
   });
-}) as [WebSocketServer, WebSocketServer];
+}
 
 /**
  *   edge ──GET /stream, Upgrade, grant──▶ judge ▶ consume id ▶ dial ▶ 101 ▶ stream
@@ -50,6 +55,7 @@ export class StreamDoor {
   readonly #socket: Duplex;
   readonly #account: StreamAccount;
   readonly #gone = new AbortController();
+  #target: TunnelTarget | undefined;
   readonly #early: Buffer[];
   #earlyBytes: number;
 
@@ -93,7 +99,9 @@ export class StreamDoor {
     const { config, grantKeys } = this.#node;
     const grant = this.#request.headers[WIRE.authorization] as string | undefined;
     const context = { edge: config.edge, nodeId: config.id, keys: grantKeys, now: this.#node.now() };
-    this.#account.claims = await verifyGrant(grant, context, "stream");
+    const claims = await verifyGrant(grant, context, "stream");
+    this.#account.claims = claims;
+    this.#target = parseTunnelUrl(claims.url);
     this.#gone.signal.throwIfAborted();
   }
 
@@ -101,7 +109,7 @@ export class StreamDoor {
     const account = this.#account;
     const claims = account.claims!;
     const { limits, dialer } = this.#node;
-    const { host, port } = parseTunnelUrl(claims.url);
+    const { host, port } = this.#target!;
     this.#node.assertServing(true);
     account.slot = limits.enter(claims.sub, claims.limits, claims.iat, "stream");
     this.#consume();
@@ -127,7 +135,7 @@ export class StreamDoor {
     const account = this.#account;
     const { resume } = account.claims!;
     if (!isHeld) throw new RelayError("request_invalid", `a stream goes on under ${STREAM_PROTOCOL} alone`);
-    const stream: HeldStream = this.#streams.find(account.claims!);
+    const stream: HeldStream = this.#streams.find(account.claims!, this.#target!);
     this.#consume();
     stream.checkResume(resume!);
     account.egress = stream.account.egress;

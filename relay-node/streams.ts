@@ -4,6 +4,7 @@ import type { Logger } from "pino";
 import { RelayError } from "../protocol/errors.ts";
 import type { GrantClaims } from "../protocol/grants.ts";
 import { STREAM_RESUME_SECONDS, STREAM_TICK_MS } from "../protocol/limits.ts";
+import type { TunnelTarget } from "../protocol/targets.ts";
 import { newRequestId } from "../protocol/tokens.ts";
 import type { NodeContext } from "./context.ts";
 import type { Dialed } from "./dialer.ts";
@@ -111,9 +112,9 @@ export class Streams {
    * The stream that a client wants to go on with.
    * @throws RelayError `stream_unknown`, whatever is wrong: another client's or target's is as unknown as none
    */
-  find(claims: GrantClaims): HeldStream {
-    const stream = this.#held.get(claims.resume!.stream);
-    if (stream?.isOf(claims) === true) return stream;
+  find({ sub, resume }: GrantClaims, target: TunnelTarget): HeldStream {
+    const stream = this.#held.get(resume!.stream);
+    if (stream?.isOf(sub, target) === true) return stream;
     throw new RelayError(
       "stream_unknown",
       "no stream of this id, client and target is known here, or not any more",
@@ -137,8 +138,10 @@ export class Streams {
   /** Cuts whatever stands. */
   close(): void {
     clearInterval(this.#ticking);
+    for (const door of this.#doors) door.abort(new RelayError("node_draining", "the node has gone"));
     for (const stream of this.#all()) stream.destroy();
     this.#held.clear();
+    this.#raw.clear();
   }
 
   *#all(): Generator<NodeStream> {

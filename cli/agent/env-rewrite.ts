@@ -1,3 +1,4 @@
+import type { SeedList } from "../../protocol/seed-list.ts";
 import {
   type ConnectionUrl,
   parseConnectionUrl,
@@ -6,7 +7,7 @@ import {
   withHosts,
   type WrittenHost,
 } from "./connection-url.ts";
-import { seedListUrl, type ServiceHosts } from "./seed-list.ts";
+import { seedListUrl } from "./seed-list.ts";
 
 /** Where a host's connections are to go. */
 export interface Lead {
@@ -23,7 +24,7 @@ export interface Leads {
    */
   readonly lead: (host: string, port: number | undefined) => Lead | undefined;
   /** The hosts of a `mongodb+srv://` URL's name, where they are known. */
-  readonly service: (name: string) => ServiceHosts | undefined;
+  readonly service: (name: string) => SeedList | undefined;
 }
 
 /** What became of a variable. Its values may hold a password: they are for the child's environment alone. */

@@ -1,5 +1,5 @@
 import { parse } from "smol-toml";
-import { z } from "zod";
+import * as z from "zod";
 import { LOOPBACK } from "./loopback.ts";
 import { type Destination, destination, type Listen } from "./destinations.ts";
 import { NAME_WAYS, type NameWay } from "./name-map.ts";

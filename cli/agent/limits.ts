@@ -66,3 +66,15 @@ export const CHILD_STOP_MS = 10_000;
 
 /** For taking everything back after the child's end. */
 export const CLOSE_MS = 5_000;
+
+/** A password of the user's own: any shorter one could be guessed by a program on the same machine; RFC 1929 has no longer one. */
+export const PROXY_PASSWORD_MIN = 16;
+export const SOCKS_PASSWORD_MAX_BYTES = 255;
+
+// The doctor.
+
+/** The edge's leeway for a clock that is off, and half a second of the Date field's. */
+export const CLOCK_OFFSET_MAX_SECONDS = 5;
+
+/** For one plain answer of the edge's. */
+export const DOCTOR_ANSWER_MS = 10_000;

@@ -1,5 +1,4 @@
-import { isRelayError } from "../../client/index.ts";
-import type { RelayError } from "../../client/index.ts";
+import { isRelayError, type RelayError } from "../../client/index.ts";
 import { ERRORS } from "../../protocol/errors.ts";
 import { EXIT } from "../command.ts";
 import { rootCause } from "../report.ts";
@@ -10,10 +9,15 @@ export function tell(line: string): void {
   process.stderr.write(`holdfast: ${line}\n`);
 }
 
-/** A failure of the relay's with its mend, in one line. */
-export function relayFailure(error: RelayError): string {
+/** A failure of the relay's in one line. */
+export function relayCause(error: RelayError): string {
   const cause = error.cause instanceof Error ? ` (${rootCause(error.cause)})` : "";
-  return `${error.code}: ${error.detail}${cause}. ${ERRORS[error.code].mend}`;
+  return `${error.code}: ${error.detail}${cause}`;
+}
+
+/** The same with what mends it. */
+export function relayFailure(error: RelayError): string {
+  return `${relayCause(error)}. ${ERRORS[error.code].mend}`;
 }
 
 /** Tells why the agent could not start, and the exit code for it. */

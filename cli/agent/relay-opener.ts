@@ -1,5 +1,6 @@
 import { once } from "node:events";
-import { createSockets, type SocketsOptions } from "../../client/node/index.ts";
+// Not by the folder's entry, with which undici would be loaded at every start.
+import { createSockets, type SocketsOptions } from "../../client/node/sockets.ts";
 import type { Opener } from "./opener.ts";
 
 /**

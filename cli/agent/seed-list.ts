@@ -1,7 +1,5 @@
-import type { ServiceHosts } from "../../client/resolve.ts";
+import type { SeedList } from "../../protocol/seed-list.ts";
 import { type ConnectionUrl, withHosts } from "./connection-url.ts";
-
-export type { ServiceHosts } from "../../client/resolve.ts";
 
 /** What the TXT record may say: MongoDB's Initial DNS Seedlist Discovery specification, "Default Connection String Options". */
 const RECORD_OPTIONS = new Set(["authsource", "replicaset", "loadbalanced"]);
@@ -15,7 +13,7 @@ const SEARCH_OPTIONS = new Set(["srvmaxhosts", "srvservicename"]);
  *
  * @throws Error where the URL or the record asks for what can't be had
  */
-export function seedListUrl(url: ConnectionUrl, { seeds, options }: ServiceHosts): string {
+export function seedListUrl(url: ConnectionUrl, { seeds, options }: SeedList): string {
   const [, path, query] = /^([^?]*)\??(.*)$/s.exec(url.rest) as unknown as [string, string, string];
   const own = split(query);
   if (own.some(([key, value]) => key === "srvservicename" && value !== "mongodb")) {

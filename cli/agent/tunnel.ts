@@ -1,6 +1,7 @@
-import { resolveService, type ServiceHosts } from "../../client/resolve.ts";
+import { resolveService } from "../../client/resolve.ts";
+import type { SeedList } from "../../protocol/seed-list.ts";
 import { AgentError } from "./agent-error.ts";
-import { destination, type Destination } from "./destinations.ts";
+import { destination, type Destination, isAddress } from "./destinations.ts";
 import { type Leads, rewriteVariable, variablesHolding } from "./env-rewrite.ts";
 import { type Listeners, type Route, type RouteState, startListeners } from "./listeners.ts";
 import type { NameMap } from "./name-map.ts";
@@ -47,6 +48,7 @@ export async function startTunnel(settings: Settings, options: TunnelOptions): P
   const { open, env, log } = options;
   const services = await resolveAll(settings.services, options);
   const destinations = [...settings.destinations, ...seedsOf(services, settings.destinations)];
+  refuseEdge(destinations, options.relayUrl);
   const listeners = await startListeners(destinations, open, { log });
   let names: NameMap | undefined;
   try {
@@ -82,7 +84,7 @@ function ready(listeners: Listeners, names: NameMap, env: Record<string, string>
 async function resolveAll(
   names: readonly string[],
   { relayUrl, signal }: TunnelOptions,
-): Promise<Map<string, ServiceHosts>> {
+): Promise<Map<string, SeedList>> {
   const found = names.map(
     async (name) =>
       [name, await resolveService(relayUrl, name, signal === undefined ? {} : { signal })] as const,
@@ -90,8 +92,16 @@ async function resolveAll(
   return new Map(await Promise.all(found));
 }
 
+/** The agent finds the edge by the same names as everybody: led to itself, it would ask itself for ever. */
+function refuseEdge(destinations: readonly Destination[], relayUrl: string | undefined): void {
+  const edge = URL.parse(relayUrl ?? "")?.hostname;
+  if (destinations.some(({ host, named }) => named && !isAddress(host) && host === edge)) {
+    throw new AgentError(`${edge} is the relay's own edge: it can't be a destination`);
+  }
+}
+
 /** Seeds that are no destinations in their own right. */
-function seedsOf(services: ReadonlyMap<string, ServiceHosts>, known: readonly Destination[]): Destination[] {
+function seedsOf(services: ReadonlyMap<string, SeedList>, known: readonly Destination[]): Destination[] {
   const isKnown = (seed: { host: string; port: number }) =>
     known.some(({ host, port }) => host === seed.host && port === seed.port);
   const seeds = [...services.values()].flatMap((service) => service.seeds).filter((seed) => !isKnown(seed));
@@ -102,7 +112,7 @@ function seedsOf(services: ReadonlyMap<string, ServiceHosts>, known: readonly De
 /** Rewrites the variables that are named, where a name alone does not lead to its route; tells of those that are not named. */
 function rewriteAll(
   settings: Settings,
-  services: ReadonlyMap<string, ServiceHosts>,
+  services: ReadonlyMap<string, SeedList>,
   { routes }: Listeners,
   kind: NameMap["kind"],
   { env, log }: TunnelOptions,

@@ -80,7 +80,11 @@ async function init(file: string, dir: string, rotate: boolean): Promise<string>
 /** What the package brings: its wrangler.toml, and the worker as source in a checkout, else as its bundle. */
 function sources({ selfHosted }: Answers, dir: string): Omit<PlanContext, "since"> {
   const root = packageRoot();
-  if (root === undefined) throw new Error("the package's own folder is not found");
+  if (root === undefined) {
+    throw new Error(
+      "this needs the worker and wrangler.toml of the npm package: run it as `npx holdfast init`",
+    );
+  }
   const source = join(root, "worker/index.ts");
   const bundle = join(root, "dist/worker/index.js");
   if (selfHosted !== undefined && !existsSync(bundle)) {

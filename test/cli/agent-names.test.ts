@@ -210,6 +210,22 @@ describe("mongodb+srv", () => {
   });
 });
 
+test("the relay's own edge can't be a destination: the agent would be led to itself", async () => {
+  const settings = readSettings(
+    { to: ["Edge.example.com:443"] },
+    { env: {}, folder: "/", readFile: () => undefined },
+  );
+  const start = startTunnel(settings, {
+    open: () => Promise.reject(new Error("not now")),
+    relayUrl: "https://app:secret@edge.example.com",
+    env: {},
+    log: () => {},
+    hostsFile: hosts,
+  });
+  await expect(start).rejects.toThrow("edge.example.com is the relay's own edge");
+  expect(readFileSync(hosts, "utf8")).toBe(ORIGINAL);
+});
+
 test("a start that fails leaves nothing behind", async () => {
   const before = readdirSync(folder);
   const settings = readSettings(

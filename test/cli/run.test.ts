@@ -1,10 +1,17 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { RelayError } from "../../protocol/errors.ts";
-import { HOLDFAST, type HoldfastProcess, startHoldfast, startWords } from "../support/holdfast-process.ts";
+import {
+  HOLDFAST,
+  type HoldfastProcess,
+  LISTENING,
+  nodeScript,
+  startHoldfast,
+  startWords,
+} from "../support/holdfast-process.ts";
 import { startStreamRelay, type StreamRelay } from "../support/stream-relay.ts";
 import { startTcpTarget, type TcpTarget } from "../support/tcp-target.ts";
 
@@ -31,28 +38,15 @@ function run(
   command: readonly string[],
   options: readonly string[] = [],
   env: Record<string, string> = {},
-  wrap: string[] = [],
 ): HoldfastProcess {
   const to = ["--to", `127.0.0.1:${target.port}`, "--names", "env", "--env", "TARGET"];
   return startHoldfast(["run", ...to, ...options, "--", ...command], {
     env: { HOLDFAST_URL: relay.url, TARGET: `127.0.0.1:${target.port}`, ...env },
     cwd: dir,
-    wrap,
   });
 }
 
-const node = (script: string) => [process.execPath, "--input-type=module", "-e", script];
-
-/** Tells the signals that it gets; the first of some ends it with 3. */
-const LISTENING = node(`
-  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH"]) {
-    process.on(signal, () => { console.log("got", signal); setTimeout(() => process.exit(3), 300); });
-  }
-  setInterval(() => {}, 1000);
-  console.log("ready");
-`);
-
-const ECHO = node(`
+const ECHO = nodeScript(`
   import { connect } from "node:net";
   const [host, port] = process.env.TARGET.split(":");
   const socket = connect({ host, port });
@@ -266,39 +260,6 @@ describe("holdfast run", () => {
     expect(ended.code).toBe(2);
     expect(ended.stderr).toContain("the private key in HOLDFAST_URL can't be read");
     expect(ended.stderr).not.toContain("secret-part");
-  });
-});
-
-describe("as process 1 of a container", () => {
-  const inContainer = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"];
-
-  test.each([
-    ["by itself", inContainer],
-    ["under tini", [...inContainer, "tini", "--"]],
-  ])("%s it passes signals and codes on", async (_, wrap) => {
-    const running = run(LISTENING, [], {}, wrap);
-    await running.says("ready");
-    // The namespace's first process is unshare's only child.
-    const { pid } = running.child;
-    const [first] = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ");
-    process.kill(Number(first), "SIGTERM");
-    const ended = await running.ended;
-    expect(ended.stdout).toBe("ready\ngot SIGTERM\n");
-    expect(ended.code).toBe(3);
-  });
-
-  test.each([
-    ["by itself", inContainer],
-    ["under tini", [...inContainer, "tini", "--"]],
-  ])("%s it tells of a signal by its code", async (_, wrap) => {
-    const ended = await run(["sh", "-c", "kill -TERM $$"], [], {}, wrap).ended;
-    expect([ended.code, ended.signal]).toEqual([143, null]);
-  });
-
-  test("tini takes up what the command leaves behind", async () => {
-    const script = "(sh -c 'sleep 0.2; exit 0' &) ; sleep 1; grep -l '^State:.Z' /proc/[0-9]*/status; true";
-    const ended = await run(["sh", "-c", script], ["-q"], {}, [...inContainer, "tini", "--"]).ended;
-    expect(ended).toMatchObject({ code: 0, stdout: "" });
   });
 });
 

@@ -2,10 +2,11 @@ import { once } from "node:events";
 import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { checkServiceHosts, resolveService } from "../../client/resolve.ts";
+import { checkSeedList, resolveService } from "../../client/resolve.ts";
 import { problemResponse, RelayError } from "../../protocol/errors.ts";
 import { type BoundKey, generateClientKey, importPublicKey } from "../../protocol/keys.ts";
 import { checkRequestClaims, readBearer, verifySignature } from "../../protocol/tokens.ts";
+import { startFakePool } from "../support/fake-pool.ts";
 
 /** An edge that knows `/resolve` alone: it proves the token, as the real one does, and gives what it is told to. */
 let server: http.Server;
@@ -89,42 +90,58 @@ describe("resolveService", () => {
 
   test("a name that is none", async () => {
     await expect(resolveService(relayUrl, "c0..example.net")).rejects.toMatchObject({ code: "url_invalid" });
+    await expect(resolveService(relayUrl, "example.net")).rejects.toThrow("at least three labels");
     expect(asked).toEqual([]);
   });
+});
+
+test("the edge itself takes the token, and gives what a node found", async () => {
+  const pool = await startFakePool(2, ["tcp://*.abc.example.net:27017"]);
+  try {
+    for (const node of pool.nodes) {
+      node.answer = (_request, response, { grant }) =>
+        response
+          .writeHead(200, { "Relay-Status": "target", "Relay-Node": grant.aud })
+          .end(JSON.stringify(SEEDS));
+    }
+    expect(await resolveService(pool.relayUrl, "c0.abc.example.net")).toEqual(SEEDS);
+    await expect(resolveService(pool.relayUrl, "c0.other.example.net")).rejects.toMatchObject({
+      code: "target_not_allowed",
+    });
+  } finally {
+    await pool.stop();
+  }
 });
 
 describe("an answer", () => {
   const seed = (host: unknown, port: unknown = 1) => JSON.stringify({ seeds: [{ host, port }], options: "" });
 
   test.each([
-    ["c0.abc.example.net", seed("a.abc.example.net")],
-    ["c0.abc.example.net", seed("a.b.abc.example.net")],
-    ["example.net", seed("a.example.net")],
-  ])("for %s: %s", (name, text) => {
-    expect(checkServiceHosts(text, name).seeds).toHaveLength(1);
+    ["abc.example.net", seed("a.abc.example.net")],
+    ["abc.example.net", seed("a.b.abc.example.net")],
+  ])("within %s: %s", (name, text) => {
+    expect(checkSeedList(text, name).seeds).toHaveLength(1);
   });
 
   test.each([
-    ["c0.abc.example.net", "nothing", "is no JSON"],
-    ["c0.abc.example.net", "null", "names no hosts"],
-    ["c0.abc.example.net", `{"seeds":[],"options":""}`, "names no hosts"],
-    ["c0.abc.example.net", `{"seeds":[{"host":"a.abc.example.net","port":1}]}`, "no valid options"],
-    ["c0.abc.example.net", seed("a.abc.example.net").replace('""', '"a b"'), "no valid options"],
-    ["c0.abc.example.net", seed(null), "without host or port"],
-    ["c0.abc.example.net", seed("a.abc.example.net", "1"), "without host or port"],
-    ["c0.abc.example.net", seed("a.abc.example.net", 0), "no DNS name"],
-    ["c0.abc.example.net", seed("a.abc.example.net/x"), "no DNS name"],
-    ["c0.abc.example.net", seed("a.evil.example"), "leads to a.evil.example, outside of abc.example.net"],
-    ["c0.abc.example.net", seed("evil-abc.example.net"), "outside of"],
-    ["c0.abc.example.net", seed("abc.example.net"), "outside of"],
-    ["example.net", seed("a.net"), "outside of"],
-    ["example.net", seed("example.net"), "outside of"],
-  ])("for %s is refused: %s", (name, text, why) => {
-    expect(() => checkServiceHosts(text, name)).toThrow(why);
+    ["abc.example.net", "nothing", "is no JSON"],
+    ["abc.example.net", "null", "names no hosts"],
+    ["abc.example.net", `{"seeds":[],"options":""}`, "names no hosts"],
+    ["abc.example.net", `{"seeds":[{"host":"a.abc.example.net","port":1}]}`, "no valid options"],
+    ["abc.example.net", seed("a.abc.example.net").replace('""', '"a b"'), "no valid options"],
+    ["abc.example.net", seed(null), "without host or port"],
+    ["abc.example.net", seed("a.abc.example.net", "1"), "without host or port"],
+    ["abc.example.net", seed("a.abc.example.net", 0), "no DNS name"],
+    ["abc.example.net", seed("a.abc.example.net/x"), "no DNS name"],
+    ["abc.example.net", seed("a.evil.example"), "leads to a.evil.example, outside of abc.example.net"],
+    ["abc.example.net", seed("evil-abc.example.net"), "outside of"],
+    ["abc.example.net", seed("abc.example.net"), "outside of"],
+  ])("within %s is refused: %s", (name, text, why) => {
+    expect(() => checkSeedList(text, name)).toThrow(why);
   });
 
   test("with more hosts than any cluster has is refused", () => {
     const text = JSON.stringify({ seeds: Array(101).fill(SEEDS.seeds[0]), options: "" });
-    expect(() => checkServiceHosts(text, "c0.abc.example.net")).toThrow("more than 100");
+    expect(() => checkSeedList(text, "abc.example.net")).toThrow("more than 100");
   });
 });

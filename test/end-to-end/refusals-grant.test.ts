@@ -254,13 +254,15 @@ describe("other requests", () => {
     "POST /fetch/",
     "POST /fetch?x",
     "POST //fetch",
-    "POST /stream",
     "GET /metrics",
     "DELETE /healthz",
     "OPTIONS *",
     "GET /../etc/passwd",
   ])("%s is no route", async (line) => {
     await expectRefused({ line }, "not_found");
+  });
+  test("a stream is not asked for by POST", async () => {
+    await expectRefused({ line: "POST /stream" }, "upgrade_required");
   });
   test("an absolute request line names no other door", async () => {
     await expectRefused({ line: "POST http://127.0.0.1:9/fetch" }, "not_found");

@@ -30,11 +30,7 @@ afterAll(async () => {
 const open = (claims: object = {}) => ClientStream.open(node, { claims: { url: target.url, ...claims } });
 const there = () => target.sockets.at(-1)!;
 const hash = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex");
-const lastClosed = () =>
-  node
-    .log()
-    .filter(({ msg }) => msg === "stream closed")
-    .at(-1);
+const lastClosed = () => node.log().findLast(({ msg }) => msg === "stream closed");
 
 /** Bytes of which no part is like another. */
 function varied(length: number): Buffer {

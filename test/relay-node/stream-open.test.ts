@@ -73,6 +73,21 @@ describe("a stream that opens", () => {
     one.socket.terminate();
   });
 
+  test("may be one of two hundred that open and end at once", { timeout: 60_000 }, async () => {
+    const limits = { streams: 200 };
+    const before = closed();
+    const talk = async (index: number) => {
+      const stream = await ClientStream.open(node, { claims: { url: echo.url, sub: "many", limits } });
+      stream.write(`stream ${index}`);
+      stream.finish();
+      const error = await stream.over;
+      return error?.code ?? stream.bytes.toString();
+    };
+    const heard = await Promise.all(Array.from({ length: 200 }, (_, index) => talk(index)));
+    expect(heard).toEqual(heard.map((_, index) => `stream ${index}`));
+    await eventually(() => closed() === before + 200, "all are closed");
+  });
+
   test("keeps what came right behind the head, and while it was connecting", async () => {
     const raw = await openRaw({ port: node.port, ca: node.ca });
     const grant = node.grant({ claims: { act: "stream", url: echo.url } });

@@ -8,7 +8,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { setTimeout as pause } from "node:timers/promises";
-import type { JWK } from "jose";
 import { adminCall, type Operator } from "../../client/admin.ts";
 import { type DevKeys, devKeys, publicHalf } from "../../dev/keys.ts";
 import { startWorkerd } from "../../dev/workerd.ts";
@@ -68,7 +67,6 @@ export interface FakePool {
   /** May write the registry, in which the one client is `app`. */
   readonly operator: Operator;
   readonly operatorKey: string;
-  readonly clientKey: JWK;
   readonly nodes: readonly FakePoolNode[];
   /** Two nodes that nothing has been sent to yet. */
   pair(): readonly [FakePoolNode, FakePoolNode];
@@ -142,7 +140,6 @@ export async function startFakePool(count: number, allow: readonly string[]): Pr
     relayUrl: edge.replace("//", `//app:${keys.client.privateKey}@`),
     operator,
     operatorKey: keys.operator.privateKey,
-    clientKey: keys.client.publicJwk,
     nodes: nodes.map(({ node }) => node),
     pair() {
       used += 2;

@@ -72,3 +72,15 @@ export function startWords(
       ),
   };
 }
+
+/** Runs a script of the test's own. */
+export const nodeScript = (script: string) => [process.execPath, "--input-type=module", "-e", script];
+
+/** A command that tells the signals that it gets, and exits with 3 a little after the first. */
+export const LISTENING = nodeScript(`
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH"]) {
+    process.on(signal, () => { console.log("got", signal); setTimeout(() => process.exit(3), 300); });
+  }
+  setInterval(() => {}, 1000);
+  console.log("ready");
+`);

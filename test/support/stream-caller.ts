@@ -2,7 +2,9 @@ import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import { text } from "node:stream/consumers";
 import { WebSocket } from "ws";
 import { errorFromProblem, type RelayError } from "../../protocol/errors.ts";
+import { STREAM_PROTOCOL } from "../../protocol/stream-messages.ts";
 import type { RequestClaims } from "../../protocol/tokens.ts";
+import { type FakePool, idFor } from "./fake-pool.ts";
 import { requestToken } from "./raw-caller.ts";
 import { Inbox } from "./stream-client.ts";
 
@@ -31,6 +33,24 @@ export interface Asking {
 /** A request token for one stream through the edge of `HOLDFAST_URL`. */
 export function streamToken(relayUrl: string, url: string, claims?: Partial<RequestClaims>): Promise<string> {
   return requestToken(relayUrl, { act: "stream", htm: "GET", framing: "none", url, ...claims });
+}
+
+/** One stream through a pool; of its nodes the first is asked first. */
+export interface PoolStream {
+  readonly nodes: readonly { readonly id: string }[];
+  readonly url: string;
+  readonly claims?: Partial<RequestClaims>;
+  readonly protocols?: readonly string[];
+}
+
+/** Opens a stream at a pool with a token in a field. */
+export async function openAt(
+  { edge, relayUrl }: Pick<FakePool, "edge" | "relayUrl">,
+  { nodes, url, claims, protocols = [STREAM_PROTOCOL] }: PoolStream,
+): Promise<Opening> {
+  const all = { jti: idFor(nodes), node: nodes.map(({ id }) => id), ...claims };
+  const token = await streamToken(relayUrl, url, all);
+  return openSocket(edge, { protocols, headers: { "Relay-Authorization": `Bearer ${token}` } });
 }
 
 /** Asks an edge for a WebSocket. */

@@ -33,7 +33,7 @@ export interface StreamRelay {
   /** Ends every connection at once, without a word. */
   readonly cut: () => void;
   /** From now on: what connections are refused with before they are read; `silent` gives no answer at all. */
-  refuse: RelayError | "silent" | "destroy" | "page" | undefined;
+  refuse: RelayError | "silent" | "destroy" | "destroy once" | "page" | undefined;
   /** From now on: messages of the other end are dropped, and none is sent, as by a path that has gone dead. */
   readonly freeze: (isFrozen: boolean) => void;
   /** Forgets every stream, as a node that was started anew. */
@@ -180,7 +180,8 @@ export async function startStreamRelay({
     connection.on("error", () => {});
     const { refuse } = relay;
     if (refuse === "silent") return;
-    if (refuse === "destroy") return void connection.destroy();
+    if (refuse === "destroy once") relay.refuse = undefined;
+    if (refuse === "destroy" || refuse === "destroy once") return void connection.destroy();
     if (refuse === "page") {
       return void connection.end(
         "HTTP/1.1 530 Page\r\nContent-Type: text/html\r\nContent-Length: 4\r\n\r\npage",

@@ -8,6 +8,7 @@ import {
   verify,
 } from "node:crypto";
 import { existsSync, writeFileSync } from "node:fs";
+import { doorTokenVectors } from "./door-tokens.ts";
 import { grantVectors } from "./grants.ts";
 import { readVectors } from "./read.ts";
 import { receiptVectors } from "./receipts.ts";
@@ -15,7 +16,7 @@ import { requestTokenVectors } from "./request-tokens.ts";
 import type { Toolbox } from "./toolbox.ts";
 
 /**
- * Writes request-tokens.json, grants.json and receipts.json. It signs with Node's own cryptography and shares no line with protocol/, so
+ * Writes request-tokens.json, door-tokens.json, grants.json and receipts.json. It signs with Node's own cryptography and shares no line with protocol/, so
  * that a mistake there cannot hide here. targets.json and fields.json hold nothing that needs computing and are edited by
  * hand. Ed25519 and HMAC are deterministic; an ES256 signature is kept from the file while what it signs stays the same.
  *
@@ -87,5 +88,6 @@ function write(name: string, content: object): void {
 }
 
 write("request-tokens.json", requestTokenVectors(toolbox));
+write("door-tokens.json", doorTokenVectors(toolbox));
 write("grants.json", grantVectors(toolbox));
 write("receipts.json", receiptVectors(toolbox));

@@ -148,7 +148,7 @@ describe("refusals", () => {
     [
       "an old token",
       "token_expired",
-      () => ({ ...write, claims: { iat: relay.now() - 90, exp: relay.now() - 30 } }),
+      () => ({ ...write, claims: { iat: relay.now() - 90, exp: relay.now() - 31 } }),
     ],
     ["a token for an hour", "token_lifetime", () => ({ ...write, claims: { exp: relay.now() + 3_600 } })],
     ["another method", "token_method", () => ({ ...write, claims: { htm: "GET" } })],

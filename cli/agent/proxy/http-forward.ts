@@ -5,6 +5,7 @@ import type { TargetUrl } from "../../../protocol/targets.ts";
 import { PROXY_HEAD_MAX_BYTES } from "../limits.ts";
 import type { Opener } from "../opener.ts";
 import { failureAnswer, type ProxyAnswer } from "./failure.ts";
+import { reset } from "../reset.ts";
 import { asRelayError } from "../relay-errors.ts";
 
 /** One plain request that goes on to its target. */
@@ -101,7 +102,7 @@ function passBack(incoming: IncomingMessage, response: ServerResponse): void {
 
 /** A body that was cut is not to arrive as a whole one. */
 function cut(response: ServerResponse): void {
-  if (!response.writableFinished) response.socket?.resetAndDestroy();
+  if (!response.writableFinished && response.socket !== null) reset(response.socket);
 }
 
 /** Node's flat list of names and values as pairs. */

@@ -1,5 +1,6 @@
 import type { AddressInfo, Server, Socket } from "node:net";
 import type { Opener } from "../opener.ts";
+import { reset } from "../reset.ts";
 import type { Credentials } from "./credentials.ts";
 
 /** What a local proxy needs. */
@@ -42,7 +43,7 @@ export async function listen(server: Server, port = 0): Promise<LocalProxy> {
     close: () =>
       new Promise((done) => {
         server.close(() => done());
-        for (const socket of sockets) socket.resetAndDestroy();
+        for (const socket of sockets) reset(socket);
       }),
   };
 }

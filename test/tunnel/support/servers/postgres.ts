@@ -122,7 +122,7 @@ export async function startPostgres({ dir, serverFiles }: TunnelStack): Promise<
 }
 
 /** The programs of the newest version there is; Debian keeps one folder for each. */
-function newestBin(): string {
+export function newestBin(): string {
   const versions = readdirSync("/usr/lib/postgresql").map(Number).filter(Number.isFinite);
   return `/usr/lib/postgresql/${Math.max(...versions)}/bin`;
 }

@@ -1,0 +1,151 @@
+import { EDGE, encode, NOW, REQUEST_ID, type Toolbox } from "./toolbox.ts";
+
+/** How to read the file. */
+const DESCRIPTION = [
+  "Tokens of the doors besides POST /fetch: request tokens for streams, seed lists and giving up, and scope tokens. What every token has in common is in request-tokens.json.",
+  "`authorization` is `Bearer ` and the token, wherever it stood, for a door that takes `kind` and `act`. It is judged at the time `now` (seconds since 1970; the case's own before the file's), by an edge whose origin is `edge`, for a client that has registered the key ed25519 of request-tokens.json, and whose scope tokens may live `scopeSeconds`.",
+  "`expect` holds the claims of a token that is taken; `error` the code of the refusal. Whether the url is a permitted target is not judged here, nor whether what a scope token allows can be read.",
+];
+
+const SCOPE_SECONDS = 90 * 86_400;
+
+const REQUEST = {
+  iss: "acme",
+  aud: EDGE,
+  act: "stream",
+  iat: NOW - 10,
+  exp: NOW + 50,
+  jti: REQUEST_ID,
+  htm: "GET",
+  url: "tcp://db.example.com:5432",
+};
+
+const SCOPE = {
+  iss: "acme",
+  aud: EDGE,
+  act: "stream",
+  iat: NOW - 10,
+  exp: NOW + 86_400,
+  jti: REQUEST_ID,
+  allow: ["tcp://db.example.com:5432"],
+};
+
+type Changes = Readonly<Record<string, unknown>>;
+
+interface Case {
+  readonly name: string;
+  readonly kind: "request" | "scope";
+  /** The door's. */
+  readonly act: string;
+  readonly authorization: string;
+  readonly expect?: object;
+  readonly error?: string;
+}
+
+/** The content of door-tokens.json. */
+export function doorTokenVectors({ private: keys, ed25519 }: Toolbox): object {
+  const sign = (typ: string, claims: object) => {
+    const input = `${encode({ alg: "Ed25519", typ: `holdfast-${typ}+jwt` })}.${encode(claims)}`;
+    return `Bearer ${input}.${ed25519(keys.ed25519, input).toString("base64url")}`;
+  };
+  const made = (kind: Case["kind"], name: string, act: string, claims: object, typ: string) => ({
+    name: `${kind}: ${name}`,
+    kind,
+    act,
+    authorization: sign(typ, claims),
+  });
+  const request = (name: string, changes: Changes = {}, act = "stream"): Case => {
+    const claims = { ...REQUEST, act, ...changes };
+    return { ...made("request", name, act, claims, "request"), expect: claims };
+  };
+  const noRequest = (
+    name: string,
+    error: string,
+    changes: Changes,
+    act = "stream",
+    typ = "request",
+  ): Case => ({
+    ...made("request", name, act, { ...REQUEST, act, ...changes }, typ),
+    error,
+  });
+  const scope = (name: string, changes: Changes = {}): Case => {
+    const claims = { ...SCOPE, ...changes };
+    return { ...made("scope", name, "stream", claims, "scope"), expect: claims };
+  };
+  const noScope = (name: string, error: string, changes: Changes, typ = "scope"): Case => ({
+    ...made("scope", name, "stream", { ...SCOPE, ...changes }, typ),
+    error,
+  });
+  const resume = { stream: REQUEST_ID, received: 0, sent: 0 };
+  const many = (count: number) => Array.from({ length: count }, (_, i) => `tcp://db-${i}.example.com:5432`);
+
+  return {
+    description: DESCRIPTION,
+    edge: EDGE,
+    now: NOW,
+    scopeSeconds: SCOPE_SECONDS,
+    cases: [
+      request("a stream"),
+      request("a stream, its framing said", { framing: "none" }),
+      request("a stream that goes on", { node: "fra-1", resume }),
+      request("a stream that goes on far in", {
+        node: "fra-1",
+        resume: { ...resume, received: Number.MAX_SAFE_INTEGER, sent: 5 },
+      }),
+      request("a seed list", { htm: "POST", url: "mongodb+srv://cluster0.ab1cd.example.com" }, "resolve"),
+      request("giving a stream up", {}, "cancel"),
+      ...["fetch", "resolve", "cancel", "proxy", ["stream"], null].map((act) =>
+        noRequest(`a stream with act ${JSON.stringify(act)}`, "token_act", { act }),
+      ),
+      noRequest("giving up with the stream's own token", "token_act", { act: "stream" }, "cancel"),
+      noRequest("a scope token", "token_type", {}, "stream", "scope"),
+      ...["fetch", "resolve", "cancel"].map((act) =>
+        noRequest(`resume with act ${act}`, "token_malformed", { resume }, act),
+      ),
+      ...[
+        null,
+        true,
+        REQUEST_ID,
+        [],
+        {},
+        { stream: REQUEST_ID },
+        { ...resume, stream: REQUEST_ID.slice(1) },
+        { ...resume, stream: 5 },
+        { ...resume, sent: -1 },
+        { ...resume, sent: 0.5 },
+        { ...resume, received: "0" },
+        { ...resume, received: 2 ** 53 },
+        { ...resume, received: null },
+      ].map((value) => noRequest(`resume ${JSON.stringify(value)}`, "token_malformed", { resume: value })),
+
+      scope("the least that a token holds"),
+      scope("several targets", { allow: ["tcp://*.example.com:5432", "https://api.example.com"] }),
+      scope("as many targets as there may be", { allow: many(50) }),
+      scope("a node", { node: "fra-1" }),
+      scope("a choice of nodes", { node: ["fra-1", "fra-2"] }),
+      scope("the longest life", { iat: NOW, exp: NOW + SCOPE_SECONDS }),
+      scope("used as late as is allowed", { iat: NOW - 86_400, exp: NOW - 4 }),
+      scope("signed by a clock as far ahead as is allowed", { iat: NOW + 5, exp: NOW + 65 }),
+      scope("a claim that nobody knows is left alone", { note: "x" }),
+      noScope("a second too long", "token_lifetime", { iat: NOW, exp: NOW + SCOPE_SECONDS + 1 }),
+      noScope("exp before iat", "token_lifetime", { iat: NOW, exp: NOW - 1 }),
+      noScope("expired", "token_expired", { iat: NOW - 86_400, exp: NOW - 5 }),
+      noScope("signed in the future", "token_premature", { iat: NOW + 6, exp: NOW + 60 }),
+      noScope("another edge's", "token_audience", { aud: "https://other.example.com" }),
+      ...["fetch", "url", "proxy", undefined].map((act) =>
+        noScope(`act ${JSON.stringify(act)}`, "token_act", { act }),
+      ),
+      ...["request", "grant", "admin"].map((typ) => noScope(`a ${typ} token's typ`, "token_type", {}, typ)),
+      ...["iss", "jti", "iat", "exp", "allow"].map((name) =>
+        noScope(`no ${name}`, "token_malformed", { [name]: undefined }),
+      ),
+      ...[null, [], {}, "tcp://db.example.com:5432", [5], [null]].map((allow) =>
+        noScope(`allow ${JSON.stringify(allow)}`, "token_malformed", { allow }),
+      ),
+      noScope("too many targets", "token_malformed", { allow: many(51) }),
+      ...[1, null, [], [1]].map((node) =>
+        noScope(`node ${JSON.stringify(node)}`, "token_malformed", { node }),
+      ),
+    ],
+  };
+}
