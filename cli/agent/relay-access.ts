@@ -21,6 +21,8 @@ export interface RelayAccessOptions {
 export interface RelayAccess {
   /** Tries again what fails by a fault that may pass. */
   readonly open: Opener;
+  /** Resolves once what was written to connections that are closed by now has arrived, or never will. */
+  readonly settled: () => Promise<void>;
   /** Resolves when the relay refuses the client's token; never where it doesn't. */
   readonly refused: Promise<RelayError>;
   /** Asks no more. */
@@ -34,7 +36,7 @@ export interface RelayAccess {
  */
 export async function accessRelay(options: RelayAccessOptions): Promise<RelayAccess> {
   const { relayUrl, requireRelay, stopped, warn } = options;
-  const plain = relayOpener(relayUrl);
+  const { open: plain, settled } = relayOpener(relayUrl);
   const ended = new AbortController();
   const { promise: refused, resolve: refuse } = Promise.withResolvers<RelayError>();
   const verdict = await checkRelay(plain, stopped);
@@ -49,5 +51,5 @@ export async function accessRelay(options: RelayAccessOptions): Promise<RelayAcc
       () => {},
     );
   }
-  return { open: patientOpener(watchRefusals(plain, refuse)), refused, close: () => ended.abort() };
+  return { open: patientOpener(watchRefusals(plain, refuse)), settled, refused, close: () => ended.abort() };
 }

@@ -34,7 +34,7 @@ export async function* examine({ relayUrl, destinations, expected }: Examination
   if (url.edge === undefined) return;
   const { edge } = url;
   yield* edgeFindings(edge);
-  const verdict = await checkRelay(relayOpener(relayUrl));
+  const verdict = await checkRelay(relayOpener(relayUrl).open);
   yield tokenFinding(verdict);
   const list = await publishedList(edge);
   yield list.finding;

@@ -6,11 +6,15 @@ import { startTcpTarget, type TcpTarget } from "../../support/tcp-target.ts";
 
 let relay: StreamRelay;
 let target: TcpTarget;
+const heard: string[] = [];
 
 beforeAll(async () => {
   relay = await startStreamRelay();
   target = await startTcpTarget((connection) => {
-    void allOf(connection).then((said) => connection.end(`you said ${said.toString()}`));
+    void allOf(connection).then((said) => {
+      heard.push(said.toString());
+      connection.end(`you said ${said.toString()}`);
+    });
   });
 });
 afterAll(async () => {
@@ -19,24 +23,33 @@ afterAll(async () => {
 });
 
 test("opens connections that can be half open", async () => {
-  const connection = await relayOpener(relay.url)({ host: "127.0.0.1", port: target.port });
+  const connection = await relayOpener(relay.url).open({ host: "127.0.0.1", port: target.port });
   connection.end("this");
   expect((await allOf(connection)).toString()).toBe("you said this");
 });
 
 test("rejects with what the relay said", async () => {
-  await expect(relayOpener(relay.url)({ host: "127.0.0.1", port: 1 })).rejects.toMatchObject({
+  await expect(relayOpener(relay.url).open({ host: "127.0.0.1", port: 1 })).rejects.toMatchObject({
     name: "RelayError",
     code: "connect_refused",
     reached: "no",
   });
 });
 
+test("tells when what a closed connection was given has arrived", async () => {
+  const { open, settled } = relayOpener(relay.url);
+  const connection = await open({ host: "127.0.0.1", port: target.port });
+  connection.end("all of this");
+  connection.destroy();
+  await settled();
+  expect(heard).toContain("all of this");
+});
+
 test("gives up by its signal", async () => {
   relay.refuse = "silent";
   const signal = AbortSignal.timeout(50);
   await expect(
-    relayOpener(relay.url)({ host: "127.0.0.1", port: target.port, signal }),
+    relayOpener(relay.url).open({ host: "127.0.0.1", port: target.port, signal }),
   ).rejects.toMatchObject({
     name: "TimeoutError",
   });
