@@ -62,12 +62,12 @@ export function createSockets(url: string | undefined, options: SocketsOptions =
     openWire: openNodeWire,
     ...(options.resumeMs !== undefined && { resumeMs: options.resumeMs }),
   };
-  const closing = new Set<RelaySocket>();
+  const unsettled = new Set<RelaySocket>();
   const socket = (socketOptions?: RelaySocketOptions) => {
     const made = new RelaySocket(settings, socketOptions);
-    return made.once("close", () => {
-      closing.add(made);
-      void made.settled.then(() => closing.delete(made));
+    return made.once("connect", () => {
+      unsettled.add(made);
+      void made.settled.then(() => unsettled.delete(made));
     });
   };
   return {
@@ -75,7 +75,8 @@ export function createSockets(url: string | undefined, options: SocketsOptions =
       endWith(signal, socket(socketOptions)).connect({ host, port }),
     socket,
     settled: async () => {
-      await Promise.all([...closing].map((one) => one.settled));
+      const closed = [...unsettled].filter(({ destroyed }) => destroyed);
+      await Promise.all(closed.map((one) => one.settled));
     },
     relays: options.hosts === undefined ? () => true : parseHosts(options.hosts),
   };
