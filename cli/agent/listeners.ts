@@ -7,9 +7,9 @@ import { rootCause } from "../report.ts";
 import { bindAll } from "./bind.ts";
 import { authorityOf, type Destination } from "./destinations.ts";
 import { DESTINATION_CONNECTIONS_MAX, DRAIN_POLL_MS, DRAIN_STILL_MS, FAILURE_LINE_MS } from "./limits.ts";
-import type { Opener } from "./opener.ts";
-import { reset } from "./reset.ts";
-import { splice } from "./splice.ts";
+import type { Opener } from "../../client/node/opener.ts";
+import { reset } from "../../client/node/reset.ts";
+import { splice } from "../../client/node/splice.ts";
 
 /** Where a destination is to be found on this machine. */
 export interface Route {

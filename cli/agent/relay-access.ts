@@ -1,10 +1,11 @@
 import type { RelayError } from "../../client/index.ts";
 import { relayFailure } from "./messages.ts";
-import type { Opener } from "./opener.ts";
+import type { Opener } from "../../client/node/opener.ts";
 import { patientOpener } from "./patient-opener.ts";
 import { awaitRelay, watchRefusals } from "./refusal-watch.ts";
 import { checkRelay } from "./relay-check.ts";
-import { relayOpener } from "./relay-opener.ts";
+import { openerOf } from "../../client/node/opener.ts";
+import { createSockets } from "../../client/node/sockets.ts";
 
 /** How the relay is come to. */
 export interface RelayAccessOptions {
@@ -36,7 +37,8 @@ export interface RelayAccess {
  */
 export async function accessRelay(options: RelayAccessOptions): Promise<RelayAccess> {
   const { relayUrl, requireRelay, stopped, warn } = options;
-  const { open: plain, settled } = relayOpener(relayUrl);
+  const sockets = createSockets(relayUrl);
+  const plain = openerOf(sockets);
   const ended = new AbortController();
   const { promise: refused, resolve: refuse } = Promise.withResolvers<RelayError>();
   const verdict = await checkRelay(plain, stopped);
@@ -51,5 +53,10 @@ export async function accessRelay(options: RelayAccessOptions): Promise<RelayAcc
       () => {},
     );
   }
-  return { open: patientOpener(watchRefusals(plain, refuse)), settled, refused, close: () => ended.abort() };
+  return {
+    open: patientOpener(watchRefusals(plain, refuse)),
+    settled: sockets.settled,
+    refused,
+    close: () => ended.abort(),
+  };
 }

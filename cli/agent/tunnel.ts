@@ -6,7 +6,7 @@ import { type Leads, rewriteVariable, variablesHolding } from "./env-rewrite.ts"
 import { type Listeners, type Route, type RouteState, startListeners } from "./listeners.ts";
 import type { NameMap } from "./name-map.ts";
 import { isNameable, leadNames, routeLine } from "./names.ts";
-import type { Opener } from "./opener.ts";
+import type { Opener } from "../../client/node/opener.ts";
 import type { Settings } from "./settings.ts";
 
 /** What the tunnel needs beside its settings. */

@@ -60,6 +60,7 @@ export function createSockets(url: string | undefined, options: SocketsOptions =
     node: options.node,
     now: options.now ?? Date.now,
     openWire: openNodeWire,
+    underlying: () => globalThis.fetch,
     ...(options.resumeMs !== undefined && { resumeMs: options.resumeMs }),
   };
   const unsettled = new Set<RelaySocket>();

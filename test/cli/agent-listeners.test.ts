@@ -6,7 +6,7 @@ import { destination, type Destination } from "../../cli/agent/destinations.ts";
 import { FAILURE_LINE_MS } from "../../cli/agent/limits.ts";
 import { type ListenerOptions, type Listeners, startListeners } from "../../cli/agent/listeners.ts";
 import { LOOPBACK, loopbackAddress } from "../../cli/agent/loopback.ts";
-import type { Opener } from "../../cli/agent/opener.ts";
+import type { Opener } from "../../client/node/opener.ts";
 import { RelayError } from "../../protocol/errors.ts";
 import { eventually } from "../support/node-log.ts";
 

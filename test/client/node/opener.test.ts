@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { relayOpener } from "../../../cli/agent/relay-opener.ts";
+import { createOpener, openerOf } from "../../../client/node/opener.ts";
+import { createSockets } from "../../../client/node/sockets.ts";
 import { allOf } from "../../support/all-of.ts";
 import { type StreamRelay, startStreamRelay } from "../../support/stream-relay.ts";
 import { startTcpTarget, type TcpTarget } from "../../support/tcp-target.ts";
@@ -23,25 +24,25 @@ afterAll(async () => {
 });
 
 test("opens connections that can be half open", async () => {
-  const connection = await relayOpener(relay.url).open({ host: "127.0.0.1", port: target.port });
+  const connection = await createOpener(relay.url)({ host: "127.0.0.1", port: target.port });
   connection.end("this");
   expect((await allOf(connection)).toString()).toBe("you said this");
 });
 
 test("rejects with what the relay said", async () => {
-  await expect(relayOpener(relay.url).open({ host: "127.0.0.1", port: 1 })).rejects.toMatchObject({
+  await expect(createOpener(relay.url)({ host: "127.0.0.1", port: 1 })).rejects.toMatchObject({
     name: "RelayError",
     code: "connect_refused",
     reached: "no",
   });
 });
 
-test("tells when what a closed connection was given has arrived", async () => {
-  const { open, settled } = relayOpener(relay.url);
-  const connection = await open({ host: "127.0.0.1", port: target.port });
+test("sockets tell when what a closed one was given has arrived", async () => {
+  const sockets = createSockets(relay.url);
+  const connection = await openerOf(sockets)({ host: "127.0.0.1", port: target.port });
   connection.end("all of this");
   connection.destroy();
-  await settled();
+  await sockets.settled();
   expect(heard).toContain("all of this");
 });
 
@@ -49,7 +50,7 @@ test("gives up by its signal", async () => {
   relay.refuse = "silent";
   const signal = AbortSignal.timeout(50);
   await expect(
-    relayOpener(relay.url).open({ host: "127.0.0.1", port: target.port, signal }),
+    createOpener(relay.url)({ host: "127.0.0.1", port: target.port, signal }),
   ).rejects.toMatchObject({
     name: "TimeoutError",
   });
