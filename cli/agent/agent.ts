@@ -21,6 +21,8 @@ export interface Agent {
   readonly env: Readonly<Record<string, string>>;
   /** Resolves when the relay refuses the client's token; never where it doesn't. */
   readonly refused: Promise<RelayError>;
+  /** Resolves once what the command has written has arrived, as a system sees to it for a program that is gone; or can't. */
+  readonly drained: () => Promise<void>;
   /** Takes everything back. */
   readonly close: () => Promise<void>;
 }
@@ -38,6 +40,10 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const { open } = relay;
   let tunnel: Tunnel | undefined;
   let proxies: LocalProxies | undefined;
+  const drained = async () => {
+    await tunnel?.drained();
+    await relay.settled();
+  };
   const close = async () => {
     relay.close();
     await tunnel?.close();
@@ -53,7 +59,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       proxies = await startLocalProxies({ open, hosts: settings.hosts, destinations });
     }
     stopped.throwIfAborted();
-    return { proxies: proxies?.urls, env: tunnel.env, refused: relay.refused, close };
+    return { proxies: proxies?.urls, env: tunnel.env, refused: relay.refused, drained, close };
   } catch (error) {
     await close();
     throw error;

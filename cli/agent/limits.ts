@@ -47,6 +47,11 @@ export const OPEN_PATIENCE_MS = 15_000;
 /** A child that is told to end has this long until it is killed. */
 export const CHILD_STOP_MS = 10_000;
 
+/** What a child has written still arrives after its end, for as long as something moves, and for no longer than this. */
+export const DRAIN_MS = 30_000;
+export const DRAIN_STILL_MS = 1_000;
+export const DRAIN_POLL_MS = 20;
+
 /** For taking everything back after the child's end. */
 export const CLOSE_MS = 5_000;
 

@@ -31,6 +31,8 @@ export interface Tunnel {
   readonly state: () => RouteState[];
   /** A line for each destination, for people. */
   readonly lines: readonly string[];
+  /** Resolves once no connection is open, or nothing moves in those that are. */
+  readonly drained: () => Promise<void>;
   /** Takes the names back first, then resets what is open. */
   readonly close: () => Promise<void>;
 }
@@ -76,6 +78,7 @@ function ready(listeners: Listeners, names: NameMap, env: Record<string, string>
     env,
     kind: names.kind,
     state: listeners.state,
+    drained: listeners.drained,
     lines: listeners.routes.map((route) => routeLine(route, names.kind)),
     close,
   };

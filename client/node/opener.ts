@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import type { Duplex } from "node:stream";
-import { createSockets, type SocketsOptions } from "./sockets.ts";
+import { createSockets, type Sockets, type SocketsOptions } from "./sockets.ts";
 
 /**
  * Opens a connection by the relay. Rejects with a RelayError. The Duplex is half-open capable: `end()` sends FIN, 'end'
@@ -18,7 +18,11 @@ export type Opener = (target: { host: string; port: number; signal?: AbortSignal
  * const connection = await open({ host: "db.example.com", port: 5432 });
  */
 export function createOpener(url: string | undefined, options?: SocketsOptions): Opener {
-  const sockets = createSockets(url, options);
+  return openerOf(createSockets(url, options));
+}
+
+/** The same of sockets that are at hand. */
+export function openerOf(sockets: Sockets): Opener {
   return async (target) => {
     const socket = sockets.connect({ ...target, allowHalfOpen: true });
     await once(socket, "connect");

@@ -1,16 +1,21 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { createOpener } from "../../../client/node/opener.ts";
+import { createOpener, openerOf } from "../../../client/node/opener.ts";
+import { createSockets } from "../../../client/node/sockets.ts";
 import { allOf } from "../../support/all-of.ts";
 import { type StreamRelay, startStreamRelay } from "../../support/stream-relay.ts";
 import { startTcpTarget, type TcpTarget } from "../../support/tcp-target.ts";
 
 let relay: StreamRelay;
 let target: TcpTarget;
+const heard: string[] = [];
 
 beforeAll(async () => {
   relay = await startStreamRelay();
   target = await startTcpTarget((connection) => {
-    void allOf(connection).then((said) => connection.end(`you said ${said.toString()}`));
+    void allOf(connection).then((said) => {
+      heard.push(said.toString());
+      connection.end(`you said ${said.toString()}`);
+    });
   });
 });
 afterAll(async () => {
@@ -30,6 +35,15 @@ test("rejects with what the relay said", async () => {
     code: "connect_refused",
     reached: "no",
   });
+});
+
+test("sockets tell when what a closed one was given has arrived", async () => {
+  const sockets = createSockets(relay.url);
+  const connection = await openerOf(sockets)({ host: "127.0.0.1", port: target.port });
+  connection.end("all of this");
+  connection.destroy();
+  await sockets.settled();
+  expect(heard).toContain("all of this");
 });
 
 test("gives up by its signal", async () => {
