@@ -1,8 +1,8 @@
 import type { Socket } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type LocalProxies, startLocalProxies } from "../../cli/agent/local-proxies.ts";
-import { proxyCredentials } from "../../cli/agent/proxy/credentials.ts";
-import { relayOpener } from "../../cli/agent/relay-opener.ts";
+import { proxyCredentials } from "../../client/node/proxy/credentials.ts";
+import { createOpener } from "../../client/node/opener.ts";
 import { type RawAnswer, rawRequest, sendRaw } from "../support/raw-http.ts";
 import { startStreamRelay, type StreamRelay } from "../support/stream-relay.ts";
 import { startTcpTarget, type TcpTarget } from "../support/tcp-target.ts";
@@ -42,7 +42,7 @@ const proxies: LocalProxies[] = [];
 beforeAll(async () => {
   relay = await startStreamRelay();
   target = await startTcpTarget((socket) => socket.once("data", () => misdeed(socket)));
-  const options = { open: relayOpener(relay.url), destinations: [], credentials };
+  const options = { open: createOpener(relay.url), destinations: [], credentials };
   for (const hosts of [["127.0.0.1"], []]) proxies.push(await startLocalProxies({ ...options, hosts }));
 });
 afterAll(async () => {
