@@ -33,8 +33,6 @@ const OPTIONS = {
 
 /** `holdfast proxy`: the local proxies without a command. */
 export const proxyCommand: Command = {
-  name: "proxy",
-  summary: "run local proxies by which named hosts are reached from the relay's address",
   help,
   run: async (args) => {
     const { values } = parseOptions(args, OPTIONS);

@@ -46,8 +46,6 @@ const OPTIONS = {
 
 /** `holdfast run`: a command with the relay's address. */
 export const runCommand: Command = {
-  name: "run",
-  summary: "run a command whose connections leave from the relay's address",
   help,
   run: async (args) => {
     keepOutputsBlocking();
