@@ -12,6 +12,14 @@ const UNBOUNDED: ReadonlySet<ErrorCode> = new Set([
   "grant_invalid",
   "rate_limited",
   "concurrency_limited",
+  "stream_unknown",
+]);
+
+/** Besides these, what is wrong with a request before its grant has been looked at: a stranger's, for all that is known. */
+const UNPROVEN: ReadonlySet<ErrorCode> = new Set([
+  "method_not_allowed",
+  "upgrade_required",
+  "request_invalid",
 ]);
 
 /** What is known of one call at any door, filled in as it goes on: who, where to, from where, how long each stage took. */
@@ -97,8 +105,10 @@ export class Call {
 
   /** Writes the canonical line: how it ended says how loud it is. */
   protected write(log: Logger, line: object, message: string): void {
-    const { error } = this;
-    if (error !== undefined && UNBOUNDED.has(error.code)) log.debug(line, message);
+    const { claims, error } = this;
+    const isUnbounded = (code: ErrorCode) =>
+      UNBOUNDED.has(code) || (claims === undefined && UNPROVEN.has(code));
+    if (error !== undefined && isUnbounded(error.code)) log.debug(line, message);
     else if (error !== undefined && error.status >= 500) {
       log.warn({ ...line, cause: causeOf(error) }, message);
     } else log.info(line, message);

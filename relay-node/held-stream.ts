@@ -6,7 +6,8 @@ import type { OpenMessage } from "../protocol/stream-messages.ts";
 import { parseTunnelUrl, type TunnelTarget } from "../protocol/targets.ts";
 import { newRequestId, type Resume } from "../protocol/tokens.ts";
 import { reset } from "./reset.ts";
-import { STREAM_TURN_BYTES } from "./limits.ts";
+import { TokenBucket } from "../protocol/token-bucket.ts";
+import { STREAM_RESUMES, STREAM_TURN_BYTES } from "./limits.ts";
 import type { StreamAccount } from "./stream-account.ts";
 import { StreamConnection, type UpgradedSocket } from "./stream-connection.ts";
 import { targetFailure } from "./target-failure.ts";
@@ -51,6 +52,8 @@ export class HeldStream implements NodeStream {
   readonly #end: StreamEnd;
   readonly #reader: TargetReader;
   readonly #writer: TargetWriter;
+  /** Resumes cost their client no share of its requests: these are what it has. */
+  readonly #resumes = new TokenBucket(STREAM_RESUMES, performance.now());
   #connection: StreamConnection | undefined;
   /** When the last connection was lost, or the stream ended. */
   #leftAt = performance.now();
@@ -124,6 +127,16 @@ export class HeldStream implements NodeStream {
   }
 
   /**
+   * Lets one more connection be asked for.
+   * @throws RelayError `rate_limited`, where it is more than any path can break
+   */
+  admitResume(): void {
+    if (this.#resumes.take(1, performance.now())) return;
+    const detail = `this stream was resumed more than ${STREAM_RESUMES.burst} times in a short while`;
+    throw new RelayError("rate_limited", detail, { retryAfter: 1, reached: "yes" });
+  }
+
+  /**
    * Whether another connection can take over; nothing is changed.
    * @throws RelayError `stream_protocol`; or what the stream ended with
    */
@@ -155,6 +168,9 @@ export class HeldStream implements NodeStream {
       received: this.#end.received,
     };
     connection.send(JSON.stringify(open));
+    // What is sent again is sent; or a client could draw its window by resumes, as often as it likes.
+    const again = this.#end.sent - received;
+    if (again > 0) this.account.slot?.spend(again);
     this.#end.attach(connection, received);
     // It missed the last acknowledgement, which has just been told again.
     if (this.#isOver) connection.close();

@@ -125,6 +125,9 @@ export const STREAM_EARLY_BYTES = 65_536;
 /** The most that one write to a target, or one message from it, carries: what streams of one client take turns by. */
 export const STREAM_TURN_BYTES = 65_536;
 
+/** How often one stream may be resumed: a burst, and so many a second. A client that loses its path asks far less often. */
+export const STREAM_RESUMES = { rate: 2, burst: 100 } as const;
+
 /** Answers to pings and the like that may lie unread beside a window of bytes. */
 export const STREAM_CONTROL_UNREAD_BYTES = 262_144;
 

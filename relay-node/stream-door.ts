@@ -128,14 +128,15 @@ export class StreamDoor {
   }
 
   /**
-   * Nothing is begun by it, so that a node takes it that begins nothing; and no rate refuses it, since what runs must not
-   * die of its client's haste. It takes the place of what the client has already.
+   * Nothing is begun by it, so that a node takes it that begins nothing; and its client's rate does not refuse it, since what
+   * runs must not die of its client's haste: each stream has a measure of its own. It takes the place of what the client has already.
    */
   #resume(isHeld: boolean): void {
     const account = this.#account;
     const { resume } = account.claims!;
     if (!isHeld) throw new RelayError("request_invalid", `a stream goes on under ${STREAM_PROTOCOL} alone`);
     const stream: HeldStream = this.#streams.find(account.claims!, this.#target!);
+    stream.admitResume();
     this.#consume();
     stream.checkResume(resume!);
     account.egress = stream.account.egress;

@@ -6,6 +6,7 @@ import { newRequestId } from "../../protocol/tokens.ts";
 import { type NodeHere, startNodeHere } from "../support/node-here.ts";
 import { eventually, logLines } from "../support/node-log.ts";
 import { type NodeProcess, startNodeProcess } from "../support/node-process.ts";
+import { rawRequest, sendRaw } from "../support/raw-http.ts";
 import { askStream, ClientStream, failureOf } from "../support/stream-client.ts";
 import { startTcpTarget, type TcpTarget } from "../support/tcp-target.ts";
 
@@ -114,6 +115,29 @@ describe("the canonical lines", () => {
     await failureOf(askStream(node, { authorization: "Bearer a.b.c" }));
     const line = node.log().findLast(({ msg }) => msg === "stream refused")!;
     expect(line).toMatchObject({ level: 20, reason: "grant_invalid" });
+    const fields = ["Host: localhost", "Connection: Upgrade", "Upgrade: websocket"];
+    for (const [method, more] of [
+      ["POST", []],
+      ["GET", []],
+      ["GET", ["Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: none"]],
+    ] as const) {
+      const request = rawRequest(`${method} /stream`, [...fields, ...more]);
+      await sendRaw({ port: node.port, ca: node.ca }, request);
+    }
+    const lines = node.log().filter(({ msg, client }) => msg === "stream refused" && client === undefined);
+    expect(lines.map(({ level, reason }) => [level, reason])).toEqual([
+      [20, "grant_invalid"],
+      [20, "method_not_allowed"],
+      [20, "upgrade_required"],
+      [20, "request_invalid"],
+    ]);
+  });
+
+  test("of resumes of what is not there are none at info: no rate holds them", async () => {
+    const resume = { stream: newRequestId(), received: 0, sent: 0 };
+    await failureOf(askStream(node, { claims: { url: echo.url, resume } }));
+    const line = node.log().findLast(({ msg }) => msg === "stream refused")!;
+    expect(line).toMatchObject({ level: 20, reason: "stream_unknown" });
   });
 });
 

