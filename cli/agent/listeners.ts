@@ -7,6 +7,7 @@ import { rootCause } from "../report.ts";
 import { bindAll } from "./bind.ts";
 import { authorityOf, type Destination } from "./destinations.ts";
 import { DESTINATION_CONNECTIONS_MAX, DRAIN_POLL_MS, DRAIN_STILL_MS, FAILURE_LINE_MS } from "./limits.ts";
+import { relayDetail } from "./messages.ts";
 import type { Opener } from "../../client/node/opener.ts";
 import { reset } from "../../client/node/reset.ts";
 import { splice } from "../../client/node/splice.ts";
@@ -174,7 +175,7 @@ class Door {
       this.#untold += 1;
       return;
     }
-    const mend = code !== undefined && isErrorCode(code) ? ` Mend: ${ERRORS[code].mend}` : "";
+    const mend = code !== undefined && isErrorCode(code) ? ` ${ERRORS[code].mend}` : "";
     const more = this.#untold === 0 ? "" : ` (and ${this.#untold} more since the last line)`;
     const why = code === undefined ? detail : `${code}: ${detail}`;
     this.#log(`${authorityOf(this.#destination)}: ${what}: ${why}.${mend}${more}`);
@@ -184,6 +185,6 @@ class Door {
 }
 
 function describe(error: unknown): [code: string | undefined, detail: string] {
-  if (isRelayError(error)) return [error.code, error.detail];
+  if (isRelayError(error)) return [error.code, relayDetail(error)];
   return [undefined, error instanceof Error ? rootCause(error) : String(error)];
 }

@@ -9,10 +9,14 @@ export function tell(line: string): void {
   process.stderr.write(`holdfast: ${line}\n`);
 }
 
+/** What a failure of the relay's says, with what lies behind it. */
+export function relayDetail({ detail, cause }: RelayError): string {
+  return cause instanceof Error ? `${detail} (${rootCause(cause)})` : detail;
+}
+
 /** A failure of the relay's in one line. */
 export function relayCause(error: RelayError): string {
-  const cause = error.cause instanceof Error ? ` (${rootCause(error.cause)})` : "";
-  return `${error.code}: ${error.detail}${cause}`;
+  return `${error.code}: ${relayDetail(error)}`;
 }
 
 /** The same with what mends it. */

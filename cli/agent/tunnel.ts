@@ -29,7 +29,7 @@ export interface Tunnel {
   readonly env: Readonly<Record<string, string>>;
   readonly kind: NameMap["kind"];
   readonly state: () => RouteState[];
-  /** A line for each destination, for people. */
+  /** A line for each destination that the log has not told the place of, for people. */
   readonly lines: readonly string[];
   /** Resolves once no connection is open, or nothing moves in those that are. */
   readonly drained: () => Promise<void>;
@@ -60,8 +60,8 @@ export async function startTunnel(settings: Settings, options: TunnelOptions): P
       note: log,
       ...(options.hostsFile !== undefined && { hostsFile: options.hostsFile }),
     });
-    const variables = rewriteAll(settings, services, listeners, names.kind, options);
-    return ready(listeners, names, { ...variables, ...names.env });
+    const { variables, told } = rewriteAll(settings, services, listeners, names.kind, options);
+    return ready(listeners, names, { ...variables, ...names.env }, told);
   } catch (error) {
     await names?.close();
     await listeners.close();
@@ -69,7 +69,12 @@ export async function startTunnel(settings: Settings, options: TunnelOptions): P
   }
 }
 
-function ready(listeners: Listeners, names: NameMap, env: Record<string, string>): Tunnel {
+function ready(
+  listeners: Listeners,
+  names: NameMap,
+  env: Record<string, string>,
+  told: readonly Route[],
+): Tunnel {
   const close = async () => {
     await names.close();
     await listeners.close();
@@ -79,7 +84,9 @@ function ready(listeners: Listeners, names: NameMap, env: Record<string, string>
     kind: names.kind,
     state: listeners.state,
     drained: listeners.drained,
-    lines: listeners.routes.map((route) => routeLine(route, names.kind)),
+    lines: listeners.routes
+      .filter((route) => !told.includes(route))
+      .map((route) => routeLine(route, names.kind)),
     close,
   };
 }
@@ -119,7 +126,7 @@ function rewriteAll(
   { routes }: Listeners,
   kind: NameMap["kind"],
   { env, log }: TunnelOptions,
-): Record<string, string> {
+): { readonly variables: Record<string, string>; readonly told: readonly Route[] } {
   const strays = routes.filter((route) => route.destination.named && (kind === "env" || !isNameable(route)));
   const leads: Leads = {
     lead: (host, port) => findRoute(strays, host, port),
@@ -150,8 +157,9 @@ function rewriteAll(
   } else if (strays.length > 0 && Object.keys(rewritten).length === 0) {
     const where = strays.map((route) => routeLine(route, "env")).join(", ");
     log(`no name leads to these: ${where}`);
+    return { variables: rewritten, told: strays };
   }
-  return rewritten;
+  return { variables: rewritten, told: [] };
 }
 
 /** Without a port, the host's only route. */

@@ -72,6 +72,13 @@ describe("holdfast run", () => {
     expect(stderr).toMatch(/^holdfast: no name leads to these: 127\.0\.0\.1:\d+ is at 127\.[0-9.:]+\n$/);
   });
 
+  test("tells where a destination is once", async () => {
+    const env = { HOLDFAST_URL: relay.url };
+    const args = ["run", "--to", `localhost:${target.port}`, "--", "true"];
+    const { stderr } = await startHoldfast(args, { env, cwd: dir }).ended;
+    expect(stderr.match(/is at/g)).toHaveLength(1);
+  });
+
   test.each([
     ["its code", ["sh", "-c", "exit 42"], 42, null],
     ["a code of the agent's own kind", ["sh", "-c", "exit 77"], 77, null],
