@@ -16,6 +16,7 @@ import {
 } from "./limits.ts";
 import { StreamConnection, type StreamRequest, type StreamSigner } from "./stream-connection.ts";
 import { mayPass, retryDelay } from "./stream-retry.ts";
+import { keepAlive } from "./timers.ts";
 
 /** Everything that streams of one relay have in common. */
 export interface StreamSettings extends StreamSigner {
@@ -271,12 +272,6 @@ export class StreamSession {
     clearInterval(this.#ticks);
     clearTimeout(this.#retry);
   }
-}
-
-/** Timers keep a process alive in runtimes that have processes. */
-function keepAlive(timer: unknown, isWanted: boolean): void {
-  const { ref, unref } = Object(timer) as { ref?: () => void; unref?: () => void };
-  (isWanted ? ref : unref)?.call(timer);
 }
 
 function lostFor(ms: number, cause: RelayError): RelayError {
