@@ -66,7 +66,9 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   }
 }
 
-/** The environment without what speaks to the agent itself: no host in there is to be rewritten. */
+/** The environment without what speaks to the agent itself: no host in there is to be rewritten. A path to a library holds none. */
 function ofCommand(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(env).filter(([name]) => !/^(HOLDFAST|QGTUNNEL)_/.test(name)));
+  return Object.fromEntries(
+    Object.entries(env).filter(([name]) => !/^(HOLDFAST_(?!NSS_WRAPPER$)|QGTUNNEL_)/.test(name)),
+  );
 }

@@ -25,5 +25,10 @@ export function startFailure(error: unknown): { readonly line: string; readonly 
   if (isRelayError(error)) {
     return { line: relayFailure(error), code: isRefusal(error) ? EXIT.refused : EXIT.unavailable };
   }
-  return { line: error instanceof Error ? rootCause(error) : String(error), code: EXIT.agentFailed };
+  return { line: error instanceof Error ? machineFailure(error) : String(error), code: EXIT.agentFailed };
+}
+
+function machineFailure(error: Error & { code?: string; address?: string; port?: number }): string {
+  const { code, address, port } = error;
+  return code === "EADDRINUSE" ? `${address}:${port} is in use: choose another port` : rootCause(error);
 }

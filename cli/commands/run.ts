@@ -50,8 +50,10 @@ export const runCommand: Command = {
   run: async (args) => {
     keepOutputsBlocking();
     const { own, command } = splitCommand(args);
-    const { values } = parseOptions(own, OPTIONS);
-    if (!isCommand(command)) throw new UsageError("name the command behind --");
+    const { values, positionals } = parseOptions(own, OPTIONS, true);
+    if (!isCommand(command) || positionals.length > 0) {
+      throw new UsageError("name the command behind --, as in holdfast run -- npm start");
+    }
     const settings = settingsHere(values);
     const relayUrl = await relayUrlHere();
     const signals = takeSignals();

@@ -244,6 +244,7 @@ describe("holdfast run", () => {
 
   test.each([
     ["no command", ["--to", "a.test:1"], "name the command behind --"],
+    ["a command without --", ["--to", "a.test:1", "npm", "start"], "as in holdfast run -- npm start"],
     ["nothing to relay", ["--", "true"], "nothing is to go by the relay"],
     ["an unknown option", ["--too", "a.test:1", "--", "true"], "Unknown option '--too'"],
     ["a bad destination", ["--to", "a.test", "--", "true"], "names no port"],
@@ -252,6 +253,14 @@ describe("holdfast run", () => {
     expect(ended.code).toBe(2);
     expect(ended.stderr).toContain(why);
     expect(ended.stderr).toContain("Usage: holdfast run");
+  });
+
+  test("looks for nss_wrapper where HOLDFAST_NSS_WRAPPER says", async () => {
+    const env = { HOLDFAST_URL: relay.url, HOLDFAST_NSS_WRAPPER: join(dir, "none.so") };
+    const args = ["run", "--to", "db.holdfast-test.example:5432", "--names", "nss", "--", "true"];
+    const ended = await startHoldfast(args, { env, cwd: dir }).ended;
+    expect(ended.code).toBe(125);
+    expect(ended.stderr).toContain("libnss_wrapper.so can't be found");
   });
 
   test("tells a HOLDFAST_URL that can't be read, and never its key", async () => {
