@@ -10,6 +10,7 @@ import { newRequestId, type RequestClaims, type Resume, signToken } from "../pro
 import { cancel } from "./cancel.ts";
 import { REQUEST_TOKEN_SECONDS } from "./limits.ts";
 import type { OpenWire, StreamWire } from "./stream-wire.ts";
+import { keepAlive } from "./timers.ts";
 import type { Fetch, Signer } from "./wire.ts";
 
 /** Who opens streams, and by what. */
@@ -78,6 +79,7 @@ export class StreamConnection implements StreamPort {
       this.#giveUp();
       this.#lose(new RelayError("edge_unreachable", `no stream within ${request.deadlineMs} ms`));
     }, request.deadlineMs);
+    keepAlive(this.#deadline, keepsAlive);
     this.#start(request).catch((cause: unknown) => {
       this.#lose(
         isRelayError(cause)
@@ -105,6 +107,7 @@ export class StreamConnection implements StreamPort {
 
   keepAlive(isWanted: boolean): void {
     this.#keepsAlive = isWanted;
+    keepAlive(this.#deadline, isWanted);
     this.#wire?.keepAlive?.(isWanted);
   }
 

@@ -18,21 +18,26 @@ export const openNodeWire: OpenWire = (edge, token, events) => {
     followRedirects: false,
     maxPayload: STREAM_MESSAGE_MAX_BYTES,
     closeTimeout: WIRE_CLOSE_MS,
+    finishRequest: (request) => {
+      request.once("socket", (made) => {
+        connection = made;
+        if (!isKept) made.unref();
+      });
+      request.end();
+    },
   };
-  const socket = new WebSocket(streamUrl(edge), STREAM_PROTOCOL, options);
   let isOpen = false;
   let isOver = false;
   let isKept = true;
   let connection: Socket | undefined;
+  const socket = new WebSocket(streamUrl(edge), STREAM_PROTOCOL, options);
   const over = (error: RelayError | undefined) => {
     if (isOver) return;
     isOver = true;
     events.closed(error);
   };
-  socket.on("upgrade", (response) => {
+  socket.on("upgrade", () => {
     isOpen = true;
-    connection = response.socket;
-    if (!isKept) connection.unref();
   });
   // Only whole Buffers come, as `binaryType` is left as it is.
   socket.on("message", (data: Buffer, isBinary) => {
