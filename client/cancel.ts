@@ -1,5 +1,6 @@
 import { WIRE } from "../protocol/headers.ts";
-import { type RequestClaims, signToken } from "../protocol/tokens.ts";
+import { type RequestClaims } from "../protocol/claims.ts";
+import { signToken } from "../protocol/tokens.ts";
 import { REQUEST_TOKEN_SECONDS } from "./limits.ts";
 import type { Fetch, Signer } from "./wire.ts";
 

@@ -6,7 +6,8 @@ import {
   type StreamMessage,
 } from "../protocol/stream-messages.ts";
 import type { StreamPort } from "../protocol/stream-end.ts";
-import { newRequestId, type RequestClaims, type Resume, signToken } from "../protocol/tokens.ts";
+import { type RequestClaims, type Resume } from "../protocol/claims.ts";
+import { newRequestId, signToken } from "../protocol/tokens.ts";
 import { cancel } from "./cancel.ts";
 import { REQUEST_TOKEN_SECONDS } from "./limits.ts";
 import type { OpenWire, StreamWire } from "./stream-wire.ts";

@@ -9,13 +9,8 @@ import { STREAM_TICK_MS, STREAM_WINDOW_BYTES } from "../../protocol/limits.ts";
 import { StreamEnd } from "../../protocol/stream-end.ts";
 import { BEARER_PROTOCOL, STREAM_PROTOCOL } from "../../protocol/stream-messages.ts";
 import { parseTunnelUrl } from "../../protocol/targets.ts";
-import {
-  checkRequestClaims,
-  newRequestId,
-  readBearer,
-  type RequestClaims,
-  verifySignature,
-} from "../../protocol/tokens.ts";
+import { checkRequestClaims, type RequestClaims } from "../../protocol/claims.ts";
+import { newRequestId, readBearer, verifySignature } from "../../protocol/tokens.ts";
 
 /** Edge and node of streams in one process, over a real WebSocket and a real TCP connection, so that tests can cut between them. */
 export interface StreamRelay {
