@@ -1,8 +1,9 @@
 import type { SecureContext } from "node:tls";
-import { type Dispatcher, Pool } from "undici";
+import type { Dispatcher } from "undici";
 import { WIRE } from "../protocol/headers.ts";
 import type { BoundKey } from "../protocol/keys.ts";
 import { type NodeMessageAct, signNodeMessage } from "../protocol/node-messages.ts";
+import { Pool } from "./undici.ts";
 import type { Peer } from "./config.ts";
 import { CONSUMED_IN_FLIGHT, CONSUMED_SEND_MS } from "./limits.ts";
 

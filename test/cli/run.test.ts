@@ -115,7 +115,8 @@ describe("holdfast run", () => {
     const file = join(dir, "listening.mjs");
     writeFileSync(file, LISTENING.at(-1)!);
     const options = ["run", "-q", "--to", "127.0.0.1:1", "--names", "env"];
-    const line = [process.execPath, HOLDFAST, ...options, "--", process.execPath, file].join(" ");
+    // A shell that stayed would get the signal, too, and not every shell waits then.
+    const line = ["exec", process.execPath, HOLDFAST, ...options, "--", process.execPath, file].join(" ");
     const running = startWords(["script", "-qec", line, "/dev/null"], {
       env: { HOLDFAST_URL: relay.url },
       cwd: dir,
