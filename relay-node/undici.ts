@@ -11,3 +11,18 @@ export const Client = load("undici/lib/dispatcher/client.js") as typeof undici.C
 export type Client = undici.Client;
 export const Pool = load("undici/lib/dispatcher/pool.js") as typeof undici.Pool;
 export type Pool = undici.Pool;
+
+type RequestOptions = Parameters<undici.Dispatcher["request"]>[0];
+
+const requestOf = load("undici/lib/api/api-request.js") as (
+  this: undici.Dispatcher,
+  options: RequestOptions,
+) => Promise<undici.Dispatcher.ResponseData<null>>;
+
+/** `dispatcher.request(options)`, which the package's entry adds to its dispatchers. */
+export function requestBy(
+  dispatcher: undici.Dispatcher,
+  options: RequestOptions,
+): Promise<undici.Dispatcher.ResponseData<null>> {
+  return requestOf.call(dispatcher, options);
+}
