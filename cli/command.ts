@@ -1,8 +1,5 @@
 /** One command of the CLI. */
 export interface Command {
-  readonly name: string;
-  /** One line for the list of commands. */
-  readonly summary: string;
   /** The whole help text, ending in a line break. */
   readonly help: string;
   /** Does the work and returns the exit code; throws a UsageError for arguments that can't be used. */

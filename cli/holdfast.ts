@@ -1,30 +1,68 @@
-import { cleanUpHosts } from "./agent/hosts-cleanup.ts";
-import { CLEANUP_COMMAND } from "./agent/hosts-map.ts";
-import { fetchCommand } from "./commands/fetch.ts";
-import { handleCommand } from "./commands/handle.ts";
-import { ipsCommand } from "./commands/ips.ts";
-import { initCommand } from "./commands/init.ts";
-import { registerCommand } from "./commands/register.ts";
-import { doctorCommand } from "./commands/doctor.ts";
-import { proxyCommand } from "./commands/proxy.ts";
-import { runCommand } from "./commands/run.ts";
-import { tokenCommand } from "./commands/token.ts";
-import { tunnelCommand } from "./commands/tunnel.ts";
+import { CLEANUP_COMMAND } from "./agent/cleanup-command.ts";
 import { EXIT, type Command, UsageError } from "./command.ts";
 import { version } from "./version.ts";
 
+/** A command as the list of them has it. */
+interface Entry {
+  readonly name: string;
+  /** One line. */
+  readonly summary: string;
+  /** What the others need is not loaded: most starts are of programs that wait for it. */
+  readonly load: () => Promise<Command>;
+}
+
 /** Every command, in the order in which the help lists them. */
-const COMMANDS: readonly Command[] = [
-  runCommand,
-  proxyCommand,
-  tunnelCommand,
-  doctorCommand,
-  fetchCommand,
-  ipsCommand,
-  tokenCommand,
-  handleCommand,
-  initCommand,
-  registerCommand,
+const COMMANDS: readonly Entry[] = [
+  {
+    name: "run",
+    summary: "run a command whose connections leave from the relay's address",
+    load: async () => (await import("./commands/run.ts")).runCommand,
+  },
+  {
+    name: "proxy",
+    summary: "run local proxies by which named hosts are reached from the relay's address",
+    load: async () => (await import("./commands/proxy.ts")).proxyCommand,
+  },
+  {
+    name: "tunnel",
+    summary: "listen for one destination that is reached from the relay's address",
+    load: async () => (await import("./commands/tunnel.ts")).tunnelCommand,
+  },
+  {
+    name: "doctor",
+    summary: "look at everything between this machine and its destinations",
+    load: async () => (await import("./commands/doctor.ts")).doctorCommand,
+  },
+  {
+    name: "fetch",
+    summary: "make one request from the relay's address, like curl",
+    load: async () => (await import("./commands/fetch.ts")).fetchCommand,
+  },
+  {
+    name: "ips",
+    summary: "tell the addresses that targets see, and their changes",
+    load: async () => (await import("./commands/ips.ts")).ipsCommand,
+  },
+  {
+    name: "token",
+    summary: "sign a token for many connections to a few targets",
+    load: async () => (await import("./commands/token.ts")).tokenCommand,
+  },
+  {
+    name: "handle",
+    summary: "make a short handle for a scope token, or revoke one",
+    load: async () => (await import("./commands/handle.ts")).handleCommand,
+  },
+  {
+    name: "init",
+    summary: "make a deployment's keys and configuration from one answer file",
+    load: async () => (await import("./commands/init.ts")).initCommand,
+  },
+  {
+    name: "register",
+    summary: "write a deployment's clients into the edge's registry",
+    load: async () => (await import("./commands/register.ts")).registerCommand,
+  },
 ];
 
 /** Runs the command line and sets the process's exit code; output that is still on its way is not cut off. */
@@ -42,13 +80,14 @@ async function main([name, ...rest]: readonly string[]): Promise<number> {
     return EXIT.ok;
   }
   // An agent's watchdog runs it, nobody else.
-  if (name === CLEANUP_COMMAND) return cleanUpHosts(rest);
-  const command = COMMANDS.find((one) => one.name === name);
-  if (command === undefined) {
+  if (name === CLEANUP_COMMAND) return (await import("./agent/hosts-cleanup.ts")).cleanUpHosts(rest);
+  const entry = COMMANDS.find((one) => one.name === name);
+  if (entry === undefined) {
     const problem = name === undefined ? "name a command" : `unknown command ${JSON.stringify(name)}`;
     process.stderr.write(`holdfast: ${problem}\n\n${help()}`);
     return EXIT.usage;
   }
+  const command = await entry.load();
   // Behind `--` they are another command's.
   const own = new Set(rest.slice(0, [...rest, "--"].indexOf("--")));
   if (own.has("--help") || own.has("-h")) {
@@ -59,7 +98,7 @@ async function main([name, ...rest]: readonly string[]): Promise<number> {
     return await command.run(rest);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    process.stderr.write(`holdfast ${command.name}: ${error.message}\n\n${command.help}`);
+    process.stderr.write(`holdfast ${entry.name}: ${error.message}\n\n${command.help}`);
     return EXIT.usage;
   }
 }

@@ -40,9 +40,10 @@ function explain(error: unknown, maxTime: number | undefined): string[] {
   return [rootCause(error)];
 }
 
-/** The innermost message says most: fetch's own is "fetch failed". */
+/** The innermost message says most: fetch's own is "fetch failed". In one line: OpenSSL's end with a line break. */
 export function rootCause(error: Error): string {
   let root = error;
   while (root.cause instanceof Error) root = root.cause;
-  return root.message || String("code" in root ? root.code : root.name);
+  const message = root.message.replaceAll(/\s+/g, " ").trim();
+  return message || String("code" in root ? root.code : root.name);
 }

@@ -1,4 +1,5 @@
-import { digestOf, type Framing } from "../protocol/tokens.ts";
+import { type Framing } from "../protocol/claims.ts";
+import { digestOf } from "../protocol/tokens.ts";
 import { BLOB_DIGEST_MAX_BYTES, REQUEST_BODY_AT_HAND_BYTES } from "./limits.ts";
 
 /** Where chunks come from: a stream's reader, or an iterator in its shape. */

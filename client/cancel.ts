@@ -1,5 +1,6 @@
 import { WIRE } from "../protocol/headers.ts";
-import { type RequestClaims, signToken } from "../protocol/tokens.ts";
+import { type RequestClaims } from "../protocol/claims.ts";
+import { signToken } from "../protocol/tokens.ts";
 import { REQUEST_TOKEN_SECONDS } from "./limits.ts";
 import type { Fetch, Signer } from "./wire.ts";
 
@@ -58,7 +59,12 @@ function listenWeakly(signal: AbortSignal, interest: Interest): () => void {
   return forget;
 }
 
-async function cancel({ iss, aud, jti, htm, url, node }: RequestClaims, signer: Signer, underlying: Fetch) {
+/** Tells the edge that nobody waits for what these claims asked for. */
+export async function cancel(
+  { iss, aud, jti, htm, url, node }: RequestClaims,
+  signer: Pick<Signer, "edge" | "key" | "now">,
+  underlying: Fetch,
+): Promise<void> {
   const iat = Math.floor(signer.now() / 1_000);
   const exp = iat + REQUEST_TOKEN_SECONDS;
   const claims = {

@@ -60,7 +60,7 @@ export const STREAM_RESUME_EXTRA_MS = 2_000;
 /** Longer pieces are sent in several messages, so that also a slow line has something to acknowledge every few seconds. */
 export const STREAM_SEND_BYTES = 65_536;
 
-/** A stream that the app has closed is kept for as long until what it sent has arrived. */
+/** A stream that the app has closed is kept until what it sent has arrived; given up once nothing of it has for this long. */
 export const STREAM_LINGER_MS = 30_000;
 
 /** And, once it has arrived, for as long until the target has ended its side, too; else it is reset. */

@@ -98,6 +98,7 @@ export function createRelay(url: string | undefined, options: RelayOptions = {})
     decompress: options.decompress ?? true,
     underlying,
   });
-  const connect = (target: StreamTarget) => connectStream(target, { ...signer, openWire: openWebWire });
+  const connect = (target: StreamTarget) =>
+    connectStream(target, { ...signer, openWire: openWebWire, underlying });
   return { fetch, connect, clientId, edge };
 }

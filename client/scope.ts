@@ -2,7 +2,8 @@ import { RelayError } from "../protocol/errors.ts";
 import { importPrivateKey, parseRelayUrl } from "../protocol/keys.ts";
 import { SCOPE_ALLOW_MAX } from "../protocol/limits.ts";
 import { parseAllowedTarget } from "../protocol/targets.ts";
-import { newRequestId, type ScopeAct, type ScopeClaims, signToken } from "../protocol/tokens.ts";
+import { type ScopeAct, type ScopeClaims } from "../protocol/claims.ts";
+import { newRequestId, signToken } from "../protocol/tokens.ts";
 
 /** What a scope token is to be good for. */
 export interface ScopeOptions {

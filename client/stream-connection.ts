@@ -6,15 +6,19 @@ import {
   type StreamMessage,
 } from "../protocol/stream-messages.ts";
 import type { StreamPort } from "../protocol/stream-end.ts";
-import { newRequestId, type RequestClaims, type Resume, signToken } from "../protocol/tokens.ts";
+import { type RequestClaims, type Resume } from "../protocol/claims.ts";
+import { newRequestId, signToken } from "../protocol/tokens.ts";
+import { cancel } from "./cancel.ts";
 import { REQUEST_TOKEN_SECONDS } from "./limits.ts";
 import type { OpenWire, StreamWire } from "./stream-wire.ts";
 import { keepAlive } from "./timers.ts";
-import type { Signer } from "./wire.ts";
+import type { Fetch, Signer } from "./wire.ts";
 
 /** Who opens streams, and by what. */
 export interface StreamSigner extends Pick<Signer, "edge" | "clientId" | "key" | "node" | "now"> {
   readonly openWire: OpenWire;
+  /** The fetch by which the edge is told that an opening is given up, looked up at each call. */
+  readonly underlying: () => Fetch;
 }
 
 /** What one connection is for. */
@@ -63,6 +67,8 @@ export class StreamConnection implements StreamPort {
   readonly #events: ConnectionEvents;
   readonly #deadline: ReturnType<typeof setTimeout>;
   #wire: StreamWire | undefined;
+  /** What the edge was asked for. */
+  #asked: RequestClaims | undefined;
   #state: "opening" | "open" | "over" = "opening";
   #keepsAlive: boolean;
 
@@ -71,6 +77,7 @@ export class StreamConnection implements StreamPort {
     this.#events = events;
     this.#keepsAlive = keepsAlive;
     this.#deadline = setTimeout(() => {
+      this.#giveUp();
       this.#lose(new RelayError("edge_unreachable", `no stream within ${request.deadlineMs} ms`));
     }, request.deadlineMs);
     keepAlive(this.#deadline, keepsAlive);
@@ -95,8 +102,8 @@ export class StreamConnection implements StreamPort {
 
   /** Ends at once; nothing is told any more. */
   terminate(): void {
-    this.#over();
-    this.#wire?.terminate();
+    this.#giveUp();
+    this.#cut();
   }
 
   keepAlive(isWanted: boolean): void {
@@ -108,8 +115,10 @@ export class StreamConnection implements StreamPort {
   async #start(request: StreamRequest): Promise<void> {
     const { edge, key, now, openWire } = this.#signer;
     const stamp = { id: newRequestId(), seconds: Math.floor(now() / 1_000) };
-    const token = await signToken("request", streamClaims(request, this.#signer, stamp), await key());
+    const claims = streamClaims(request, this.#signer, stamp);
+    const token = await signToken("request", claims, await key());
     if (this.#state === "over") return;
+    this.#asked = claims;
     this.#wire = openWire(edge, token, {
       message: (message) => this.#take(message),
       closed: (error) =>
@@ -136,8 +145,23 @@ export class StreamConnection implements StreamPort {
 
   #lose(error: RelayError): void {
     if (this.#state === "over") return;
-    this.terminate();
+    this.#cut();
     this.#events.lost(error);
+  }
+
+  /**
+   * An opening that is given up: a connection that is closed tells the edge nothing while a target is being dialled, so that it
+   * is told in words. Whether that arrives changes nothing here.
+   */
+  #giveUp(): void {
+    const asked = this.#asked;
+    if (this.#state !== "opening" || asked === undefined || asked.resume !== undefined) return;
+    cancel(asked, this.#signer, this.#signer.underlying()).catch(() => {});
+  }
+
+  #cut(): void {
+    this.#over();
+    this.#wire?.terminate();
   }
 
   #over(): void {

@@ -58,7 +58,9 @@ export class StreamSession {
   #lostAt: number | undefined;
   #failures = 0;
   #retry: ReturnType<typeof setTimeout> | undefined;
+  /** When its owner left, or what was sent was last seen to arrive since then. */
   #closingAt: number | undefined;
+  #ackedThen = 0;
   /** Ended by its own owner's wish, which is no failure. */
   #isLetGo = false;
   #isOver = false;
@@ -242,7 +244,7 @@ export class StreamSession {
   #tick(now: number): void {
     const end = this.#end;
     const connection = this.#connection;
-    if (this.#closingAt !== undefined) this.#letGo(now - this.#closingAt);
+    if (this.#closingAt !== undefined) this.#letGo(now);
     if (end === undefined || connection === undefined || this.#lostAt !== undefined) return;
     end.acknowledge();
     const verdict = this.#heart.look(now, end.isWaiting);
@@ -253,9 +255,14 @@ export class StreamSession {
   }
 
   /** The owner left: the target has a while to end its side, too, since a reset could cost it what it has not read yet. */
-  #letGo(sinceMs: number): void {
-    if (this.#end!.isWaiting ? sinceMs < STREAM_LINGER_MS : sinceMs < STREAM_CLOSE_MS) return;
-    this.#isLetGo = !this.#end!.isWaiting;
+  #letGo(now: number): void {
+    const { acked, isWaiting } = this.#end!;
+    if (acked > this.#ackedThen) {
+      this.#ackedThen = acked;
+      this.#closingAt = now;
+    }
+    if (now - this.#closingAt! < (isWaiting ? STREAM_LINGER_MS : STREAM_CLOSE_MS)) return;
+    this.#isLetGo = !isWaiting;
     this.#fail(new RelayError("stream_cancelled", "the client closed the connection"));
   }
 

@@ -16,8 +16,8 @@ const NAME = "holdfast-linux-x64";
 
 /**
  * What Node is told of the file. Its own flags are taken from nowhere: neither NODE_OPTIONS, which belongs to the program
- * that `holdfast run` starts, nor the command line. The code is not cached: that saves 10 ms at the start, would make each
- * build another, and V8 warns on stderr where it has to refuse a cache.
+ * that `holdfast run` starts, nor the command line. The code is not cached: that would save a fifth of the
+ * start, make each build another, and V8 warns on stderr where it has to refuse a cache.
  */
 const CONFIG = {
   main: "holdfast.mjs",

@@ -7,6 +7,7 @@ import { adminCall, type Operator } from "../client/admin.ts";
 import { isRelayError } from "../protocol/errors.ts";
 import { deriveGrantKey } from "../protocol/grants.ts";
 import { importPrivateKey } from "../protocol/keys.ts";
+import { devAllow } from "./allow.ts";
 import { startDemoTarget } from "./demo-target.ts";
 import { untilInService } from "./in-service.ts";
 import { type DevKeys, devKeys, publicHalf } from "./keys.ts";
@@ -120,7 +121,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         keys: [keys.client.publicJwk],
         allow: [targetOrigin, ...targets],
       });
-    await allow(options.allow ?? ["https://*"]);
+    await allow(options.allow ?? devAllow());
     return {
       edge,
       target: targetOrigin,

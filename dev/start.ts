@@ -1,22 +1,31 @@
 import { rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { isRelayError } from "../protocol/errors.ts";
 import { runCheck } from "./check.ts";
+import { devAllow } from "./allow.ts";
 import { DEV_NODES, type Stack, startStack } from "./stack.ts";
 
 /**
  * `npm start`: an edge in workerd, two relay nodes and a demonstration target on this machine, until Ctrl-C.
  * `npm start -- --check`: the same, one signed request through each node and one that must be refused, and an exit code.
+ * `npm start -- --allow tcp://db.example.com:5432`: a target for the development client besides its usual ones.
+ * `npm start -- --reset`: with new keys.
  */
 
 const DIR = resolve(import.meta.dirname, "../.holdfast");
 
 async function main(): Promise<number | undefined> {
   const { values } = parseArgs({
-    options: { check: { type: "boolean", default: false }, reset: { type: "boolean", default: false } },
+    options: {
+      allow: { type: "string", multiple: true, default: [] },
+      check: { type: "boolean", default: false },
+      reset: { type: "boolean", default: false },
+    },
   });
+  const allow = devAllow(values.allow);
   if (values.reset) rmSync(DIR, { recursive: true, force: true });
-  const stack = await startStack({ dir: DIR, edgePort: 8787, targetPort: 9443, nodes: DEV_NODES });
+  const stack = await startStack({ dir: DIR, edgePort: 8787, targetPort: 9443, nodes: DEV_NODES, allow });
   if (values.check) {
     try {
       return await runCheck(stack);
@@ -56,9 +65,10 @@ The one variable that an app sets:
 
   export HOLDFAST_URL=${relayUrl}
 
-Try it in another terminal:
+Try it in another terminal, behind that line:
 
-  HOLDFAST_URL=${relayUrl} npx holdfast fetch -v ${target}/hello
+  npx holdfast fetch -v ${target}/hello
+  npx holdfast tunnel localhost:5432      (a PostgreSQL on this machine: connect to the address that is told)
 `);
 }
 
@@ -71,6 +81,7 @@ try {
     address?: string;
   };
   const inUse = `port ${port} on ${address} is in use: stop what listens there, perhaps another \`npm start\``;
-  console.error(`holdfast: ${code === "EADDRINUSE" ? inUse : message}`);
+  const told = isRelayError(error) ? error.detail : message;
+  console.error(`holdfast: ${code === "EADDRINUSE" ? inUse : told}`);
   process.exit(1);
 }

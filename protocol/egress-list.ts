@@ -2,7 +2,8 @@ import { base64url, decodeProtectedHeader, type JWK } from "jose";
 import { RelayError } from "./errors.ts";
 import { algorithmOf, importPublicKey } from "./keys.ts";
 import { EGRESS_LIST_MAX_BYTES, EGRESS_LIST_SECONDS } from "./limits.ts";
-import { checkTimes, TOKEN_TYPES, verifySignature } from "./tokens.ts";
+import { checkTimes } from "./claims.ts";
+import { TOKEN_TYPES, verifySignature } from "./tokens.ts";
 
 /** One address that targets see. */
 export interface ListedAddress {

@@ -201,6 +201,13 @@ export const ERRORS = {
     true,
     "The node can't prove its egress address. Another node will take the request; see this one's /healthz.",
   ),
+  node_full: row(
+    503,
+    "connection_limit_reached",
+    "no",
+    true,
+    "Try again: the node carries as many streams as it can. Another one may have room.",
+  ),
   node_unreachable: row(
     502,
     "destination_unavailable",

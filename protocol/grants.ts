@@ -3,16 +3,8 @@ import { RelayError } from "./errors.ts";
 import { isMethod } from "./headers.ts";
 import { CLIENT_ID } from "./keys.ts";
 import { GRANT_MAX_SECONDS, GRANT_TAIL_MAX_BYTES, TOKEN_MAX_BYTES } from "./limits.ts";
-import {
-  checkTimes,
-  type Framing,
-  isFraming,
-  isResume,
-  REQUEST_ID,
-  type RequestAct,
-  type Resume,
-  TOKEN_TYPES,
-} from "./tokens.ts";
+import { checkTimes, type Framing, isFraming, isResume, type RequestAct, type Resume } from "./claims.ts";
+import { REQUEST_ID, TOKEN_TYPES } from "./tokens.ts";
 
 /** Claims of a grant: what the edge lets one node do once for one client. Times are seconds since 1970. */
 export interface GrantClaims {

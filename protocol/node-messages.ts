@@ -1,16 +1,8 @@
 import { RelayError } from "./errors.ts";
 import type { BoundKey } from "./keys.ts";
 import { NODE_MESSAGE_MAX_SECONDS } from "./limits.ts";
-import {
-  checkTimes,
-  digestOf,
-  isDigest,
-  newRequestId,
-  readBearer,
-  REQUEST_ID,
-  signToken,
-  verifySignature,
-} from "./tokens.ts";
+import { checkTimes, isDigest } from "./claims.ts";
+import { digestOf, newRequestId, readBearer, REQUEST_ID, signToken, verifySignature } from "./tokens.ts";
 
 /** What a node may ask another for: to note used request ids, or to tell those that it knows. */
 export type NodeMessageAct = "consumed" | "consumed-read";

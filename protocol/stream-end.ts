@@ -66,6 +66,11 @@ export class StreamEnd {
     return this.#sent;
   }
 
+  /** Bytes sent that the other end has consumed. */
+  get acked(): number {
+    return this.#acked;
+  }
+
   /** Bytes received since the stream was opened. */
   get received(): number {
     return this.#received;

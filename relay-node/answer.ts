@@ -1,4 +1,5 @@
-import { type ServerResponse, STATUS_CODES } from "node:http";
+import type { ServerResponse } from "node:http";
+import { STATUS_CODES } from "./node-http.ts";
 import type { Duplex } from "node:stream";
 import { encodeResponseSection, type ResponseHead, sectionToWire } from "../protocol/envelope.ts";
 import { problemResponse, RelayError } from "../protocol/errors.ts";

@@ -1,8 +1,9 @@
-import { Client, type Dispatcher } from "undici";
+import type { Dispatcher } from "undici";
 import { RelayError } from "../protocol/errors.ts";
 import { HTTP_HEADER_MAX_BYTES } from "../protocol/limits.ts";
 import type { TargetUrl } from "../protocol/targets.ts";
-import type { Framing } from "../protocol/tokens.ts";
+import type { Framing } from "../protocol/claims.ts";
+import { Client } from "./undici.ts";
 import type { EgressState } from "./address-proof.ts";
 import { watchAnswerStart } from "./answer-start.ts";
 import type { Dialed, Dialer, OnStage } from "./dialer.ts";

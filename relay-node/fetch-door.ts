@@ -5,7 +5,7 @@ import { isRelayError, RelayError, withReached } from "../protocol/errors.ts";
 import { type GrantClaims, verifyGrant } from "../protocol/grants.ts";
 import { WIRE } from "../protocol/headers.ts";
 import { parseTargetUrl, type TargetUrl } from "../protocol/targets.ts";
-import type { Framing } from "../protocol/tokens.ts";
+import type { Framing } from "../protocol/claims.ts";
 import { writeAnswerHead, writeFailure } from "./answer.ts";
 import type { ClientSlot } from "./client-limits.ts";
 import type { Lease } from "./connections.ts";

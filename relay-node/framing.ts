@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import type { Framing } from "../protocol/tokens.ts";
+import type { Framing } from "../protocol/claims.ts";
 
 /** Methods for which undici announces `Content-Length: 0` where there is no body, and omits it for all others. */
 const EXPECTS_PAYLOAD = new Set(["PUT", "POST", "PATCH", "QUERY", "PROPFIND", "PROPPATCH"]);

@@ -1,4 +1,5 @@
-import http, { type IncomingMessage } from "node:http";
+import type { IncomingMessage } from "node:http";
+import { request as httpRequest } from "./node-http.ts";
 import https from "node:https";
 import type { SecureContext } from "node:tls";
 import { isRelayError } from "../protocol/errors.ts";
@@ -55,7 +56,7 @@ interface Dial {
 }
 
 function get(url: URL, address: string, dial: Dial): Promise<IncomingMessage> {
-  const { request } = url.protocol === "https:" ? https : http;
+  const request = url.protocol === "https:" ? https.request : httpRequest;
   const isName = parseIp(url.hostname.replace(/^\[(.*)\]$/, "$1")) === undefined;
   const options = {
     ...dial,

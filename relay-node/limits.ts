@@ -99,6 +99,12 @@ export const HEADERS_DEADLINE_MS = 10_000;
 /** Open connections from one address. An edge's own addresses are few, so this is no small number. */
 export const CONNECTIONS_PER_ADDRESS = 4_000;
 
+/**
+ * Streams at once, of all clients: each takes one of the connections above, and where an edge has one address the requests and the
+ * questions after the node's health must find one, too.
+ */
+export const STREAMS_MAX = 3_000;
+
 /** Open connections in all, some 50 kB each with TLS. */
 export const CONNECTIONS_MAX = 16_000;
 

@@ -28,7 +28,7 @@ import { ReceiptSigner } from "./receipts.ts";
 import { hasBody } from "./request-body.ts";
 import { serveResolve } from "./resolve-door.ts";
 import type { SeedResolver } from "./seeds.ts";
-import { Streams, type StreamTimes } from "./streams.ts";
+import { Streams, type StreamBounds } from "./streams.ts";
 
 /** One relay node: its listener, its doors, and what they share. */
 export class RelayNode implements NodeContext {
@@ -58,7 +58,7 @@ export class RelayNode implements NodeContext {
     config: NodeConfig,
     grantKeys: readonly GrantKey[],
     log: Logger,
-    times?: Partial<StreamTimes>,
+    bounds?: Partial<StreamBounds>,
   ) {
     this.config = config;
     this.grantKeys = grantKeys;
@@ -80,23 +80,23 @@ export class RelayNode implements NodeContext {
       draining: () => this.#draining,
       inService: () => this.#address.families(),
     });
-    this.#streams = new Streams(this, this.#metrics, log, () => this.#onEnd(), times);
+    this.#streams = new Streams(this, this.#metrics, log, () => this.#onEnd(), bounds);
   }
 
   /**
    * Starts a node: it listens when this resolves, and serves as soon as it has proven an address.
    *
-   * @param times how long streams are kept, where not as the protocol says
+   * @param bounds how long streams are kept and how many, where not as the limits say
    * @throws RelayError or the system's error where it can't listen
    * @example const node = await RelayNode.start(readNodeConfig("node.json"));
    */
   static async start(
     config: NodeConfig,
     log: Logger = logger(config),
-    times?: Partial<StreamTimes>,
+    bounds?: Partial<StreamBounds>,
   ): Promise<RelayNode> {
     const keys = await Promise.all(config.grantKeys.map((bytes) => importGrantKey(bytes, "verify")));
-    const node = new RelayNode(config, keys, log, times);
+    const node = new RelayNode(config, keys, log, bounds);
     const peers = await Peers.open(config, node.consumed, node.#tls, () => node.now(), log);
     node.#peers = peers;
     peers.measure(node.#metrics.registry);

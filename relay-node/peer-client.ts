@@ -1,8 +1,9 @@
 import type { SecureContext } from "node:tls";
-import { type Dispatcher, Pool } from "undici";
+import type { Dispatcher } from "undici";
 import { WIRE } from "../protocol/headers.ts";
 import type { BoundKey } from "../protocol/keys.ts";
 import { type NodeMessageAct, signNodeMessage } from "../protocol/node-messages.ts";
+import { Pool, requestBy } from "./undici.ts";
 import type { Peer } from "./config.ts";
 import { CONSUMED_IN_FLIGHT, CONSUMED_SEND_MS } from "./limits.ts";
 
@@ -48,7 +49,7 @@ export class PeerClient {
     const { id, key, now } = this.#self;
     const body = Uint8Array.from(Buffer.from(text, "latin1"));
     const token = await signNodeMessage({ from: id, to: this.id, act, body }, key, now());
-    const answer = await this.#pool.request({
+    const answer = await requestBy(this.#pool, {
       method: "POST",
       path: PATHS[act],
       headers: { [WIRE.authorization]: `Bearer ${token}`, "content-type": "text/plain" },

@@ -2,7 +2,8 @@ import { createHash, type Hash } from "node:crypto";
 import { EventEmitter } from "node:events";
 import type { IncomingMessage } from "node:http";
 import { RelayError } from "../protocol/errors.ts";
-import { digestMember, type Framing } from "../protocol/tokens.ts";
+import { type Framing } from "../protocol/claims.ts";
+import { digestMember } from "../protocol/tokens.ts";
 import { WHOLE_BODY_MS } from "./limits.ts";
 
 /**

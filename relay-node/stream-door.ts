@@ -111,6 +111,7 @@ export class StreamDoor {
     const { limits, dialer } = this.#node;
     const { host, port } = this.#target!;
     this.#node.assertServing(true);
+    this.#streams.assertRoom();
     account.slot = limits.enter(claims.sub, claims.limits, claims.iat, "stream");
     this.#consume();
     const dialed = await dialer.dial({

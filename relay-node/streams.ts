@@ -7,6 +7,7 @@ import { STREAM_RESUME_SECONDS, STREAM_TICK_MS } from "../protocol/limits.ts";
 import type { TunnelTarget } from "../protocol/targets.ts";
 import { newRequestId } from "../protocol/tokens.ts";
 import type { NodeContext } from "./context.ts";
+import { STREAMS_MAX } from "./limits.ts";
 import type { Dialed } from "./dialer.ts";
 import { HeldStream, type NodeStream } from "./held-stream.ts";
 import type { Metrics } from "./metrics.ts";
@@ -16,26 +17,34 @@ import type { UpgradedSocket } from "./stream-connection.ts";
 import { StreamDoor } from "./stream-door.ts";
 import { StreamMetrics } from "./stream-metrics.ts";
 
-/** How long a node keeps streams, in milliseconds; the protocol's own where nothing else is said. */
-export interface StreamTimes {
+/** How long a node keeps streams, in milliseconds, and how many; what the limits have where nothing else is said. */
+export interface StreamBounds {
   /** How often the clock is looked at. */
   readonly tickMs: number;
   /** How long a stream without a connection is kept, and how long it is known how one ended. */
   readonly resumeMs: number;
+  /** Streams at once. */
+  readonly maxStreams: number;
 }
 
-const TIMES: StreamTimes = { tickMs: STREAM_TICK_MS, resumeMs: STREAM_RESUME_SECONDS * 1_000 };
+const BOUNDS: StreamBounds = {
+  tickMs: STREAM_TICK_MS,
+  resumeMs: STREAM_RESUME_SECONDS * 1_000,
+  maxStreams: STREAMS_MAX,
+};
 
 /** All streams of a node: those that are being opened, those that run, and, for a while, how others ended. */
 export class Streams {
   readonly metrics: StreamMetrics;
   readonly #node: NodeContext;
   readonly #log: Logger;
-  readonly #times: StreamTimes;
+  readonly #bounds: StreamBounds;
   readonly #onEnd: () => void;
   readonly #doors = new Set<StreamDoor>();
   readonly #held = new Map<string, HeldStream>();
   readonly #raw = new Set<RawStream>();
+  /** Streams that run. */
+  #running = 0;
   /** Runs while there is anything to look at: one for all. */
   #ticking: NodeJS.Timeout | undefined;
 
@@ -45,12 +54,12 @@ export class Streams {
     metrics: Metrics,
     log: Logger,
     onEnd: () => void,
-    times: Partial<StreamTimes> = {},
+    bounds: Partial<StreamBounds> = {},
   ) {
     this.#node = node;
     this.#log = log;
     this.#onEnd = onEnd;
-    this.#times = { ...TIMES, ...times };
+    this.#bounds = { ...BOUNDS, ...bounds };
     const detached = () => this.#count((stream) => stream instanceof HeldStream && stream.isDetached);
     const open = () => this.#count((stream) => !stream.isOver);
     this.metrics = new StreamMetrics(metrics.registry, { open, detached }, metrics.observe);
@@ -81,11 +90,12 @@ export class Streams {
     const parts = {
       account,
       target: socket,
-      onOver: () => account.closed(this.#log),
+      onOver: () => this.#over(account),
       onClosed: () => this.#onEnd(),
     };
-    const stream = new HeldStream(parts, this.#node.config.id, this.#times.resumeMs);
+    const stream = new HeldStream(parts, this.#node.config.id, this.#bounds.resumeMs);
     this.#held.set(stream.id, stream);
+    this.#running++;
     account.opened(stream.id, "v1", this.#log, this.metrics);
     this.#tick();
     stream.connect(upgraded, 0);
@@ -93,11 +103,12 @@ export class Streams {
 
   /** The same without a protocol. */
   openRaw(account: StreamAccount, { socket }: Dialed, upgraded: UpgradedSocket): void {
+    this.#running++;
     account.opened(newRequestId(), "raw", this.#log, this.metrics);
     const parts = {
       account,
       target: socket,
-      onOver: () => account.closed(this.#log),
+      onOver: () => this.#over(account),
       onClosed: () => {
         this.#raw.delete(stream);
         this.#onEnd();
@@ -119,6 +130,21 @@ export class Streams {
       "stream_unknown",
       "no stream of this id, client and target is known here, or not any more",
     );
+  }
+
+  /**
+   * Whether one more may be opened, that of the door which asks among them.
+   * @throws RelayError `node_full`
+   */
+  assertRoom(): void {
+    const { maxStreams } = this.#bounds;
+    if (this.#running + this.#doors.size <= maxStreams) return;
+    throw new RelayError("node_full", `the node carries ${maxStreams} streams, as many as it may`);
+  }
+
+  #over(account: StreamAccount): void {
+    this.#running--;
+    account.closed(this.#log);
   }
 
   refused(account: StreamAccount): void {
@@ -163,6 +189,6 @@ export class Streams {
       if (this.#held.size > 0 || this.#raw.size > 0) return;
       clearInterval(this.#ticking);
       this.#ticking = undefined;
-    }, this.#times.tickMs);
+    }, this.#bounds.tickMs);
   }
 }

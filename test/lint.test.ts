@@ -87,7 +87,7 @@ const FILES: readonly {
   {
     file: "cli/a.ts",
     good: ["./b.ts", "../client/a.ts", "../client/node/a.ts", "../protocol/a.ts", "node:fs"],
-    bad: ["../worker/a.ts", "../relay-node/a.ts", "../dev/a.ts", "../test/a.ts"],
+    bad: ["../worker/a.ts", "../relay-node/a.ts", "../dev/a.ts", "../test/a.ts", "../client/node/index.ts"],
   },
   {
     file: "dev/a.ts",

@@ -90,6 +90,7 @@ function bodyOf(upload: Upload, withTail: Tailed | undefined): BodyInit | null {
 const OWN_FAULTS = new Set([
   "node_draining",
   "node_out_of_service",
+  "node_full",
   "node_internal",
   "request_predates_node",
 ]);

@@ -1,14 +1,8 @@
 import { RelayError } from "../protocol/errors.ts";
 import { WIRE } from "../protocol/headers.ts";
 import { isAllowed, isTunnelAllowed, parseTargetUrl, parseTunnelUrl } from "../protocol/targets.ts";
-import {
-  checkRequestClaims,
-  type Framing,
-  readBearer,
-  type RequestAct,
-  type RequestClaims,
-  verifySignature,
-} from "../protocol/tokens.ts";
+import { checkRequestClaims, type Framing, type RequestAct, type RequestClaims } from "../protocol/claims.ts";
+import { readBearer, verifySignature } from "../protocol/tokens.ts";
 import { isOver } from "./ceilings.ts";
 import type { Client } from "./clients.ts";
 import type { EdgeNode } from "./config.ts";

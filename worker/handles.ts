@@ -1,5 +1,5 @@
 import { base64url } from "jose";
-import type { ScopeClaims } from "../protocol/tokens.ts";
+import type { ScopeClaims } from "../protocol/claims.ts";
 
 /** A handle as the registry stores it: what it stands for, and never itself. */
 export interface HandleRecord {

@@ -1,12 +1,7 @@
 import { RelayError } from "../protocol/errors.ts";
 import { CLOCK_LEEWAY_SECONDS, SCOPE_TOKEN_SECONDS } from "../protocol/limits.ts";
-import {
-  checkScopeClaims,
-  readBearer,
-  type ScopeAct,
-  type ScopeClaims,
-  verifySignature,
-} from "../protocol/tokens.ts";
+import { checkScopeClaims, type ScopeAct, type ScopeClaims } from "../protocol/claims.ts";
+import { readBearer, verifySignature } from "../protocol/tokens.ts";
 import type { Client } from "./clients.ts";
 import type { Edge, Env } from "./edge.ts";
 import { hashOf, isHandle } from "./handles.ts";

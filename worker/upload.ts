@@ -1,6 +1,6 @@
 import { RelayError } from "../protocol/errors.ts";
 import { BUFFERED_BODY_BYTES } from "../protocol/limits.ts";
-import type { Framing } from "../protocol/tokens.ts";
+import type { Framing } from "../protocol/claims.ts";
 
 /** A request's body on its way to a node: held whole, so that it can be sent again, or the caller's own stream. */
 export type Upload =

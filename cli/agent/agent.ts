@@ -21,6 +21,8 @@ export interface Agent {
   readonly env: Readonly<Record<string, string>>;
   /** Resolves when the relay refuses the client's token; never where it doesn't. */
   readonly refused: Promise<RelayError>;
+  /** Resolves once what the command has written has arrived, as a system sees to it for a program that is gone; or can't. */
+  readonly drained: () => Promise<void>;
   /** Takes everything back. */
   readonly close: () => Promise<void>;
 }
@@ -38,6 +40,10 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const { open } = relay;
   let tunnel: Tunnel | undefined;
   let proxies: LocalProxies | undefined;
+  const drained = async () => {
+    await tunnel?.drained();
+    await relay.settled();
+  };
   const close = async () => {
     relay.close();
     await tunnel?.close();
@@ -53,14 +59,16 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       proxies = await startLocalProxies({ open, hosts: settings.hosts, destinations });
     }
     stopped.throwIfAborted();
-    return { proxies: proxies?.urls, env: tunnel.env, refused: relay.refused, close };
+    return { proxies: proxies?.urls, env: tunnel.env, refused: relay.refused, drained, close };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-/** The environment without what speaks to the agent itself: no host in there is to be rewritten. */
+/** The environment without what speaks to the agent itself: no host in there is to be rewritten. A path to a library holds none. */
 function ofCommand(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(env).filter(([name]) => !/^(HOLDFAST|QGTUNNEL)_/.test(name)));
+  return Object.fromEntries(
+    Object.entries(env).filter(([name]) => !/^(HOLDFAST_(?!NSS_WRAPPER$)|QGTUNNEL_)/.test(name)),
+  );
 }

@@ -56,7 +56,9 @@ async function bindGroup(
     const bound = await bindAt(group, listen.address, serve);
     if (bound !== undefined) return bound;
     throw new AgentError(
-      `${listen.address} has one of the ports ${group.map(portOf).join(", ")} in use: choose another listen for ${host}`,
+      group.length === 1
+        ? `${listen.address}:${portOf(group[0]!)} is in use: choose another listen for ${host}`
+        : `${listen.address} has one of the ports ${group.map(portOf).join(", ")} in use: choose another listen for ${host}`,
     );
   }
   for (let attempt = 0; attempt < LOOPBACK_ATTEMPTS; attempt++) {

@@ -63,9 +63,12 @@ export function authorityOf({ host, port }: { readonly host: string; readonly po
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-/** A host that is an address: no name leads there. */
-export function isAddress(host: string): boolean {
-  return host.includes(":") || /^[0-9.]+$/.test(host);
+/**
+ * Whether a host has a name that can be led to another address. An address has none; nor may `localhost` (RFC 6761 section
+ * 6.3) lead elsewhere, by which programs reach whatever else is on this machine.
+ */
+export function hasName(host: string): boolean {
+  return !host.includes(":") && !/^[0-9.]+$/.test(host) && !/(^|\.)localhost$/.test(host);
 }
 
 function plainDestination(text: string): Destination {

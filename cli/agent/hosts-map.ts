@@ -1,3 +1,4 @@
+import { CLEANUP_COMMAND } from "./cleanup-command.ts";
 import { editHosts } from "./hosts-file.ts";
 import { addLines, isSame, removeLines } from "./hosts-lines.ts";
 import type { NameEntry, NameMap } from "./name-map.ts";
@@ -6,9 +7,6 @@ import { startWatchdog } from "./watchdog.ts";
 
 /** The system's own hosts file. */
 export const HOSTS_FILE = "/etc/hosts";
-
-/** The command that a watchdog runs: in no list of commands. */
-export const CLEANUP_COMMAND = "hosts-cleanup";
 
 /**
  * Lets names lead to addresses by the hosts file, for every program on this machine. Lines of agents that ended without taking

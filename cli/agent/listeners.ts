@@ -1,14 +1,16 @@
 import net from "node:net";
+import { setTimeout as pause } from "node:timers/promises";
 import type { Duplex } from "node:stream";
 import { isRelayError } from "../../client/index.ts";
 import { ERRORS, isErrorCode } from "../../protocol/errors.ts";
 import { rootCause } from "../report.ts";
 import { bindAll } from "./bind.ts";
 import { authorityOf, type Destination } from "./destinations.ts";
-import { DESTINATION_CONNECTIONS_MAX, FAILURE_LINE_MS } from "./limits.ts";
-import type { Opener } from "./opener.ts";
-import { reset } from "./reset.ts";
-import { splice } from "./splice.ts";
+import { DESTINATION_CONNECTIONS_MAX, DRAIN_POLL_MS, DRAIN_STILL_MS, FAILURE_LINE_MS } from "./limits.ts";
+import { relayDetail } from "./messages.ts";
+import type { Opener } from "../../client/node/opener.ts";
+import { reset } from "../../client/node/reset.ts";
+import { splice } from "../../client/node/splice.ts";
 
 /** Where a destination is to be found on this machine. */
 export interface Route {
@@ -31,6 +33,8 @@ export interface RouteState extends Route {
 export interface Listeners {
   readonly routes: readonly Route[];
   readonly state: () => RouteState[];
+  /** Resolves once no connection is open, or nothing has moved for a while in those that are. */
+  readonly drained: () => Promise<void>;
   /** Listens no more, and resets what is open. */
   readonly close: () => Promise<void>;
 }
@@ -72,12 +76,26 @@ export async function startListeners(
   return {
     routes,
     state: () => routes.map((route) => Object.assign({}, route, doors.get(route.destination)!.state())),
+    drained: () => drained([...doors.values()]),
     close: async () => {
       const closed = bound.map(({ server }) => new Promise((resolve) => server.close(resolve)));
       for (const door of doors.values()) door.end();
       await Promise.all(closed);
     },
   };
+}
+
+/** Looks on until all is over, or stands still. */
+async function drained(doors: readonly Door[]): Promise<void> {
+  let bytes = -1;
+  for (let still = 0; still < DRAIN_STILL_MS; still += DRAIN_POLL_MS) {
+    // First of all for those that are about to be accepted.
+    await pause(DRAIN_POLL_MS);
+    if (doors.every((door) => door.state().open === 0)) return;
+    const now = doors.reduce((sum, door) => sum + door.bytes, 0);
+    if (now !== bytes) still = 0;
+    bytes = now;
+  }
 }
 
 /** One destination's connections. */
@@ -109,6 +127,11 @@ class Door {
       failed: this.#failures,
       lastError: this.#lastError,
     };
+  }
+
+  /** What has moved in the connections that are open. */
+  get bytes(): number {
+    return [...this.#sockets].reduce((sum, socket) => sum + socket.bytesRead + socket.bytesWritten, 0);
   }
 
   end(): void {
@@ -152,7 +175,7 @@ class Door {
       this.#untold += 1;
       return;
     }
-    const mend = code !== undefined && isErrorCode(code) ? ` Mend: ${ERRORS[code].mend}` : "";
+    const mend = code !== undefined && isErrorCode(code) ? ` ${ERRORS[code].mend}` : "";
     const more = this.#untold === 0 ? "" : ` (and ${this.#untold} more since the last line)`;
     const why = code === undefined ? detail : `${code}: ${detail}`;
     this.#log(`${authorityOf(this.#destination)}: ${what}: ${why}.${mend}${more}`);
@@ -162,6 +185,6 @@ class Door {
 }
 
 function describe(error: unknown): [code: string | undefined, detail: string] {
-  if (isRelayError(error)) return [error.code, error.detail];
+  if (isRelayError(error)) return [error.code, relayDetail(error)];
   return [undefined, error instanceof Error ? rootCause(error) : String(error)];
 }

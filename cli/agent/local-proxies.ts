@@ -1,10 +1,10 @@
 import type { ProxyUrls } from "./child-env.ts";
-import type { Opener } from "./opener.ts";
-import { type Credentials, proxyCredentials } from "./proxy/credentials.ts";
+import type { Opener } from "../../client/node/opener.ts";
+import { type Credentials, proxyCredentials } from "../../client/node/proxy/credentials.ts";
 import { openDirect } from "./proxy/direct.ts";
 import { startHttpProxy } from "./proxy/http-proxy.ts";
 import { createRouter } from "./proxy/router.ts";
-import { startSocksProxy } from "./proxy/socks-proxy.ts";
+import { startSocksProxy } from "../../client/node/proxy/socks-proxy.ts";
 
 /** Both proxies, and how they are reached. */
 export interface LocalProxies {

@@ -9,10 +9,14 @@ export function tell(line: string): void {
   process.stderr.write(`holdfast: ${line}\n`);
 }
 
+/** What a failure of the relay's says, with what lies behind it. */
+export function relayDetail({ detail, cause }: RelayError): string {
+  return cause instanceof Error ? `${detail} (${rootCause(cause)})` : detail;
+}
+
 /** A failure of the relay's in one line. */
 export function relayCause(error: RelayError): string {
-  const cause = error.cause instanceof Error ? ` (${rootCause(error.cause)})` : "";
-  return `${error.code}: ${error.detail}${cause}`;
+  return `${error.code}: ${relayDetail(error)}`;
 }
 
 /** The same with what mends it. */
@@ -25,5 +29,10 @@ export function startFailure(error: unknown): { readonly line: string; readonly 
   if (isRelayError(error)) {
     return { line: relayFailure(error), code: isRefusal(error) ? EXIT.refused : EXIT.unavailable };
   }
-  return { line: error instanceof Error ? rootCause(error) : String(error), code: EXIT.agentFailed };
+  return { line: error instanceof Error ? machineFailure(error) : String(error), code: EXIT.agentFailed };
+}
+
+function machineFailure(error: Error & { code?: string; address?: string; port?: number }): string {
+  const { code, address, port } = error;
+  return code === "EADDRINUSE" ? `${address}:${port} is in use: choose another port` : rootCause(error);
 }

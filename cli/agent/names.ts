@@ -1,7 +1,7 @@
 import { lookup } from "node:dns/promises";
 import { readFileSync } from "node:fs";
 import { AgentError } from "./agent-error.ts";
-import { authorityOf, isAddress } from "./destinations.ts";
+import { authorityOf, hasName } from "./destinations.ts";
 import { alsoNamed } from "./hosts-lines.ts";
 import { HOSTS_FILE, mapByHosts } from "./hosts-map.ts";
 import type { Route } from "./listeners.ts";
@@ -18,9 +18,9 @@ export interface NameOptions {
   readonly note: (line: string) => void;
 }
 
-/** Whether a name can lead to this route: names carry no port, and addresses are no names. */
+/** Whether a name can lead to this route: names carry no port. */
 export function isNameable({ destination, port }: Route): boolean {
-  return destination.named && port === destination.port && !isAddress(destination.host);
+  return destination.named && port === destination.port && hasName(destination.host);
 }
 
 /**

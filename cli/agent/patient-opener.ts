@@ -2,7 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { isRelayError } from "../../client/index.ts";
 import { mayPass, retryDelay } from "../../client/stream-retry.ts";
 import { OPEN_PATIENCE_MS } from "./limits.ts";
-import type { Opener } from "./opener.ts";
+import type { Opener } from "../../client/node/opener.ts";
 
 /**
  * Tries again what fails by a fault that may pass, such as an edge that is being deployed: programs take a refused

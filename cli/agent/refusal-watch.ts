@@ -2,7 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { RelayError } from "../../client/index.ts";
 import { retryDelay } from "../../client/stream-retry.ts";
 import { REFUSAL_CONFIRM_MS, RELAY_RETRY_MS } from "./limits.ts";
-import type { Opener } from "./opener.ts";
+import type { Opener } from "../../client/node/opener.ts";
 import { checkRelay, isRefusal, type RelayVerdict } from "./relay-check.ts";
 
 /**

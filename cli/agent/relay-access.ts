@@ -1,10 +1,11 @@
 import type { RelayError } from "../../client/index.ts";
 import { relayFailure } from "./messages.ts";
-import type { Opener } from "./opener.ts";
+import type { Opener } from "../../client/node/opener.ts";
 import { patientOpener } from "./patient-opener.ts";
 import { awaitRelay, watchRefusals } from "./refusal-watch.ts";
 import { checkRelay } from "./relay-check.ts";
-import { relayOpener } from "./relay-opener.ts";
+import { openerOf } from "../../client/node/opener.ts";
+import { createSockets } from "../../client/node/sockets.ts";
 
 /** How the relay is come to. */
 export interface RelayAccessOptions {
@@ -21,6 +22,8 @@ export interface RelayAccessOptions {
 export interface RelayAccess {
   /** Tries again what fails by a fault that may pass. */
   readonly open: Opener;
+  /** Resolves once what was written to connections that are closed by now has arrived, or never will. */
+  readonly settled: () => Promise<void>;
   /** Resolves when the relay refuses the client's token; never where it doesn't. */
   readonly refused: Promise<RelayError>;
   /** Asks no more. */
@@ -34,7 +37,8 @@ export interface RelayAccess {
  */
 export async function accessRelay(options: RelayAccessOptions): Promise<RelayAccess> {
   const { relayUrl, requireRelay, stopped, warn } = options;
-  const plain = relayOpener(relayUrl);
+  const sockets = createSockets(relayUrl);
+  const plain = openerOf(sockets);
   const ended = new AbortController();
   const { promise: refused, resolve: refuse } = Promise.withResolvers<RelayError>();
   const verdict = await checkRelay(plain, stopped);
@@ -49,5 +53,10 @@ export async function accessRelay(options: RelayAccessOptions): Promise<RelayAcc
       () => {},
     );
   }
-  return { open: patientOpener(watchRefusals(plain, refuse)), refused, close: () => ended.abort() };
+  return {
+    open: patientOpener(watchRefusals(plain, refuse)),
+    settled: sockets.settled,
+    refused,
+    close: () => ended.abort(),
+  };
 }

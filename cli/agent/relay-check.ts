@@ -1,7 +1,7 @@
 import { isRelayError, type RelayError } from "../../client/index.ts";
 import { type ErrorCode, ERRORS } from "../../protocol/errors.ts";
 import { RELAY_CHECK_MS } from "./limits.ts";
-import type { Opener } from "./opener.ts";
+import type { Opener } from "../../client/node/opener.ts";
 import { asRelayError } from "./relay-errors.ts";
 
 /** What the relay says to this client's token. */

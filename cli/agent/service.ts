@@ -22,6 +22,8 @@ export async function runService(
   { relayUrl, requireRelay }: { readonly relayUrl: string; readonly requireRelay: boolean },
   start: (relay: RelayAccess) => Promise<Service>,
 ): Promise<number> {
+  // Who reads its lines may go away, and its connections are needed still.
+  for (const output of [process.stdout, process.stderr]) output.on("error", () => {});
   const signals = takeSignals();
   const { stopped } = signals;
   let relay: RelayAccess | undefined;

@@ -34,7 +34,7 @@ export interface Signals {
 /** Takes this process's signals. */
 export function takeSignals(): Signals {
   const controller = new AbortController();
-  let first: NodeJS.Signals | undefined;
+  let first: Forwarded | undefined;
   let handle = (signal: Forwarded) => {
     if (!ENDING.has(signal)) return;
     if (first !== undefined) exitBy(signal);
@@ -59,6 +59,8 @@ export function takeSignals(): Signals {
       handle = (signal) => {
         if (isForwarded(signal, isInForeground())) send(signal);
       };
+      // It came while the child was being started.
+      if (first !== undefined) handle(first);
     },
     childIsGone: () => {
       handle = (signal) => {

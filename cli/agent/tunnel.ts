@@ -1,12 +1,12 @@
 import { resolveService } from "../../client/resolve.ts";
 import type { SeedList } from "../../protocol/seed-list.ts";
 import { AgentError } from "./agent-error.ts";
-import { destination, type Destination, isAddress } from "./destinations.ts";
+import { destination, type Destination, hasName } from "./destinations.ts";
 import { type Leads, rewriteVariable, variablesHolding } from "./env-rewrite.ts";
 import { type Listeners, type Route, type RouteState, startListeners } from "./listeners.ts";
 import type { NameMap } from "./name-map.ts";
 import { isNameable, leadNames, routeLine } from "./names.ts";
-import type { Opener } from "./opener.ts";
+import type { Opener } from "../../client/node/opener.ts";
 import type { Settings } from "./settings.ts";
 
 /** What the tunnel needs beside its settings. */
@@ -29,8 +29,10 @@ export interface Tunnel {
   readonly env: Readonly<Record<string, string>>;
   readonly kind: NameMap["kind"];
   readonly state: () => RouteState[];
-  /** A line for each destination, for people. */
+  /** A line for each destination that the log has not told the place of, for people. */
   readonly lines: readonly string[];
+  /** Resolves once no connection is open, or nothing moves in those that are. */
+  readonly drained: () => Promise<void>;
   /** Takes the names back first, then resets what is open. */
   readonly close: () => Promise<void>;
 }
@@ -58,8 +60,8 @@ export async function startTunnel(settings: Settings, options: TunnelOptions): P
       note: log,
       ...(options.hostsFile !== undefined && { hostsFile: options.hostsFile }),
     });
-    const variables = rewriteAll(settings, services, listeners, names.kind, options);
-    return ready(listeners, names, { ...variables, ...names.env });
+    const { variables, told } = rewriteAll(settings, services, listeners, names.kind, options);
+    return ready(listeners, names, { ...variables, ...names.env }, told);
   } catch (error) {
     await names?.close();
     await listeners.close();
@@ -67,7 +69,12 @@ export async function startTunnel(settings: Settings, options: TunnelOptions): P
   }
 }
 
-function ready(listeners: Listeners, names: NameMap, env: Record<string, string>): Tunnel {
+function ready(
+  listeners: Listeners,
+  names: NameMap,
+  env: Record<string, string>,
+  told: readonly Route[],
+): Tunnel {
   const close = async () => {
     await names.close();
     await listeners.close();
@@ -76,7 +83,10 @@ function ready(listeners: Listeners, names: NameMap, env: Record<string, string>
     env,
     kind: names.kind,
     state: listeners.state,
-    lines: listeners.routes.map((route) => routeLine(route, names.kind)),
+    drained: listeners.drained,
+    lines: listeners.routes
+      .filter((route) => !told.includes(route))
+      .map((route) => routeLine(route, names.kind)),
     close,
   };
 }
@@ -95,7 +105,7 @@ async function resolveAll(
 /** The agent finds the edge by the same names as everybody: led to itself, it would ask itself for ever. */
 function refuseEdge(destinations: readonly Destination[], relayUrl: string | undefined): void {
   const edge = URL.parse(relayUrl ?? "")?.hostname;
-  if (destinations.some(({ host, named }) => named && !isAddress(host) && host === edge)) {
+  if (destinations.some(({ host, named }) => named && hasName(host) && host === edge)) {
     throw new AgentError(`${edge} is the relay's own edge: it can't be a destination`);
   }
 }
@@ -116,7 +126,7 @@ function rewriteAll(
   { routes }: Listeners,
   kind: NameMap["kind"],
   { env, log }: TunnelOptions,
-): Record<string, string> {
+): { readonly variables: Record<string, string>; readonly told: readonly Route[] } {
   const strays = routes.filter((route) => route.destination.named && (kind === "env" || !isNameable(route)));
   const leads: Leads = {
     lead: (host, port) => findRoute(strays, host, port),
@@ -142,13 +152,14 @@ function rewriteAll(
   const unnamed = variablesHolding(env, hosts).filter((name) => !settings.env.includes(name));
   if (unnamed.length > 0) {
     log(
-      `${unnamed.join(", ")} hold a destination's host and stay as they are: name them by --env to lead them here`,
+      `a destination's host stays as it is in ${unnamed.join(", ")}: --env ${unnamed.join(",")} leads it here`,
     );
   } else if (strays.length > 0 && Object.keys(rewritten).length === 0) {
     const where = strays.map((route) => routeLine(route, "env")).join(", ");
     log(`no name leads to these: ${where}`);
+    return { variables: rewritten, told: strays };
   }
-  return rewritten;
+  return { variables: rewritten, told: [] };
 }
 
 /** Without a port, the host's only route. */

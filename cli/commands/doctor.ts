@@ -27,8 +27,6 @@ const OPTIONS = {
 
 /** `holdfast doctor`: what is wrong, and what mends it. */
 export const doctorCommand: Command = {
-  name: "doctor",
-  summary: "look at everything between this machine and its destinations",
   help,
   run: async (args) => {
     const { values } = parseOptions(args, OPTIONS);

@@ -31,8 +31,6 @@ Exit codes: 0 an answer came, 1 the relay failed, 2 wrong usage, 22 see --fail.
 
 /** `holdfast fetch`: one request through the relay, used like curl. */
 export const fetchCommand: Command = {
-  name: "fetch",
-  summary: "make one request from the relay's address, like curl",
   help,
   run: async (args) => {
     const asked = await parseFetchArguments(args);

@@ -19,8 +19,6 @@ handle is written to stdout, once; its id, by which it is revoked, to stderr. Si
 
 /** `holdfast handle`: a handle for a scope token. */
 export const handleCommand: Command = {
-  name: "handle",
-  summary: "make a short handle for a scope token, or revoke one",
   help,
   run: async (args) => {
     const { dir, revoke } = parse(args);

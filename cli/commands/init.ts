@@ -27,8 +27,6 @@ The folder holds secrets: keep it as you keep a private key. docs/deploy.md says
 
 /** `holdfast init`: keys and configuration of a deployment from one answer file. */
 export const initCommand: Command = {
-  name: "init",
-  summary: "make a deployment's keys and configuration from one answer file",
   help,
   run: async (args) => {
     const { values, positionals } = parse(args);

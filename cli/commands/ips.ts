@@ -41,8 +41,6 @@ interface IpsArguments {
 
 /** `holdfast ips`: what to put on an allowlist, and when it changes. */
 export const ipsCommand: Command = {
-  name: "ips",
-  summary: "tell the addresses that targets see, and their changes",
   help,
   run: async (args) => {
     const asked = parse(args);

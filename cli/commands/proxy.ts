@@ -2,7 +2,7 @@ import { parseOptions, relayUrlHere, settingsHere } from "../agent/agent-argumen
 import { startLocalProxies } from "../agent/local-proxies.ts";
 import { tell } from "../agent/messages.ts";
 import { PROXY_PASSWORD_MIN, SOCKS_PASSWORD_MAX_BYTES } from "../agent/limits.ts";
-import { proxyCredentials } from "../agent/proxy/credentials.ts";
+import { proxyCredentials } from "../../client/node/proxy/credentials.ts";
 import { runService } from "../agent/service.ts";
 import { type Command, EXIT, UsageError } from "../command.ts";
 
@@ -33,8 +33,6 @@ const OPTIONS = {
 
 /** `holdfast proxy`: the local proxies without a command. */
 export const proxyCommand: Command = {
-  name: "proxy",
-  summary: "run local proxies by which named hosts are reached from the relay's address",
   help,
   run: async (args) => {
     const { values } = parseOptions(args, OPTIONS);

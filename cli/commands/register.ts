@@ -23,8 +23,6 @@ interface ClientRecord {
 
 /** `holdfast register`: the clients of a deployment's folder, into the registry. */
 export const registerCommand: Command = {
-  name: "register",
-  summary: "write a deployment's clients into the edge's registry",
   help,
   run: async (args) => {
     const dir = resolve(parse(args));

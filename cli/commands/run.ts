@@ -10,7 +10,7 @@ import {
 import { startChild } from "../agent/child.ts";
 import { childEnvironment, keptFromProxies } from "../agent/child-env.ts";
 import { endBySignal, exitCodeOf, signalExitCode, startFailureCode } from "../agent/exit.ts";
-import { CLOSE_MS } from "../agent/limits.ts";
+import { CLOSE_MS, DRAIN_MS } from "../agent/limits.ts";
 import { relayFailure, startFailure, tell } from "../agent/messages.ts";
 import { type Agent, startAgent } from "../agent/agent.ts";
 import { keepOutputsBlocking } from "../agent/shared-output.ts";
@@ -46,14 +46,14 @@ const OPTIONS = {
 
 /** `holdfast run`: a command with the relay's address. */
 export const runCommand: Command = {
-  name: "run",
-  summary: "run a command whose connections leave from the relay's address",
   help,
   run: async (args) => {
     keepOutputsBlocking();
     const { own, command } = splitCommand(args);
-    const { values } = parseOptions(own, OPTIONS);
-    if (!isCommand(command)) throw new UsageError("name the command behind --");
+    const { values, positionals } = parseOptions(own, OPTIONS, true);
+    if (!isCommand(command) || positionals.length > 0) {
+      throw new UsageError("name the command behind --, as in holdfast run -- npm start");
+    }
     const settings = settingsHere(values);
     const relayUrl = await relayUrlHere();
     const signals = takeSignals();
@@ -86,7 +86,7 @@ export const runCommand: Command = {
       hideUrl: values["hide-url"],
     });
     const code = await runChild(command, env, { agent, signals, keepGoing: values["keep-going"] === true });
-    // What is still on its way, such as a stream's last word, keeps nobody waiting.
+    // Timers and connections keep nobody waiting.
     process.exit(code);
   },
 };
@@ -127,6 +127,7 @@ async function runChild(
   });
   const ended = await child.ended;
   signals.childIsGone();
+  await Promise.race([agent.drained(), pause(DRAIN_MS)]);
   await close();
   if (isRefused) return EXIT.refused;
   return ended.signal === null ? exitCodeOf(ended) : endAs(ended.signal, signals);

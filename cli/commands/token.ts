@@ -19,8 +19,6 @@ Exit codes: 0 the token was written, 1 it can't be signed, 2 wrong usage.
 
 /** `holdfast token`: a scope token. */
 export const tokenCommand: Command = {
-  name: "token",
-  summary: "sign a token for many connections to a few targets",
   help,
   run: async (args) => {
     const options = parse(args);

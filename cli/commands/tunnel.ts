@@ -25,8 +25,6 @@ const OPTIONS = {
 
 /** `holdfast tunnel`: one listener for one destination. */
 export const tunnelCommand: Command = {
-  name: "tunnel",
-  summary: "listen for one destination that is reached from the relay's address",
   help,
   run: async (args) => {
     const { values, positionals } = parseOptions(args, OPTIONS, true);

@@ -3,11 +3,21 @@
 /** A WebSocket that was closed in order is cut if the other end has not done the same by then. */
 export const WIRE_CLOSE_MS = 5_000;
 
-/** Whoever connects to a local proxy has this long to say who it is and where it wants to go. */
-export const SOCKS_HANDSHAKE_MS = 10_000;
+// One connection that is spliced to another.
 
-/** What that may take: a greeting, a name with a password, and a request (RFC 1928, RFC 1929) have at most 257, 513 and 262 bytes. */
-export const SOCKS_HANDSHAKE_BYTES = 1_032;
+/** One direction has ended and nothing moves in the other one: the connection is given up after this time. */
+export const HALF_CLOSED_IDLE_MS = 600_000;
 
-/** Connections to one local proxy at a time. */
-export const SOCKS_CONNECTIONS_MAX = 1_000;
+/** One side is closed, and the other one has this long to take what was written to it. */
+export const LINGER_MS = 30_000;
+
+// Local proxies.
+
+/** The password that is made for a run: 192 random bits. */
+export const PROXY_PASSWORD_BYTES = 24;
+
+/** From the first byte of a request's head, or of a SOCKS greeting, to its last. */
+export const PROXY_HEAD_MS = 15_000;
+
+/** Connections to each of the two proxies at once. */
+export const PROXY_CONNECTIONS_MAX = 2_000;

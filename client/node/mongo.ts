@@ -1,7 +1,8 @@
-import { randomBytes } from "node:crypto";
 import { RelayError } from "../../protocol/errors.ts";
-import { createSockets, type SocketsOptions } from "./sockets.ts";
-import { startSocksListener } from "./socks-listener.ts";
+import { createOpener } from "./opener.ts";
+import type { SocketsOptions } from "./sockets.ts";
+import { proxyCredentials } from "./proxy/credentials.ts";
+import { startSocksProxy } from "./proxy/socks-proxy.ts";
 
 /** What a proxy for MongoDB is to let through. */
 export interface MongoProxyOptions extends Omit<SocketsOptions, "hosts"> {
@@ -42,22 +43,25 @@ export async function startMongoProxy(
   url: string | undefined,
   { uri, members = [], ...socketsOptions }: MongoProxyOptions,
 ): Promise<MongoProxy> {
-  const sockets = createSockets(url, socketsOptions);
-  const [username, password] = [randomBytes(9).toString("base64url"), randomBytes(24).toString("base64url")];
-  const listener = await startSocksListener({
-    username,
-    password,
-    admits: hostsOf(uri, members),
-    connect: (target) => sockets.connect({ ...target, allowHalfOpen: true }),
+  const open = createOpener(url, socketsOptions);
+  const admits = hostsOf(uri, members);
+  const credentials = proxyCredentials();
+  const proxy = await startSocksProxy({
+    credentials,
+    keepsAlive: false,
+    open: async (target) => {
+      if (admits(target.host, target.port)) return open(target);
+      throw new RelayError("target_not_allowed", "the connection string names no such host");
+    },
   });
   return {
     options: {
       proxyHost: "127.0.0.1",
-      proxyPort: listener.port,
-      proxyUsername: username,
-      proxyPassword: password,
+      proxyPort: proxy.port,
+      proxyUsername: credentials.user,
+      proxyPassword: credentials.password,
     },
-    close: listener.close,
+    close: proxy.close,
   };
 }
 

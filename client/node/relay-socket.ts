@@ -31,6 +31,7 @@ export class RelaySocket extends Duplex {
   /** The callback of the write that waits. */
   #unwritten: Callback | undefined;
   #isRef = true;
+  readonly #settled = Promise.withResolvers<void>();
   #isReset = false;
   #idle: NodeJS.Timeout | undefined;
   /** Milliseconds of silence after which `timeout` is told; 0 for never. */
@@ -61,6 +62,14 @@ export class RelaySocket extends Duplex {
   /** The stream's id, under which edge and node log it, once connected. */
   get stream(): string | undefined {
     return this.#opened?.stream;
+  }
+
+  /**
+   * Resolves once nothing is under way any more: what was written has arrived, or never will. A socket that is destroyed may have
+   * sent a window of bytes whose arrival is still to come.
+   */
+  get settled(): Promise<void> {
+    return this.#session === undefined ? Promise.resolve() : this.#settled.promise;
   }
 
   get connecting(): boolean {
@@ -113,7 +122,7 @@ export class RelaySocket extends Duplex {
       fin: () => this.#end(),
       room: () => this.#flush(),
       reset: (error) => this.#fail(error),
-      done: () => {},
+      done: () => this.#settled.resolve(),
     });
     if (!this.#isRef) this.#session.keepAlive(false);
     return this;
@@ -266,6 +275,7 @@ export class RelaySocket extends Duplex {
   }
 
   #fail(error: RelayError): void {
+    this.#settled.resolve();
     this.destroy(error);
   }
 }

@@ -31,6 +31,11 @@ export interface Sockets {
   readonly connect: (options: ConnectOptions) => RelaySocket;
   /** A socket that is not connected: for those who call its `connect(port, host)` themselves. */
   readonly socket: (options?: RelaySocketOptions) => RelaySocket;
+  /**
+   * Resolves once all that was written to sockets which are closed by now has arrived, or never will: to be awaited before the
+   * process is ended by force.
+   */
+  readonly settled: () => Promise<void>;
   /** Whether a host goes by the relay, by the `hosts` option. */
   readonly relays: HostMatcher;
 }
@@ -55,13 +60,25 @@ export function createSockets(url: string | undefined, options: SocketsOptions =
     node: options.node,
     now: options.now ?? Date.now,
     openWire: openNodeWire,
+    underlying: () => globalThis.fetch,
     ...(options.resumeMs !== undefined && { resumeMs: options.resumeMs }),
   };
-  const socket = (socketOptions?: RelaySocketOptions) => new RelaySocket(settings, socketOptions);
+  const unsettled = new Set<RelaySocket>();
+  const socket = (socketOptions?: RelaySocketOptions) => {
+    const made = new RelaySocket(settings, socketOptions);
+    return made.once("connect", () => {
+      unsettled.add(made);
+      void made.settled.then(() => unsettled.delete(made));
+    });
+  };
   return {
     connect: ({ host, port, signal, ...socketOptions }) =>
       endWith(signal, socket(socketOptions)).connect({ host, port }),
     socket,
+    settled: async () => {
+      const closed = [...unsettled].filter(({ destroyed }) => destroyed);
+      await Promise.all(closed.map((one) => one.settled));
+    },
     relays: options.hosts === undefined ? () => true : parseHosts(options.hosts),
   };
 }

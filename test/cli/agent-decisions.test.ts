@@ -16,6 +16,7 @@ import { isForwarded } from "../../cli/agent/signals.ts";
 import { isForegroundStat } from "../../cli/agent/terminal.ts";
 import type { EgressList } from "../../protocol/egress-list.ts";
 import { type ErrorCode, RelayError } from "../../protocol/errors.ts";
+import { rootCause } from "../../cli/report.ts";
 
 describe("what the relay says of a token", () => {
   test.each<[ErrorCode, string]>([
@@ -275,4 +276,11 @@ describe("the doctor's findings", () => {
       "✗ edge: gone. Look.",
     );
   });
+});
+
+test("a cause is told in one line", () => {
+  const openssl = new Error("write EPROTO wrong version number:../record.c:78:\n");
+  expect(rootCause(new Error("fetch failed", { cause: openssl }))).toBe(
+    "write EPROTO wrong version number:../record.c:78:",
+  );
 });

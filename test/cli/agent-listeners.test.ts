@@ -6,7 +6,7 @@ import { destination, type Destination } from "../../cli/agent/destinations.ts";
 import { FAILURE_LINE_MS } from "../../cli/agent/limits.ts";
 import { type ListenerOptions, type Listeners, startListeners } from "../../cli/agent/listeners.ts";
 import { LOOPBACK, loopbackAddress } from "../../cli/agent/loopback.ts";
-import type { Opener } from "../../cli/agent/opener.ts";
+import type { Opener } from "../../client/node/opener.ts";
 import { RelayError } from "../../protocol/errors.ts";
 import { eventually } from "../support/node-log.ts";
 
@@ -155,7 +155,10 @@ describe("listeners", () => {
     let now = 0;
     const { routes, lines, state } = await listen(
       [destination("a.example.com", await freePort())],
-      () => Promise.reject(new RelayError("connect_refused", "a.example.com refused")),
+      () =>
+        Promise.reject(
+          new RelayError("connect_refused", "a.example.com refused", { cause: new Error("ECONNREFUSED") }),
+        ),
       { now: () => now },
     );
     for (let count = 0; count < 3; count++) {
@@ -164,13 +167,16 @@ describe("listeners", () => {
     await eventually(() => state()[0]!.failed === 3, "three have failed");
     expect(lines).toHaveLength(1);
     expect(lines[0]).toMatch(
-      /^a\.example\.com:\d+: no connection: connect_refused: a\.example\.com refused\. Mend: Check that/,
+      /^a\.example\.com:\d+: no connection: connect_refused: a\.example\.com refused \(ECONNREFUSED\)\. Check that/,
     );
     now += FAILURE_LINE_MS;
     await expect(talk(routes[0]!, "x")).rejects.toMatchObject({ code: "ECONNRESET" });
     await eventually(() => lines.length === 2, "a second line is told");
     expect(lines[1]).toContain("(and 2 more since the last line)");
-    expect(state()[0]!.lastError).toEqual({ code: "connect_refused", detail: "a.example.com refused" });
+    expect(state()[0]!.lastError).toEqual({
+      code: "connect_refused",
+      detail: "a.example.com refused (ECONNREFUSED)",
+    });
   });
 
   test("more connections than the cap are refused and told", async () => {

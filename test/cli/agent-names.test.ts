@@ -117,7 +117,7 @@ describe("where the hosts file can't be written", () => {
     );
     expect(ran.stderr).toContain("names: env");
     expect(ran.stderr).toContain("A names an address in its host's place now");
-    expect(ran.stderr).toContain("C hold a destination's host and stay as they are");
+    expect(ran.stderr).toContain("a destination's host stays as it is in C: --env C leads it here");
     expect(ran.stderr).not.toContain("secret");
   });
 });
@@ -134,13 +134,15 @@ describe("a route", () => {
     port: number,
   });
 
-  test("has a name where it has its destination's port and a host that is no address", () => {
+  test("has a name where it has its destination's port and a host that is neither an address nor this machine", () => {
     expect(
       nameEntries([
         at("a.example", "127.1.1.1"),
         at("a.example", "127.1.1.1"),
         at("b.example", "127.1.1.2", 2),
         at("10.0.0.1", "127.1.1.3"),
+        at("localhost", "127.1.1.5"),
+        at("db.localhost", "127.1.1.6"),
         { destination: destination("c.example", 1, { named: false }), address: "127.1.1.4", port: 1 },
       ]),
     ).toEqual([{ host: "a.example", address: "127.1.1.1" }]);

@@ -5,6 +5,7 @@ import { RelayError } from "../../protocol/errors.ts";
 import { HOST, type ProxyBench, startProxyBench } from "../support/proxy-bench.ts";
 import { openRaw, parseAnswers, rawRequest, readRaw } from "../support/raw-http.ts";
 import { run } from "../support/run.ts";
+import { startTcpTarget } from "../support/tcp-target.ts";
 
 let bench: ProxyBench;
 
@@ -122,6 +123,46 @@ describe("the HTTP proxy", () => {
     const ran = await run("curl", ["-sS", "-x", bench.urls.http, `http://${HOST}${path}`]);
     expect(ran.code).not.toBe(0);
     expect(ran.stdout).toBe("half!");
+  });
+
+  test.each([
+    ["answers with noise", "noise\r\n\r\n", "target_protocol"],
+    ["answers with a head that is none", "HTTP/1.1 200 OK\r\nA B: c\r\n\r\n", "target_protocol"],
+    ["closes without an answer", "", "target_closed"],
+  ])("tells of a target that %s", async (_, answer, code) => {
+    const target = await startTcpTarget((socket) => {
+      socket.once("data", () => socket.end(answer));
+    });
+    const fields = ["Host: a", bench.basic, "Connection: close"];
+    const answered = await bench.ask(rawRequest(`GET http://127.0.0.1:${target.port}/`, fields));
+    await target.close();
+    expect([answered?.status, answered?.field("relay-error")]).toEqual([502, code]);
+  });
+
+  test("passes on an answer that comes before the request's end, and a target that then closes", async () => {
+    const target = await startTcpTarget((socket) => {
+      socket.once("data", () => socket.end("HTTP/1.1 413 No\r\nContent-Length: 2\r\n\r\nno"));
+    });
+    const fields = ["Host: a", bench.basic, "Content-Length: 1000000"];
+    const socket = await openRaw({ port: bench.ports.http });
+    const reading = readRaw(socket, 5_000, 500);
+    socket.write(rawRequest(`POST http://127.0.0.1:${target.port}/`, fields, "begun"));
+    expect(parseAnswers(await reading).map(({ status, body }) => [status, body])).toEqual([[413, "no"]]);
+    await target.close();
+  });
+
+  test("gives a target up whose program is gone", async () => {
+    const gone = Promise.withResolvers<string>();
+    const target = await startTcpTarget((socket) => {
+      socket.once("close", () => gone.resolve("closed"));
+      socket.resume();
+    });
+    const socket = await openRaw({ port: bench.ports.http });
+    socket.write(rawRequest(`GET http://127.0.0.1:${target.port}/`, ["Host: a", bench.basic]));
+    await expect.poll(() => target.sockets.length, { timeout: 10_000 }).toBe(1);
+    socket.destroy();
+    expect(await gone.promise).toBe("closed");
+    await target.close();
   });
 
   test("keeps what came right behind a CONNECT", async () => {

@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { basicCredentials, proxyCredentials } from "../../cli/agent/proxy/credentials.ts";
-import { answerBytes, failureAnswer, socksReply } from "../../cli/agent/proxy/failure.ts";
+import { basicCredentials, proxyCredentials } from "../../client/node/proxy/credentials.ts";
+import { answerBytes, failureAnswer } from "../../cli/agent/proxy/failure.ts";
+import { socksReply } from "../../client/node/proxy/socks-replies.ts";
 import { connectTarget, forwardTarget, type ProxyRequest } from "../../cli/agent/proxy/http-target.ts";
-import { readGreeting, readPassword, readRequest, SocksRefusal } from "../../cli/agent/proxy/socks5.ts";
+import { readGreeting, readPassword, readRequest, SocksRefusal } from "../../client/node/proxy/socks5.ts";
 import { type ErrorCode, RelayError } from "../../protocol/errors.ts";
 import type { Field } from "../../protocol/headers.ts";
 

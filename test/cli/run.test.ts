@@ -72,6 +72,13 @@ describe("holdfast run", () => {
     expect(stderr).toMatch(/^holdfast: no name leads to these: 127\.0\.0\.1:\d+ is at 127\.[0-9.:]+\n$/);
   });
 
+  test("tells where a destination is once", async () => {
+    const env = { HOLDFAST_URL: relay.url };
+    const args = ["run", "--to", `localhost:${target.port}`, "--", "true"];
+    const { stderr } = await startHoldfast(args, { env, cwd: dir }).ended;
+    expect(stderr.match(/is at/g)).toHaveLength(1);
+  });
+
   test.each([
     ["its code", ["sh", "-c", "exit 42"], 42, null],
     ["a code of the agent's own kind", ["sh", "-c", "exit 77"], 77, null],
@@ -108,7 +115,8 @@ describe("holdfast run", () => {
     const file = join(dir, "listening.mjs");
     writeFileSync(file, LISTENING.at(-1)!);
     const options = ["run", "-q", "--to", "127.0.0.1:1", "--names", "env"];
-    const line = [process.execPath, HOLDFAST, ...options, "--", process.execPath, file].join(" ");
+    // A shell that stayed would get the signal, too, and not every shell waits then.
+    const line = ["exec", process.execPath, HOLDFAST, ...options, "--", process.execPath, file].join(" ");
     const running = startWords(["script", "-qec", line, "/dev/null"], {
       env: { HOLDFAST_URL: relay.url },
       cwd: dir,
@@ -244,6 +252,7 @@ describe("holdfast run", () => {
 
   test.each([
     ["no command", ["--to", "a.test:1"], "name the command behind --"],
+    ["a command without --", ["--to", "a.test:1", "npm", "start"], "as in holdfast run -- npm start"],
     ["nothing to relay", ["--", "true"], "nothing is to go by the relay"],
     ["an unknown option", ["--too", "a.test:1", "--", "true"], "Unknown option '--too'"],
     ["a bad destination", ["--to", "a.test", "--", "true"], "names no port"],
@@ -252,6 +261,14 @@ describe("holdfast run", () => {
     expect(ended.code).toBe(2);
     expect(ended.stderr).toContain(why);
     expect(ended.stderr).toContain("Usage: holdfast run");
+  });
+
+  test("looks for nss_wrapper where HOLDFAST_NSS_WRAPPER says", async () => {
+    const env = { HOLDFAST_URL: relay.url, HOLDFAST_NSS_WRAPPER: join(dir, "none.so") };
+    const args = ["run", "--to", "db.holdfast-test.example:5432", "--names", "nss", "--", "true"];
+    const ended = await startHoldfast(args, { env, cwd: dir }).ended;
+    expect(ended.code).toBe(125);
+    expect(ended.stderr).toContain("libnss_wrapper.so can't be found");
   });
 
   test("tells a HOLDFAST_URL that can't be read, and never its key", async () => {

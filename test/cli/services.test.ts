@@ -66,7 +66,23 @@ describe("holdfast tunnel", () => {
     const listen = `127.0.0.1:${echo.port}`;
     const ended = await start(["tunnel", "--listen", listen, `127.0.0.1:${echo.port}`]).ended;
     expect([ended.code, ended.stdout]).toEqual([125, ""]);
-    expect(ended.stderr).toContain("in use");
+    expect(ended.stderr).toBe(`holdfast: ${listen} is in use: choose another listen for 127.0.0.1\n`);
+    const proxy = await start(["proxy", "--hosts", "a.test", "--socks-port", String(echo.port)]).ended;
+    expect([proxy.code, proxy.stdout]).toEqual([125, ""]);
+    expect(proxy.stderr).toBe(`holdfast: ${listen} is in use: choose another port\n`);
+  });
+
+  test("goes on when nobody reads its lines any more", async () => {
+    const running = start(["tunnel", `127.0.0.1:${echo.port}`]);
+    await running.says(/^127\.0\.0\.1:\d+\n$/);
+    const port = Number(running.stdout().trim().split(":")[1]);
+    running.child.stderr!.destroy();
+    relay.refuse = new RelayError("target_not_allowed", "not there");
+    expect(await talk("127.0.0.1", port)).toBe("");
+    relay.refuse = undefined;
+    expect(await talk("127.0.0.1", port)).toBe("through");
+    running.child.kill("SIGTERM");
+    expect((await running.ended).code).toBe(0);
   });
 
   test.each([

@@ -259,6 +259,7 @@ describe("a path that breaks", () => {
         node: undefined,
         now: Date.now,
         openWire: openWebWire,
+        underlying: () => fetch,
         resumeMs: 1_000,
       },
     );

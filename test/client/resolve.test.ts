@@ -5,7 +5,8 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { checkSeedList, resolveService } from "../../client/resolve.ts";
 import { problemResponse, RelayError } from "../../protocol/errors.ts";
 import { type BoundKey, generateClientKey, importPublicKey } from "../../protocol/keys.ts";
-import { checkRequestClaims, readBearer, verifySignature } from "../../protocol/tokens.ts";
+import { checkRequestClaims } from "../../protocol/claims.ts";
+import { readBearer, verifySignature } from "../../protocol/tokens.ts";
 import { startFakePool } from "../support/fake-pool.ts";
 
 /** An edge that knows `/resolve` alone: it proves the token, as the real one does, and gives what it is told to. */

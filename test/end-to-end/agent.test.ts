@@ -1,6 +1,9 @@
+import { connect } from "node:net";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { adminCall } from "../../client/admin.ts";
 import type { Finding } from "../../cli/agent/doctor/findings.ts";
-import { startHoldfast } from "../support/holdfast-process.ts";
+import { LISTENING, type ProcessEnd, startHoldfast } from "../support/holdfast-process.ts";
+import { eventually } from "../support/node-log.ts";
 import { freePort, testStack } from "../support/stack.ts";
 import { startTcpTarget, type TcpTarget } from "../support/tcp-target.ts";
 
@@ -122,4 +125,29 @@ describe("holdfast run by a real relay", () => {
     expect(ended.stderr).toContain("client_unknown");
     expect(callers).toEqual([]);
   });
+
+  test("stops it once the client was deleted", async () => {
+    const running = start([...options(), "--", ...LISTENING], { TARGET: authority() });
+    await running.says("ready");
+    const [, host, port] = /is at (127[0-9.]+):(\d+)/.exec(running.stderr())!;
+    const { version } = await adminCall(stack.operator, "GET", "/admin/clients/dev");
+    await adminCall(stack.operator, "DELETE", "/admin/clients/dev", { ifMatch: version });
+    // Until the edge has seen it, connections still open.
+    let end: ProcessEnd | undefined;
+    void running.ended.then((ended) => (end = ended));
+    await eventually(
+      async () => {
+        connect({ host: host!, port: Number(port) })
+          .on("error", () => {})
+          .end("through")
+          .resume();
+        await new Promise((later) => setTimeout(later, 500));
+        return end !== undefined;
+      },
+      "the command is stopped",
+      40_000,
+    );
+    expect(end).toMatchObject({ code: 77, stdout: "ready\ngot SIGTERM\n" });
+    expect(end!.stderr).toContain("the relay refuses the token. client_unknown");
+  }, 60_000);
 });

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { importPrivateKey, parseRelayUrl } from "../../protocol/keys.ts";
-import { newRequestId, type RequestClaims, signToken } from "../../protocol/tokens.ts";
+import { type RequestClaims } from "../../protocol/claims.ts";
+import { newRequestId, signToken } from "../../protocol/tokens.ts";
 import { type Bench, sleep, startBench } from "../support/fidelity.ts";
 
 /** `POST /cancel`: whoever signed a request may give it up, and nobody else. */

@@ -3,7 +3,7 @@ import { request as httpRequest } from "node:http";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Field } from "../../protocol/headers.ts";
-import type { Framing } from "../../protocol/tokens.ts";
+import type { Framing } from "../../protocol/claims.ts";
 import { type Bench, startBench } from "../support/fidelity.ts";
 import { EdgeCall, raw, requestToken } from "../support/raw-caller.ts";
 import { rawRelayed, targetFields } from "../support/raw-relayed.ts";

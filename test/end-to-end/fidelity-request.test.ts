@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Field } from "../../protocol/headers.ts";
-import type { Framing } from "../../protocol/tokens.ts";
+import type { Framing } from "../../protocol/claims.ts";
 import { type Bench, startBench } from "../support/fidelity.ts";
 import type { RawOrigin } from "../support/raw-origin.ts";
 import { EdgeCall, enveloped } from "../support/raw-caller.ts";

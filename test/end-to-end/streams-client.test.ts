@@ -10,6 +10,8 @@ import { createRelay } from "../../client/index.ts";
 import { createSockets } from "../../client/node/index.ts";
 import type { Stack } from "../../dev/stack.ts";
 import { allOf } from "../support/all-of.ts";
+import { type BlackHole, startBlackHole } from "../support/black-hole.ts";
+import { eventually, logLines } from "../support/node-log.ts";
 import { freePort, testStack } from "../support/stack.ts";
 import { startTcpTarget, type TcpTarget } from "../support/tcp-target.ts";
 
@@ -22,6 +24,7 @@ let stack: Stack;
 let echo: TcpTarget;
 let resetting: TcpTarget;
 let closedPort: number;
+let hole: BlackHole;
 /** This process' connections to the edge. */
 const connections = new Set<Socket>();
 let scissors: NodeJS.Timeout | undefined;
@@ -30,14 +33,16 @@ beforeAll(async () => {
   echo = await startTcpTarget((socket) => socket.pipe(socket));
   resetting = await startTcpTarget((socket) => void socket.once("data", () => socket.resetAndDestroy()));
   closedPort = await freePort();
-  stack = await testStack({ allow: [echo.url, resetting.url, `tcp://127.0.0.1:${closedPort}`] });
+  hole = await startBlackHole("127.0.0.9");
+  const others = [`tcp://127.0.0.1:${closedPort}`, `tcp://127.0.0.9:${hole.port}`];
+  stack = await testStack({ allow: [echo.url, resetting.url, ...others] });
   subscribe("net.client.socket", watch);
 });
 afterEach(() => clearInterval(scissors));
 afterAll(async () => {
   unsubscribe("net.client.socket", watch);
   await stack?.stop();
-  await Promise.all([echo?.close(), resetting?.close()]);
+  await Promise.all([echo?.close(), resetting?.close(), hole?.close()]);
 });
 
 function watch(message: unknown): void {
@@ -223,5 +228,36 @@ describe("in workerd", () => {
   test("relay.connect is told what the edge and what the node refuses", async () => {
     expect(await ask(1)).toEqual({ name: "RelayError", code: "target_not_allowed", reached: "no" });
     expect(await ask(closedPort)).toEqual({ name: "RelayError", code: "connect_refused", reached: "no" });
+  });
+});
+
+describe("what is given up in mid-dial ends the dial", () => {
+  test.each([
+    [
+      "by a socket",
+      (target: { host: string; port: number }) => {
+        const socket = createSockets(stack.relayUrl, { node: "node-1" }).connect(target);
+        return () => socket.on("error", () => {}).destroy();
+      },
+    ],
+    [
+      "by connect",
+      (target: { host: string; port: number }) => {
+        const connection = createRelay(stack.relayUrl, { node: "node-1" }).connect(target);
+        return () => void connection.close();
+      },
+    ],
+  ])("%s", async (_by, open) => {
+    const refusals = () =>
+      logLines(stack.logs.node("node-1")).filter(
+        (line) => line["msg"] === "stream refused" && line["target"] === `127.0.0.9:${hole.port}`,
+      );
+    const before = refusals().length;
+    const giveUp = open({ host: "127.0.0.9", port: hole.port });
+    await pause(500);
+    giveUp();
+    // Sooner than the dial would end by itself.
+    await eventually(() => refusals().length > before, "the dial ends", 8_000);
+    expect(refusals().at(-1)).toMatchObject({ reason: "answer_cut", reached: "no" });
   });
 });

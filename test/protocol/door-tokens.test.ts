@@ -4,11 +4,10 @@ import { SCOPE_TOKEN_SECONDS } from "../../protocol/limits.ts";
 import {
   checkRequestClaims,
   checkScopeClaims,
-  readBearer,
   type RequestAct,
   type ScopeAct,
-  verifySignature,
-} from "../../protocol/tokens.ts";
+} from "../../protocol/claims.ts";
+import { readBearer, verifySignature } from "../../protocol/tokens.ts";
 import { readVectors } from "../vectors/read.ts";
 import { outcomeOf } from "./outcome.ts";
 

@@ -9,13 +9,8 @@ import {
   parseRelayUrl,
   SIGNING_ALGORITHMS,
 } from "../../protocol/keys.ts";
-import {
-  type RequestClaims,
-  newRequestId,
-  readBearer,
-  signToken,
-  verifySignature,
-} from "../../protocol/tokens.ts";
+import { type RequestClaims } from "../../protocol/claims.ts";
+import { newRequestId, readBearer, signToken, verifySignature } from "../../protocol/tokens.ts";
 import { readVectors } from "../vectors/read.ts";
 import { outcome, outcomeOf } from "./outcome.ts";
 

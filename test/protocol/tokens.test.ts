@@ -5,12 +5,14 @@ import {
   type AdminClaims,
   checkAdminClaims,
   checkRequestClaims,
-  digestOf,
   isFraming,
+  type RequestClaims,
+} from "../../protocol/claims.ts";
+import {
+  digestOf,
   newRequestId,
   readBearer,
   REQUEST_ID,
-  type RequestClaims,
   signToken,
   TOKEN_TYPES,
   verifySignature,

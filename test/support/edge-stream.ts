@@ -3,7 +3,7 @@ import type { WebSocket } from "ws";
 import type { RelayError } from "../../protocol/errors.ts";
 import { StreamEnd } from "../../protocol/stream-end.ts";
 import { type OpenMessage, parseStreamMessage, STREAM_PROTOCOL } from "../../protocol/stream-messages.ts";
-import type { RequestClaims } from "../../protocol/tokens.ts";
+import type { RequestClaims } from "../../protocol/claims.ts";
 import { openSocket, streamToken } from "./stream-caller.ts";
 
 /** A caller's end of a stream through an edge. */

@@ -12,14 +12,8 @@ import { type Field, isStoppedResponseField } from "../../protocol/headers.ts";
 import { generateClientKey, importPrivateKey, importPublicKey } from "../../protocol/keys.ts";
 import type { ReceiptClaims } from "../../protocol/receipts.ts";
 import { parseTargetUrl } from "../../protocol/targets.ts";
-import {
-  checkRequestClaims,
-  digestOf,
-  readBearer,
-  type RequestClaims,
-  signToken,
-  verifySignature,
-} from "../../protocol/tokens.ts";
+import { checkRequestClaims, type RequestClaims } from "../../protocol/claims.ts";
+import { digestOf, readBearer, signToken, verifySignature } from "../../protocol/tokens.ts";
 
 /** What the edge was asked for, its token proven. */
 export interface Seen {

@@ -1,6 +1,6 @@
 import { RelayError } from "../../protocol/errors.ts";
 import { openDirect } from "../../cli/agent/proxy/direct.ts";
-import type { Opener } from "../../cli/agent/opener.ts";
+import type { Opener } from "../../client/node/opener.ts";
 
 /** An opener that knows its hosts by name and dials them on this machine; it remembers what it was asked for. */
 export interface FakeOpener {

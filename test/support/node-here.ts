@@ -3,7 +3,7 @@ import { join } from "node:path";
 import pino from "pino";
 import { readNodeConfig } from "../../relay-node/config.ts";
 import { RelayNode } from "../../relay-node/node.ts";
-import type { StreamTimes } from "../../relay-node/streams.ts";
+import type { StreamBounds } from "../../relay-node/streams.ts";
 import { eventually, logLines } from "./node-log.ts";
 import { grantsFor, type NodeProcess, prepareNode } from "./node-process.ts";
 import { rawRequest, sendRaw } from "./raw-http.ts";
@@ -21,13 +21,13 @@ export interface NodeHere extends GrantedNode {
 
 /** Starts a node here and waits until it is in service. */
 export async function startNodeHere(
-  times?: Partial<StreamTimes>,
+  bounds?: Partial<StreamBounds>,
   config: Readonly<Record<string, unknown>> = {},
 ): Promise<NodeHere> {
   const { id, dir, port, metricsPort, ca, key, witness } = await prepareNode(config);
   const logFile = join(dir, "node.log");
   const log = pino({ level: "debug", base: { node: id } }, pino.destination({ dest: logFile, sync: true }));
-  const relay = await RelayNode.start(readNodeConfig(join(dir, "node.json")), log, times);
+  const relay = await RelayNode.start(readNodeConfig(join(dir, "node.json")), log, bounds);
   const get = (to: { port: number; ca?: string }, path: string) =>
     sendRaw(to, rawRequest(`GET ${path}`, ["Host: localhost", "Connection: close"]));
   await eventually(

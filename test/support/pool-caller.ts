@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 import { type ErrorCode, type Reached, RelayError, type RelayErrorOptions } from "../../protocol/errors.ts";
 import type { Field } from "../../protocol/headers.ts";
-import type { Framing, RequestClaims } from "../../protocol/tokens.ts";
+import type { Framing, RequestClaims } from "../../protocol/claims.ts";
 import { type Answer, type FakePool, type FakePoolNode, fails, idFor, targets } from "./fake-pool.ts";
 import { FORMS } from "./fidelity.ts";
 import type { MessageHead } from "./http-message.ts";

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type LocalProxies, startLocalProxies } from "../../cli/agent/local-proxies.ts";
-import { type Credentials, proxyCredentials } from "../../cli/agent/proxy/credentials.ts";
+import { type Credentials, proxyCredentials } from "../../client/node/proxy/credentials.ts";
 import { createCa, issueCertificate } from "../../dev/certificates.ts";
 import { type FakeOpener, fakeOpener } from "./fake-opener.ts";
 import { type RawAnswer, sendRaw } from "./raw-http.ts";

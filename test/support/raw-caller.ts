@@ -3,7 +3,8 @@ import { connect, type Socket } from "node:net";
 import { encodeSection, sectionToWire } from "../../protocol/envelope.ts";
 import type { Field } from "../../protocol/headers.ts";
 import { importPrivateKey, parseRelayUrl } from "../../protocol/keys.ts";
-import { type Framing, newRequestId, type RequestClaims, signToken } from "../../protocol/tokens.ts";
+import { type Framing, type RequestClaims } from "../../protocol/claims.ts";
+import { newRequestId, signToken } from "../../protocol/tokens.ts";
 import { BodyRecord, type MessageHead, MessageReader } from "./http-message.ts";
 
 /** A request token for one call through the edge of `HOLDFAST_URL`. */

@@ -1,6 +1,6 @@
 import { expect } from "vitest";
 import type { Field } from "../../protocol/headers.ts";
-import type { Framing } from "../../protocol/tokens.ts";
+import type { Framing } from "../../protocol/claims.ts";
 import type { Bench } from "./fidelity.ts";
 import type { BodyRecord, MessageHead } from "./http-message.ts";
 import { EdgeCall, raw } from "./raw-caller.ts";

@@ -3,7 +3,7 @@ import { text } from "node:stream/consumers";
 import { WebSocket } from "ws";
 import { errorFromProblem, type RelayError } from "../../protocol/errors.ts";
 import { STREAM_PROTOCOL } from "../../protocol/stream-messages.ts";
-import type { RequestClaims } from "../../protocol/tokens.ts";
+import type { RequestClaims } from "../../protocol/claims.ts";
 import { type FakePool, idFor } from "./fake-pool.ts";
 import { requestToken } from "./raw-caller.ts";
 import { Inbox } from "./stream-client.ts";

@@ -9,13 +9,8 @@ import { STREAM_TICK_MS, STREAM_WINDOW_BYTES } from "../../protocol/limits.ts";
 import { StreamEnd } from "../../protocol/stream-end.ts";
 import { BEARER_PROTOCOL, STREAM_PROTOCOL } from "../../protocol/stream-messages.ts";
 import { parseTunnelUrl } from "../../protocol/targets.ts";
-import {
-  checkRequestClaims,
-  newRequestId,
-  readBearer,
-  type RequestClaims,
-  verifySignature,
-} from "../../protocol/tokens.ts";
+import { checkRequestClaims, type RequestClaims } from "../../protocol/claims.ts";
+import { newRequestId, readBearer, verifySignature } from "../../protocol/tokens.ts";
 
 /** Edge and node of streams in one process, over a real WebSocket and a real TCP connection, so that tests can cut between them. */
 export interface StreamRelay {
@@ -34,8 +29,8 @@ export interface StreamRelay {
   readonly cut: () => void;
   /** From now on: what connections are refused with before they are read; `silent` gives no answer at all. */
   refuse: RelayError | "silent" | "destroy" | "destroy once" | "page" | undefined;
-  /** From now on: messages of the other end are dropped, and none is sent, as by a path that has gone dead. */
-  readonly freeze: (isFrozen: boolean) => void;
+  /** The connections that there are carry nothing more, and stand: as over a path that has gone dead. */
+  readonly freeze: () => void;
   /** Forgets every stream, as a node that was started anew. */
   readonly forget: () => void;
   readonly close: () => Promise<void>;
@@ -63,7 +58,7 @@ export async function startStreamRelay({
   const used = new Set<string>();
   const connections = new Set<Duplex>();
   let attempts = 0;
-  let isFrozen = false;
+  let freezes = 0;
   const sockets = new WebSocketServer({ noServer: true, handleProtocols: () => STREAM_PROTOCOL });
   const server = http.createServer((_, response) => void response.writeHead(426).end());
 
@@ -140,9 +135,10 @@ export async function startStreamRelay({
     one.socket?.terminate();
     one.end.detach();
     one.socket = socket;
+    const begun = freezes;
     const heart = new Heartbeat(performance.now());
     const send = (message: Uint8Array | string) => {
-      if (!isFrozen && socket.readyState === socket.OPEN) socket.send(message);
+      if (freezes === begun && socket.readyState === socket.OPEN) socket.send(message);
     };
     const { id, end } = one;
     send(
@@ -157,7 +153,7 @@ export async function startStreamRelay({
     );
     socket.on("message", (data: Buffer, isBinary) => {
       heart.heard(performance.now());
-      if (!isFrozen && one.socket === socket) end.receive(isBinary ? data : data.toString());
+      if (freezes === begun && one.socket === socket) end.receive(isBinary ? data : data.toString());
     });
     const ticks = setInterval(() => {
       end.acknowledge();
@@ -231,8 +227,8 @@ export async function startStreamRelay({
     held: () => [...kept.values()].reduce((sum, { end }) => sum + window - end.room, 0),
     cut,
     refuse: undefined,
-    freeze: (value) => {
-      isFrozen = value;
+    freeze: () => {
+      freezes += 1;
     },
     forget,
     close: () => {

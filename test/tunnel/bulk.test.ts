@@ -6,11 +6,12 @@ import {
   AFTER_FIN_BYTES,
   BULK_BYTES,
   BULK_DEADLINE_MS,
-  PAUSE_MS,
   PAUSED_BYTES,
   PAUSED_BYTES_MAX,
   PAUSED_GROWTH_MAX_BYTES,
   PROGRAM_DEADLINE_MS,
+  PROGRAM_PAUSE_MS,
+  SERVER_PAUSE_MS,
 } from "./support/limits.ts";
 import { type Peer, startPeer } from "./support/peer.ts";
 import { residentBytes } from "./support/process.ts";
@@ -110,7 +111,7 @@ test(
     const program = start("pause", "paused", String(PAUSED_BYTES));
     await program.says(/^\{"paused"/m, PROGRAM_DEADLINE_MS);
     const before = memory(program);
-    await sleep(PAUSE_MS);
+    await sleep(PROGRAM_PAUSE_MS);
     const early = await peer.seen("paused", PROGRAM_DEADLINE_MS);
     await sleep(1_000);
     const late = await peer.seen("paused", PROGRAM_DEADLINE_MS);
@@ -137,7 +138,7 @@ test(
     const program = start("pour", "stalled", String(PAUSED_BYTES));
     await program.says(/^\{"written"/m, PROGRAM_DEADLINE_MS);
     const before = memory(program);
-    await sleep(PAUSE_MS);
+    await sleep(SERVER_PAUSE_MS);
     const lines = program.stdout
       .trim()
       .split("\n")

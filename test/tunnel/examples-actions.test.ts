@@ -20,6 +20,8 @@ insert into orders default values;
 drop table orders;
 `;
 
+const INSTALLERS = { npm: "ci", sudo: "apt-get install -y --no-install-recommends libnss-wrapper" };
+
 let dir: string;
 let folder: string;
 let stack: TunnelStack;
@@ -45,17 +47,19 @@ beforeAll(async () => {
   mkdirSync(join(folder, "migrations"));
   writeFileSync(join(folder, "migrations/1763800000000_orders.sql"), MIGRATION);
   mkdirSync(join(dir, "bin"));
-  // Nothing can be downloaded here; what it would install is there.
-  writeFileSync(join(dir, "bin/npm"), '#!/bin/sh\n[ "$*" = ci ]\n');
-  chmodSync(join(dir, "bin/npm"), 0o755);
+  // Nothing can be downloaded here; what these would install is there.
+  for (const [name, expected] of Object.entries(INSTALLERS)) {
+    writeFileSync(join(dir, "bin", name), `#!/bin/sh\n[ "$*" = "${expected}" ]\n`);
+    chmodSync(join(dir, "bin", name), 0o755);
+  }
 });
 afterAll(async () => {
   await stack?.stop(postgres);
   rmSync(dir, { recursive: true, force: true });
 });
 
-/** Runs a step, on a runner whose root may write /etc/hosts. */
-function step(script: string, changed: Readonly<Record<string, string>> = {}): Promise<Ran> {
+/** Runs a step on a runner, which lets nobody write /etc/hosts. */
+function step(script: string): Promise<Ran> {
   const file = join(dir, "step.sh");
   writeFileSync(file, script);
   const env = Object.entries(workflow().env).map(([name, value]) => {
@@ -64,12 +68,12 @@ function step(script: string, changed: Readonly<Record<string, string>> = {}): P
   });
   return runOnClient(stack, ["bash", "-e", file], {
     cwd: folder,
+    hostsWritable: false,
     env: {
       ...Object.fromEntries(env),
       PATH: `${join(dir, "bin")}:${process.env["PATH"]}`,
       NODE_EXTRA_CA_CERTS: stack.serverFiles.ca,
       GITHUB_STEP_SUMMARY: join(dir, "summary.md"),
-      ...changed,
     },
   });
 }

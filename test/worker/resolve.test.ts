@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type ErrorCode, RelayError } from "../../protocol/errors.ts";
 import type { GrantClaims } from "../../protocol/grants.ts";
-import type { RequestClaims } from "../../protocol/tokens.ts";
+import type { RequestClaims } from "../../protocol/claims.ts";
 import { type Answer, type FakePool, fails, idFor, startFakePool } from "../support/fake-pool.ts";
 import { requestToken } from "../support/raw-caller.ts";
 

@@ -1,13 +1,13 @@
 import { isRelayError, RelayError } from "../../../client/index.ts";
 import { fetchEgressList } from "../../../client/egress-list.ts";
-import { createSockets } from "../../../client/node/index.ts";
+import { createSockets } from "../../../client/node/sockets.ts";
 import type { EgressList } from "../../../protocol/egress-list.ts";
 import { importPrivateKey, parseRelayUrl } from "../../../protocol/keys.ts";
 import { authorityOf } from "../destinations.ts";
 import { DOCTOR_ANSWER_MS, RELAY_CHECK_MS } from "../limits.ts";
 import { checkRelay } from "../relay-check.ts";
 import { asRelayError } from "../relay-errors.ts";
-import { relayOpener } from "../relay-opener.ts";
+import { createOpener } from "../../../client/node/opener.ts";
 import {
   clockFinding,
   destinationFinding,
@@ -34,7 +34,7 @@ export async function* examine({ relayUrl, destinations, expected }: Examination
   if (url.edge === undefined) return;
   const { edge } = url;
   yield* edgeFindings(edge);
-  const verdict = await checkRelay(relayOpener(relayUrl));
+  const verdict = await checkRelay(createOpener(relayUrl));
   yield tokenFinding(verdict);
   const list = await publishedList(edge);
   yield list.finding;

@@ -1,7 +1,7 @@
 import { connect } from "node:net";
 import { type ErrorCode, RelayError } from "../../../protocol/errors.ts";
 import { DIRECT_CONNECT_MS } from "../limits.ts";
-import type { Opener } from "../opener.ts";
+import type { Opener } from "../../../client/node/opener.ts";
 
 const CODES: Readonly<Record<string, ErrorCode>> = {
   ENOTFOUND: "dns_failed",

@@ -1,4 +1,4 @@
-import { type ErrorCode, problemResponse, type RelayError } from "../../../protocol/errors.ts";
+import { problemResponse, type RelayError } from "../../../protocol/errors.ts";
 
 /** An answer that a proxy makes itself. */
 export interface ProxyAnswer {
@@ -55,32 +55,4 @@ const REASONS: Readonly<Record<number, string>> = {
 function proxyStatus(status: number): number {
   if (status === 400 || status === 403 || status === 503 || status === 504) return status;
   return status === 429 ? 503 : 502;
-}
-
-/** RFC 1928 section 6. */
-export const SOCKS_REPLY = {
-  succeeded: 0,
-  generalFailure: 1,
-  notAllowed: 2,
-  networkUnreachable: 3,
-  hostUnreachable: 4,
-  refused: 5,
-  expired: 6,
-  commandNotSupported: 7,
-  addressTypeNotSupported: 8,
-} as const;
-
-const SOCKS_REPLIES: Partial<Record<ErrorCode, number>> = {
-  target_not_allowed: SOCKS_REPLY.notAllowed,
-  address_refused: SOCKS_REPLY.notAllowed,
-  dns_failed: SOCKS_REPLY.hostUnreachable,
-  dns_timeout: SOCKS_REPLY.hostUnreachable,
-  connect_refused: SOCKS_REPLY.refused,
-  connect_timeout: SOCKS_REPLY.expired,
-  connect_failed: SOCKS_REPLY.networkUnreachable,
-};
-
-/** How a SOCKS proxy tells that it could not connect. */
-export function socksReply({ code }: RelayError): number {
-  return SOCKS_REPLIES[code] ?? SOCKS_REPLY.generalFailure;
 }

@@ -1,11 +1,11 @@
 import { type IncomingMessage, request as openRequest, type ServerResponse } from "node:http";
-import { RelayError } from "../../../protocol/errors.ts";
+import { isRelayError, RelayError } from "../../../protocol/errors.ts";
 import { connectionNames, type Field, isStoppedResponseField } from "../../../protocol/headers.ts";
 import type { TargetUrl } from "../../../protocol/targets.ts";
 import { PROXY_HEAD_MAX_BYTES } from "../limits.ts";
-import type { Opener } from "../opener.ts";
+import type { Opener } from "../../../client/node/opener.ts";
 import { failureAnswer, type ProxyAnswer } from "./failure.ts";
-import { reset } from "../reset.ts";
+import { reset } from "../../../client/node/reset.ts";
 import { asRelayError } from "../relay-errors.ts";
 
 /** One plain request that goes on to its target. */
@@ -32,8 +32,10 @@ export async function forward({ request, response, url, fields, open }: Forwardi
     return answerWith(response, failureAnswer(asRelayError(error)));
   }
   response.off("close", onClose);
+  // The exchange tells of its failures; the connection may have one after it.
+  connection.on("error", () => {});
   if (response.closed) {
-    connection.on("error", () => {}).destroy(new Error("the program is gone"));
+    connection.destroy(new Error("the program is gone"));
     return;
   }
   const outgoing = openRequest({
@@ -44,25 +46,35 @@ export async function forward({ request, response, url, fields, open }: Forwardi
     setHost: false,
     maxHeaderSize: PROXY_HEAD_MAX_BYTES,
   });
+  let hasFailed = false;
   const fail = (error: unknown) => {
-    connection.destroy(asRelayError(error));
+    // A connection that is cut for one failure tells of another one.
+    if (hasFailed) return;
+    hasFailed = true;
+    reset(connection);
     if (response.headersSent) cut(response);
-    else {
-      const why = error instanceof Error ? error.message : String(error);
-      answerWith(response, failureAnswer(new RelayError("target_closed", why, { cause: error })));
-    }
+    else answerWith(response, failureAnswer(exchangeFailure(error)));
   };
-  outgoing.once("error", fail);
+  outgoing.on("error", fail);
+  outgoing.once("upgrade", () => fail(new RelayError("target_protocol", "it switched protocols unasked")));
   outgoing.once("response", (incoming) => {
     passBack(incoming, response);
-    incoming.once("error", fail);
+    incoming.on("error", fail);
   });
   response.once("close", () => {
-    if (!response.writableFinished) outgoing.destroy();
+    if (!response.writableFinished) fail(new Error("the program is gone"));
   });
-  request.once("error", () => outgoing.destroy());
+  request.on("error", fail);
   if (request.headers.expect?.toLowerCase() === "100-continue") response.writeContinue();
   request.pipe(outgoing);
+}
+
+function exchangeFailure(error: unknown): RelayError {
+  if (isRelayError(error)) return error;
+  const { code = "", message } = error as NodeJS.ErrnoException;
+  return new RelayError(code.startsWith("HPE_") ? "target_protocol" : "target_closed", message, {
+    cause: error,
+  });
 }
 
 /** Tells a failure where nothing has been told yet. */

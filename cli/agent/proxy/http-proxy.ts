@@ -1,15 +1,16 @@
 import { createServer, type IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { PROXY_CONNECTIONS_MAX, PROXY_HEAD_MAX_BYTES, PROXY_HEAD_MS, PROXY_IDLE_MS } from "../limits.ts";
-import type { Opener } from "../opener.ts";
-import { splice } from "../splice.ts";
-import { basicCredentials, type Credentials } from "./credentials.ts";
+import { PROXY_CONNECTIONS_MAX, PROXY_HEAD_MS } from "../../../client/node/limits.ts";
+import { PROXY_HEAD_MAX_BYTES, PROXY_IDLE_MS } from "../limits.ts";
+import type { Opener } from "../../../client/node/opener.ts";
+import { splice } from "../../../client/node/splice.ts";
+import { basicCredentials, type Credentials } from "../../../client/node/proxy/credentials.ts";
 import { answer, answerBytes, failureAnswer, type ProxyAnswer } from "./failure.ts";
 import { asRelayError } from "../relay-errors.ts";
 import { answerWith, forward, pairs } from "./http-forward.ts";
 import { connectTarget, forwardTarget, type ProxyRequest } from "./http-target.ts";
-import { listen, type LocalProxy, type LocalProxyOptions } from "./local-proxy.ts";
+import { listen, type LocalProxy, type LocalProxyOptions } from "../../../client/node/proxy/local-proxy.ts";
 
 const UNAUTHORIZED = answer(407, "this proxy wants the password that was made for this run", [
   ["Proxy-Authenticate", 'Basic realm="holdfast"'],
@@ -30,10 +31,11 @@ export async function startHttpProxy({ open, credentials, port }: LocalProxyOpti
   const onRequest = (request: IncomingMessage, response: Parameters<typeof answerWith>[0]) => {
     const asked = proxyRequest(request);
     if (!isAdmitted(request, credentials)) return answerWith(response, UNAUTHORIZED);
+    const fail = (error: unknown) => answerWith(response, failureAnswer(asRelayError(error)));
     try {
-      void forward({ request, response, open, ...forwardTarget(asked) });
+      forward({ request, response, open, ...forwardTarget(asked) }).catch(fail);
     } catch (error) {
-      answerWith(response, failureAnswer(asRelayError(error)));
+      fail(error);
     }
   };
   server.on("request", onRequest);
@@ -44,7 +46,7 @@ export async function startHttpProxy({ open, credentials, port }: LocalProxyOpti
     if (!socket.writable || error.code === "ECONNRESET") return void socket.destroy();
     refuse(socket, CLIENT_ERRORS[error.code ?? ""] ?? answer(400, "the request is no valid HTTP"));
   });
-  return listen(server, port);
+  return listen(server, { port });
 }
 
 const CLIENT_ERRORS: Readonly<Record<string, ProxyAnswer>> = {

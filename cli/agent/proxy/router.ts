@@ -1,5 +1,5 @@
 import { parseHosts } from "../../../client/hosts.ts";
-import type { Opener } from "../opener.ts";
+import type { Opener } from "../../../client/node/opener.ts";
 
 /** What goes by the relay; all the rest goes direct. */
 export interface Routes {

@@ -28,8 +28,11 @@ export const DUMP_ROWS = 500_000;
 /** What is still sent once the other side has sent its FIN. */
 export const AFTER_FIN_BYTES = 8_388_608;
 
-/** How long a reader stands still. */
-export const PAUSE_MS = 5_000;
+/** How long a program that reads stands still: over several of the questions that the ends of a stream ask in a silence. */
+export const PROGRAM_PAUSE_MS = 60_000;
+
+/** How long a server does. */
+export const SERVER_PAUSE_MS = 5_000;
 
 /**
  * What is under way to a reader that stands still: a window, and what the sockets of three processes and their kernels hold.

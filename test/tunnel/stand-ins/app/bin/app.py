@@ -97,8 +97,14 @@ def jobs():
         stopping.wait(0.5)
 
 
+def stop(*_):
+    # Some platforms signal every process, and holdfast passes its own on: Python would die of the second one at its very end.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    stopping.set()
+
+
 def main(command):
-    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    signal.signal(signal.SIGTERM, stop)
     {"migrate": migrate, "serve": serve, "work": work, "jobs": jobs}[command]()
     if stopping.is_set():
         tell(drained=True)

@@ -1,7 +1,8 @@
 import { once } from "node:events";
 import net, { type AddressInfo } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
-import { reset } from "../../cli/agent/reset.ts";
+import { reset as clientReset } from "../../../client/node/reset.ts";
+import { reset as nodeReset } from "../../../relay-node/reset.ts";
 
 let server: net.Server | undefined;
 afterEach(() => server?.close());
@@ -28,7 +29,10 @@ async function ending(far: net.Socket): Promise<string> {
   return Promise.race([failed, once(far, "end").then(() => "end")]);
 }
 
-describe("reset", () => {
+describe.each([
+  ["the client's", clientReset],
+  ["the node's", nodeReset],
+])("%s reset", (_whose, reset) => {
   test.each([
     ["an idle connection", () => {}, "ECONNRESET"],
     [

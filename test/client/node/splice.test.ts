@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { Duplex } from "node:stream";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { splice } from "../../cli/agent/splice.ts";
+import { splice } from "../../../client/node/splice.ts";
 
 /** Two ends of one TCP connection, both half-open capable. */
 type Pair = readonly [near: Socket, far: Socket];

@@ -1,4 +1,4 @@
-import { SOCKS_REPLY } from "./failure.ts";
+import { SOCKS_REPLY } from "./socks-replies.ts";
 
 /** The messages of SOCKS 5 (RFC 1928) and of its user and password (RFC 1929). */
 

@@ -2,8 +2,7 @@ import { createServer, type Socket } from "node:net";
 import { parseTunnelUrl, tunnelUrl } from "../../../protocol/targets.ts";
 import { PROXY_CONNECTIONS_MAX, PROXY_HEAD_MS } from "../limits.ts";
 import { splice } from "../splice.ts";
-import { SOCKS_REPLY, socksReply } from "./failure.ts";
-import { asRelayError } from "../relay-errors.ts";
+import { SOCKS_REPLY, socksReply } from "./socks-replies.ts";
 import { listen, type LocalProxy, type LocalProxyOptions } from "./local-proxy.ts";
 import {
   ADMITTED,
@@ -25,7 +24,7 @@ export async function startSocksProxy(options: LocalProxyOptions): Promise<Local
     (socket) => void serve(socket, options),
   );
   server.maxConnections = PROXY_CONNECTIONS_MAX;
-  return listen(server, options.port);
+  return listen(server, options);
 }
 
 async function serve(socket: Socket, { open, credentials }: LocalProxyOptions): Promise<void> {
@@ -51,7 +50,7 @@ async function serve(socket: Socket, { open, credentials }: LocalProxyOptions): 
     await splice(socket, connection);
   } catch (error) {
     if (socket.destroyed) return;
-    const reply = error instanceof SocksRefusal ? error.reply : socksReply(asRelayError(error));
+    const reply = error instanceof SocksRefusal ? error.reply : socksReply(error);
     if (reply === undefined) socket.destroy();
     else socket.end(replyBytes(reply));
   } finally {

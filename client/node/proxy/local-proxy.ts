@@ -10,6 +10,8 @@ export interface LocalProxyOptions {
   readonly credentials: Credentials;
   /** 0 or left out: any that is free. */
   readonly port?: number | undefined;
+  /** Whether it keeps the process alive by itself; it does where left out. */
+  readonly keepsAlive?: boolean;
 }
 
 /** A proxy that listens on 127.0.0.1. */
@@ -25,7 +27,11 @@ const HOST = "127.0.0.1";
  * Lets a server listen for this machine alone.
  * @throws Error as `server.listen` has it, for instance EADDRINUSE
  */
-export async function listen(server: Server, port = 0): Promise<LocalProxy> {
+export async function listen(
+  server: Server,
+  { port = 0, keepsAlive = true }: Pick<LocalProxyOptions, "port" | "keepsAlive">,
+): Promise<LocalProxy> {
+  if (!keepsAlive) server.unref();
   const sockets = new Set<Socket>();
   server.on("connection", (socket: Socket) => {
     sockets.add(socket);
