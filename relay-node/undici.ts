@@ -17,12 +17,12 @@ type RequestOptions = Parameters<undici.Dispatcher["request"]>[0];
 const requestOf = load("undici/lib/api/api-request.js") as (
   this: undici.Dispatcher,
   options: RequestOptions,
-) => Promise<undici.Dispatcher.ResponseData<null>>;
+) => Promise<undici.Dispatcher.ResponseData>;
 
 /** `dispatcher.request(options)`, which the package's entry adds to its dispatchers. */
 export function requestBy(
   dispatcher: undici.Dispatcher,
   options: RequestOptions,
-): Promise<undici.Dispatcher.ResponseData<null>> {
+): Promise<undici.Dispatcher.ResponseData> {
   return requestOf.call(dispatcher, options);
 }
