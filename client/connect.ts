@@ -8,7 +8,7 @@ export interface ConnectionInfo {
   readonly node: string;
   /** The address that the target sees. */
   readonly egress: string;
-  /** The stream's id, under which edge and node log it. */
+  /** The stream's id, of which the node logs a hash. */
   readonly stream: string;
 }
 

@@ -1,10 +1,10 @@
 import type { Socket } from "node:net";
-import { isRelayError, RelayError, withReached } from "../protocol/errors.ts";
+import { RelayError, withReached } from "../protocol/errors.ts";
 import { STREAM_WINDOW_BYTES } from "../protocol/limits.ts";
 import { StreamEnd } from "../protocol/stream-end.ts";
 import type { OpenMessage } from "../protocol/stream-messages.ts";
 import { parseTunnelUrl, type TunnelTarget } from "../protocol/targets.ts";
-import { type Resume } from "../protocol/claims.ts";
+import type { Resume } from "../protocol/claims.ts";
 import { newRequestId } from "../protocol/tokens.ts";
 import { reset } from "./reset.ts";
 import { TokenBucket } from "../protocol/token-bucket.ts";
@@ -232,7 +232,7 @@ export class HeldStream implements NodeStream {
     this.#leftAt = performance.now();
     const { account, target, onOver, onClosed } = this.#parts;
     if (error !== undefined) {
-      account.error = isRelayError(error) ? error : new RelayError("node_internal", "the node failed");
+      account.error = error;
       // It is kept for a while: with how it ended, and not with what its target never took.
       this.#writer.drop();
       reset(target);

@@ -15,33 +15,27 @@ export interface Scope {
 }
 
 /**
- * Proves a scope token, or the handle that stands for one.
+ * Proves a credential.
  *
  * @param now seconds since 1970
  * @param admit as `atSendersCost` gives it
  * @throws RelayError any of the token codes, `client_unknown`, `handle_unknown`, `registry_unavailable`
  */
-export function proveScope(
+type Prove = (
   credential: string,
   act: ScopeAct,
   edge: Edge,
   env: Env,
   now: number,
   admit: (isKnown: boolean) => void,
-): Promise<Scope> {
-  const prove = isHandle(credential) ? proveHandle : proveScopeToken;
-  return prove(credential, act, edge, env, now, admit);
-}
+) => Promise<Scope>;
 
-/** The same for a scope token alone. */
-export async function proveScopeToken(
-  token: string,
-  act: ScopeAct,
-  edge: Edge,
-  env: Env,
-  now: number,
-  admit: (isKnown: boolean) => void,
-): Promise<Scope> {
+/** A scope token, or the handle that stands for one. */
+export const proveScope: Prove = (credential, ...rest) =>
+  (isHandle(credential) ? proveHandle : proveScopeToken)(credential, ...rest);
+
+/** A scope token alone. */
+export const proveScopeToken: Prove = async (token, act, edge, env, now, admit) => {
   const unverified = readBearer("scope", `Bearer ${token}`);
   const { origin } = edge.config;
   // How long it may live is the client's own limit, which takes a look-up.
@@ -50,16 +44,9 @@ export async function proveScopeToken(
   const client = await edge.client(claims.iss, env, now * 1_000);
   const key = await verifySignature(unverified, client.keys);
   return { client, claims, key: client.thumbprints[client.keys.indexOf(key)]! };
-}
+};
 
-async function proveHandle(
-  handle: string,
-  act: ScopeAct,
-  edge: Edge,
-  env: Env,
-  now: number,
-  admit: (isKnown: boolean) => void,
-): Promise<Scope> {
+const proveHandle: Prove = async (handle, act, edge, env, now, admit) => {
   const hash = await hashOf(handle);
   admit(edge.knowsHandle(hash));
   const { claims, key } = await edge.handle(hash, env, now * 1_000);
@@ -75,7 +62,7 @@ async function proveHandle(
   }
   const { origin } = edge.config;
   return { client, key, claims: checkScopeClaims({ ...claims }, origin, now, act, Number.MAX_SAFE_INTEGER) };
-}
+};
 
 /**
  * Holds a scope's lifetime to what its client's record admits. It comes after the proof: what a proven client does wrong is

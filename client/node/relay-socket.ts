@@ -59,7 +59,7 @@ export class RelaySocket extends Duplex {
     return this.#opened?.node;
   }
 
-  /** The stream's id, under which edge and node log it, once connected. */
+  /** The stream's id, of which the node logs a hash, once connected. */
   get stream(): string | undefined {
     return this.#opened?.stream;
   }
