@@ -59,7 +59,7 @@ export interface RequestClaims {
 }
 
 /** What a scope token is for: one act for each door that takes it. */
-export type ScopeAct = "stream";
+export type ScopeAct = "stream" | "proxy";
 
 /** Claims of a scope token: many requests, each to one of a few targets, signed by the client. */
 export interface ScopeClaims {

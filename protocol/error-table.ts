@@ -51,6 +51,16 @@ export const ERRORS = {
   handle_unknown: denied(401, "Make a new handle: this one is not known, or was revoked."),
   client_unknown: denied(401, "Register the client, or correct the id in HOLDFAST_URL."),
 
+  // Who uses the proxy door, judged at the node before its edge is asked.
+  proxy_credentials_missing: denied(
+    407,
+    "Put a client's id and a token for the proxy into the proxy's URL, as `holdfast proxy-url` prints it.",
+  ),
+  proxy_credentials_invalid: denied(
+    407,
+    "Use the proxy's URL as `holdfast proxy-url` prints it: the user is the client's id, the password its token or handle.",
+  ),
+
   // What was asked for, judged at the edge and again at the node.
   request_invalid: denied(400, "Correct the request as the detail says."),
   url_invalid: denied(
@@ -230,6 +240,13 @@ export const ERRORS = {
     "See the node's log for this request id.",
   ),
   node_unknown: denied(400, "Name a node of the client's pool, or none."),
+  authorization_unavailable: row(
+    503,
+    "destination_unavailable",
+    "no",
+    true,
+    "Try again: the node could not ask its edge, and knows of no grant for this.",
+  ),
   no_node: row(503, "destination_unavailable", "no", true, "No node is configured or in service."),
   edge_misconfigured: row(
     503,

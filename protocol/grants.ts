@@ -95,6 +95,11 @@ export function importGrantKey(bytes: Uint8Array<ArrayBuffer>, usage: "sign" | "
 
 /** Signs a grant. */
 export function signGrant(claims: GrantClaims, key: GrantKey): Promise<string> {
+  return signGrantClaims(claims, key);
+}
+
+/** The same for a grant of any kind. */
+export function signGrantClaims(claims: object, key: GrantKey): Promise<string> {
   return new CompactSign(new TextEncoder().encode(JSON.stringify(claims)))
     .setProtectedHeader({ alg: "HS256", typ: TOKEN_TYPES.grant })
     .sign(key);
@@ -124,13 +129,13 @@ export async function verifyGrant(
   }
   const token = /^Bearer ([\w-]+\.[\w-]+\.[\w-]+)$/.exec(authorization)?.[1];
   if (token === undefined || token.length > TOKEN_MAX_BYTES) {
-    throw invalid("it is no compact JWS of a permitted size");
+    throw invalidGrant("it is no compact JWS of a permitted size");
   }
-  const claims = await proven(token, context.keys);
+  const claims: Partial<GrantClaims> = await provenGrant(token, context.keys);
   // Who signed is settled; a grant for another node tells of a wrong configuration, so it has its own code.
   if (claims.aud !== context.nodeId) throw new RelayError("grant_node", `this is node ${context.nodeId}`);
-  if (claims.iss !== context.edge) throw invalid("iss is not this node's edge");
-  if (claims.act !== act) throw invalid(`act is not ${act}`);
+  if (claims.iss !== context.edge) throw invalidGrant("iss is not this node's edge");
+  if (claims.act !== act) throw invalidGrant(`act is not ${act}`);
   if (
     typeof claims.sub !== "string" ||
     !CLIENT_ID.test(claims.sub) ||
@@ -153,7 +158,7 @@ export async function verifyGrant(
     (claims.resume !== undefined && (act !== "stream" || !isResume(claims.resume))) ||
     (claims.limits !== undefined && !areLimits(claims.limits))
   ) {
-    throw invalid("a claim is missing or of another type");
+    throw invalidGrant("a claim is missing or of another type");
   }
   checkGrantTimes(claims as GrantClaims, context.now);
   return claims as GrantClaims;
@@ -176,7 +181,8 @@ function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
-function areLimits(value: unknown): value is GrantLimits {
+/** Whether a value is a client's limits. */
+export function areLimits(value: unknown): value is GrantLimits {
   return (
     typeof value === "object" &&
     value !== null &&
@@ -184,22 +190,29 @@ function areLimits(value: unknown): value is GrantLimits {
   );
 }
 
-async function proven(token: string, keys: readonly GrantKey[]): Promise<Partial<GrantClaims>> {
+/**
+ * The claims of a grant of any kind, of which nothing but its signature was looked at.
+ * @throws RelayError `grant_invalid`
+ */
+export async function provenGrant(token: string, keys: readonly GrantKey[]): Promise<object> {
   for (const key of keys) {
     try {
       const { payload } = await compactVerify(token, key, { algorithms: ["HS256"] });
-      if (decodeProtectedHeader(token).typ !== TOKEN_TYPES.grant) throw invalid("typ is not that of a grant");
+      if (decodeProtectedHeader(token).typ !== TOKEN_TYPES.grant) {
+        throw invalidGrant("typ is not that of a grant");
+      }
       const claims: unknown = JSON.parse(new TextDecoder().decode(payload));
-      if (typeof claims !== "object" || claims === null) throw invalid("its payload is no object");
+      if (typeof claims !== "object" || claims === null) throw invalidGrant("its payload is no object");
       return claims;
     } catch (error) {
       if (error instanceof RelayError) throw error;
     }
   }
-  throw invalid("no grant key of this node verifies it");
+  throw invalidGrant("no grant key of this node verifies it");
 }
 
-function invalid(why: string): RelayError {
+/** A grant that is not good for what it came with. */
+export function invalidGrant(why: string): RelayError {
   return new RelayError("grant_invalid", why);
 }
 

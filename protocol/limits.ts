@@ -9,6 +9,12 @@ export const REQUEST_TOKEN_MAX_SECONDS = 60;
 /** A grant must be begun within this time of being signed. */
 export const GRANT_MAX_SECONDS = 30;
 
+/** A proxy grant lives this long: how long what was granted goes on while the edge can't be asked. */
+export const PROXY_GRANT_SECONDS = 300;
+
+/** The longest proxy grant: it may hold the paths and methods of a client's and a token's targets. */
+export const PROXY_GRANT_MAX_BYTES = 65_536;
+
 /** The longest tail behind a body between edge and node. */
 export const GRANT_TAIL_MAX_BYTES = 16;
 

@@ -4,14 +4,20 @@ import { NODE_MESSAGE_MAX_SECONDS } from "./limits.ts";
 import { checkTimes, isDigest } from "./claims.ts";
 import { digestOf, newRequestId, readBearer, REQUEST_ID, signToken, verifySignature } from "./tokens.ts";
 
-/** What a node may ask another for: to note used request ids, or to tell those that it knows. */
-export type NodeMessageAct = "consumed" | "consumed-read";
+/**
+ * What a node may ask for: another node to note used request ids, or to tell those that it knows; its edge to judge a user of
+ * its proxy door.
+ */
+export type NodeMessageAct = "consumed" | "consumed-read" | "authorize";
 
-/** Claims of a message from one node of a pool to another. Times are seconds since 1970. */
+/** What one node asks another for. */
+export type PeerAct = Exclude<NodeMessageAct, "authorize">;
+
+/** Claims of a message from one node of a pool to another, or to its edge. Times are seconds since 1970. */
 export interface NodeMessageClaims {
   /** The id of the node that speaks. */
   readonly iss: string;
-  /** The id of the node that is spoken to. */
+  /** The id of the node that is spoken to, or the edge's origin. */
   readonly aud: string;
   readonly act: NodeMessageAct;
   readonly iat: number;
@@ -22,7 +28,7 @@ export interface NodeMessageClaims {
 }
 
 /**
- * Signs a message for one other node.
+ * Signs a message for one other node, or for the edge.
  * @param key the private Ed25519 key of `from`
  * @param now seconds since 1970
  * @example const token = await signNodeMessage({ from: "fra-1", to: "fra-2", act: "consumed", body }, key, now);
@@ -52,10 +58,10 @@ export async function signNodeMessage(
 
 /** What a node knows when it judges a message. */
 export interface NodeMessageContext {
-  /** This node's id. */
-  readonly nodeId: string;
-  /** The public keys of the other nodes, by id. */
-  readonly peers: ReadonlyMap<string, BoundKey>;
+  /** Who is spoken to: this node's id, or this edge's origin. */
+  readonly audience: string;
+  /** The public keys of the nodes that may speak, by id. */
+  readonly nodes: ReadonlyMap<string, BoundKey>;
   readonly act: NodeMessageAct;
   /** Seconds since 1970. */
   readonly now: number;
@@ -71,14 +77,14 @@ export interface NodeMessageContext {
  */
 export async function verifyNodeMessage(
   authorization: string | undefined,
-  { nodeId, peers, act, now }: NodeMessageContext,
+  { audience, nodes, act, now }: NodeMessageContext,
 ): Promise<NodeMessageClaims> {
   const bearer = readBearer("node", authorization);
   const { iss, aud, iat, exp, jti, digest } = bearer.claims;
-  const key = typeof iss === "string" ? peers.get(iss) : undefined;
-  if (key === undefined) throw new RelayError("token_signature", "iss is no other node of this pool");
+  const key = typeof iss === "string" ? nodes.get(iss) : undefined;
+  if (key === undefined) throw new RelayError("token_signature", "iss is no node that is known here");
   await verifySignature(bearer, [key]);
-  if (aud !== nodeId) throw new RelayError("token_audience", `aud is not this node, ${nodeId}`);
+  if (aud !== audience) throw new RelayError("token_audience", `aud is not ${audience}`);
   if (bearer.claims["act"] !== act) throw new RelayError("token_act", `act is not ${act}`);
   if (
     !Number.isSafeInteger(iat) ||

@@ -22,9 +22,12 @@ const UNPROVEN: ReadonlySet<ErrorCode> = new Set([
   "request_invalid",
 ]);
 
+/** What a call may do, and for whom, as far as its account goes. */
+export type CallClaims = Pick<GrantClaims, "jti" | "sub" | "htm" | "url" | "limits">;
+
 /** What is known of one call at any door, filled in as it goes on: who, where to, from where, how long each stage took. */
 export class Call {
-  claims: GrantClaims | undefined;
+  claims: CallClaims | undefined;
   error: RelayError | undefined;
   /** The published address that the target saw. */
   egress: string | undefined;

@@ -25,6 +25,16 @@ export interface Peer {
   readonly addresses: readonly string[];
 }
 
+/** Where the proxy door listens; each of the three may be left out. */
+export interface ProxyConfig {
+  /** HTTP proxy over TLS. */
+  readonly https?: NodeConfig["listen"] | undefined;
+  /** HTTP proxy in the clear: whoever listens on the way reads its users' passwords. */
+  readonly http?: { readonly host: string; readonly port: number } | undefined;
+  /** SOCKS 5, in the clear as well. */
+  readonly socks5?: { readonly host: string; readonly port: number } | undefined;
+}
+
 /** A node's configuration, complete and checked; paths are absolute. */
 export interface NodeConfig {
   readonly id: string;
@@ -36,6 +46,8 @@ export interface NodeConfig {
     readonly cert: string;
     readonly key: string;
   };
+  /** The proxy door; none where it is left out. */
+  readonly proxy?: ProxyConfig | undefined;
   /** Where Prometheus reads; loopback alone. Port 0 leaves it out. */
   readonly metrics: { readonly host: string; readonly port: number };
   readonly egress: { readonly ipv4?: EgressAddress | undefined; readonly ipv6?: EgressAddress | undefined };
@@ -82,6 +94,16 @@ const origin = z
   .string()
   .refine((value) => URL.parse(value)?.origin === value, "must be an origin, as in https://edge.example.com");
 
+/** Files whose paths may be told. */
+const PLAIN_FILES = [
+  ["listen", "cert"],
+  ["listen", "key"],
+  ["proxy", "https", "cert"],
+  ["proxy", "https", "key"],
+  ["targetCa"],
+  ["relayCa"],
+] as const;
+
 /** What a signing key's file holds: a private Ed25519 JWK. */
 const signingJwk = z.object({
   kty: z.literal("OKP"),
@@ -90,10 +112,26 @@ const signingJwk = z.object({
   d: z.string(),
 });
 
+const host = z.union([z.ipv4(), z.ipv6()]);
+
 const schema = z.strictObject({
   id: nodeId,
   edge: origin,
-  listen: z.strictObject({ host: z.union([z.ipv4(), z.ipv6()]), port, cert: z.string(), key: z.string() }),
+  listen: z.strictObject({ host, port, cert: z.string(), key: z.string() }),
+  proxy: z
+    .strictObject({
+      https: z
+        .strictObject({ host, port, cert: z.string().optional(), key: z.string().optional() })
+        .refine(
+          ({ cert, key }) => (cert === undefined) === (key === undefined),
+          "must have both of cert and key, or none: those of listen are used then",
+        )
+        .optional(),
+      http: z.strictObject({ host, port }).optional(),
+      socks5: z.strictObject({ host, port }).optional(),
+    })
+    .refine((proxy) => Object.keys(proxy).length > 0, "must have https, http or socks5")
+    .optional(),
   metrics: z
     .strictObject({
       host: z
@@ -181,7 +219,7 @@ export function readNodeConfig(file: string): NodeConfig {
   if (signingText !== undefined && signingKey === undefined) {
     problems.push("signingKeyFile: the file does not hold a private Ed25519 JWK");
   }
-  for (const path of [["listen", "cert"], ["listen", "key"], ["targetCa"], ["relayCa"]]) {
+  for (const path of PLAIN_FILES) {
     const name = at(...path);
     if (typeof name === "string") read(name, path.join("."));
   }
@@ -191,14 +229,18 @@ export function readNodeConfig(file: string): NodeConfig {
       `${file}:\n${problems.map((problem) => `  ${problem}`).join("\n")}`,
     );
   }
-  const { grantKeyFiles: _, signingKeyFile: __, ...config } = result.data;
+  const { grantKeyFiles: _, signingKeyFile: __, proxy, ...config } = result.data;
+  const cert = resolve(base, config.listen.cert);
+  const key = resolve(base, config.listen.key);
+  const https = proxy?.https && {
+    ...proxy.https,
+    cert: proxy.https.cert === undefined ? cert : resolve(base, proxy.https.cert),
+    key: proxy.https.key === undefined ? key : resolve(base, proxy.https.key),
+  };
   return {
     ...config,
-    listen: {
-      ...config.listen,
-      cert: resolve(base, config.listen.cert),
-      key: resolve(base, config.listen.key),
-    },
+    listen: { ...config.listen, cert, key },
+    ...(proxy !== undefined && { proxy: { ...proxy, https } }),
     ...(config.targetCa !== undefined && { targetCa: resolve(base, config.targetCa) }),
     ...(config.relayCa !== undefined && { relayCa: resolve(base, config.relayCa) }),
     state: resolve(base, config.state),

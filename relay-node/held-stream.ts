@@ -12,8 +12,8 @@ import { STREAM_RESUMES, STREAM_TURN_BYTES } from "./limits.ts";
 import type { StreamAccount } from "./stream-account.ts";
 import { StreamConnection, type UpgradedSocket } from "./stream-connection.ts";
 import { targetFailure } from "./target-failure.ts";
-import { TargetReader } from "./target-reader.ts";
-import { TargetWriter } from "./target-writer.ts";
+import { SocketReader } from "./socket-reader.ts";
+import { SocketWriter } from "./socket-writer.ts";
 
 /** What a stream of either mode is to the node. Times are `performance.now()`'s. */
 export interface NodeStream {
@@ -39,8 +39,8 @@ export interface StreamParts {
 }
 
 /**
- *   client ──messages──▶ StreamConnection ──▶ StreamEnd ──▶ TargetWriter ──▶ target
- *   client ◀──messages── StreamConnection ◀── StreamEnd ◀── TargetReader ◀── target
+ *   client ──messages──▶ StreamConnection ──▶ StreamEnd ──▶ SocketWriter ──▶ target
+ *   client ◀──messages── StreamConnection ◀── StreamEnd ◀── SocketReader ◀── target
  *
  * A stream under `holdfast.stream.v1`. The target's connection and the `StreamEnd` stay; connections to the client come and
  * go. When it is over it can still be asked how it ended.
@@ -51,8 +51,8 @@ export class HeldStream implements NodeStream {
   readonly #nodeId: string;
   readonly #resumeMs: number;
   readonly #end: StreamEnd;
-  readonly #reader: TargetReader;
-  readonly #writer: TargetWriter;
+  readonly #reader: SocketReader;
+  readonly #writer: SocketWriter;
   /** Resumes cost their client no share of its requests: these are what it has. */
   readonly #resumes = new TokenBucket(STREAM_RESUMES, performance.now());
   #connection: StreamConnection | undefined;
@@ -72,14 +72,14 @@ export class HeldStream implements NodeStream {
       reset: (error) => this.#finish(error),
       done: () => this.#finish(undefined),
     });
-    this.#writer = new TargetWriter(target, {
+    this.#writer = new SocketWriter(target, {
       mustRest: () => account.inDebt,
       written: (bytes) => {
         account.moved("up", bytes);
         this.#end.consumed(bytes);
       },
     });
-    this.#reader = new TargetReader(target, {
+    this.#reader = new SocketReader(target, {
       room: () => this.#roomNow(),
       data: (chunk) => {
         account.moved("down", chunk.length);

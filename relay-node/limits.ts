@@ -146,6 +146,55 @@ export const RAW_CLOSE_MS = 10_000;
 /** Without a protocol: bytes may lie unread this long. Whoever reads nothing answers no ping either. */
 export const RAW_UNREAD_MS = 300_000;
 
+// The proxy door.
+
+/** One side of a tunnel has ended and nothing moves in the other direction: it is given up after this time. */
+export const PROXY_HALF_CLOSED_MS = 300_000;
+
+/** A grant of this age is asked for anew before a new use, where the edge can be asked; so much later a revocation counts. */
+export const PROXY_GRANT_FRESH_MS = 20_000;
+
+/** A grant that is used at this age is asked for anew in the background, so that steady users never wait. */
+export const PROXY_GRANT_REFRESH_MS = 12_000;
+
+/** The edge has this long to answer whether somebody may use the proxy. */
+export const PROXY_AUTHORIZE_MS = 5_000;
+
+/** After it could not be asked, the edge is left alone for this long: what is granted goes on without waiting for it. */
+export const PROXY_EDGE_REST_MS = 1_000;
+
+/** Grants that are kept, some kB each. */
+export const PROXY_GRANTS_MAX = 10_000;
+
+/** How long it is remembered that somebody may not use the proxy. */
+export const PROXY_REFUSED_MS = 10_000;
+
+/** Refusals that are remembered. */
+export const PROXY_REFUSED_MAX = 10_000;
+
+/** How many unknown credentials from one address, and from all together, may be asked about: a burst, and so many a second. */
+export const PROXY_STRANGER = { rate: 1, burst: 20 } as const;
+export const PROXY_STRANGERS = { rate: 50, burst: 500 } as const;
+
+/** Addresses whose failures are remembered. */
+export const PROXY_SENDERS_MAX = 10_000;
+
+/** From a connection's beginning to the end of its TLS handshake, of a request's head, or of a SOCKS request. */
+export const PROXY_HEAD_MS = 10_000;
+
+/** The longest head of a request: a JWT's 16 kB in it are the most that any field needs. */
+export const PROXY_HEAD_MAX_BYTES = 65_536;
+
+/** A connection may rest this long between two requests. */
+export const PROXY_KEEP_ALIVE_MS = 60_000;
+
+/** Connections from one address, and in all, to each listener of the proxy door. */
+export const PROXY_CONNECTIONS_PER_ADDRESS = 4_000;
+export const PROXY_CONNECTIONS_MAX = 16_000;
+
+/** Connections that have shown no credentials yet: beyond this the oldest of them is dropped. */
+export const PROXY_STRANGERS_MAX = 2_000;
+
 // Used request ids, between the nodes of a pool.
 
 /** A used id waits this long for others before it is told to the peers. */

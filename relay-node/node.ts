@@ -24,8 +24,11 @@ import { Outcome } from "./outcome.ts";
 import { Peers } from "./peers.ts";
 import { dialerOf, resolverOf, seedResolverOf } from "./outbound.ts";
 import { relayTls } from "./relay-tls.ts";
+import { EdgeAuthorizer } from "./proxy/edge-authorizer.ts";
+import { ProxyDoor } from "./proxy/proxy-door.ts";
 import { ReceiptSigner } from "./receipts.ts";
 import { hasBody } from "./request-body.ts";
+import { Requests } from "./requests.ts";
 import { serveResolve } from "./resolve-door.ts";
 import type { SeedResolver } from "./seeds.ts";
 import { Streams, type StreamBounds } from "./streams.ts";
@@ -46,7 +49,8 @@ export class RelayNode implements NodeContext {
   readonly #tls: SecureContext;
   readonly #metrics: Metrics;
   readonly #streams: Streams;
-  readonly #active = new Set<FetchDoor>();
+  readonly #requests: Requests;
+  #proxy: ProxyDoor | undefined;
   readonly #servers: (Server | HttpServer)[] = [];
   #starting = true;
   #draining = false;
@@ -74,12 +78,13 @@ export class RelayNode implements NodeContext {
     this.seeds = seedResolverOf(config);
     this.receipts = new ReceiptSigner(config);
     this.#metrics = new Metrics({
-      active: () => this.#active.size,
+      active: () => this.#requests.size,
       connections: () => this.connections.size,
       slots: () => this.limits.slots,
       draining: () => this.#draining,
       inService: () => this.#address.families(),
     });
+    this.#requests = new Requests(this.#metrics, log, () => this.#onEnd());
     this.#streams = new Streams(this, this.#metrics, log, () => this.#onEnd(), bounds);
   }
 
@@ -114,6 +119,22 @@ export class RelayNode implements NodeContext {
       );
       node.#servers.push(server);
     }
+    if (config.proxy !== undefined) {
+      node.#proxy = await ProxyDoor.start({
+        node,
+        streams: node.#streams,
+        requests: node.#requests,
+        authorizer: new EdgeAuthorizer({
+          config,
+          grantKeys: keys,
+          secureContext: node.#tls,
+          registry: node.#metrics.registry,
+          log,
+        }),
+        metrics: node.#metrics,
+        log,
+      });
+    }
     // Peers that start at the same time can see each other now.
     node.#address.start();
     // It listens before, or two that start at once would wait for each other.
@@ -146,6 +167,7 @@ export class RelayNode implements NodeContext {
     if (this.#draining) return;
     this.#draining = true;
     this.log.info({ active: this.#under, seconds: this.config.drainSeconds }, "draining");
+    this.#proxy?.stop();
     const drainMs = this.config.drainSeconds * 1_000;
     // Whoever would still send requests hears from an answer that it must not: from a closed port it might not be sure.
     const lingerMs = Math.min(drainMs, DRAIN_LINGER_MS);
@@ -155,13 +177,7 @@ export class RelayNode implements NodeContext {
     await this.#untilIdle(drainMs - lingerMs);
     const cut = this.#under;
     this.#streams.fail(new RelayError("node_draining", "the node had to go", { reached: "yes" }));
-    for (const door of this.#active) {
-      door.abort(
-        new RelayError("node_draining", "the node had to go before the answer came", {
-          reached: door.hasSent ? "unknown" : "no",
-        }),
-      );
-    }
+    this.#requests.fail();
     // The typed error has to get out before its connection is closed.
     await this.#untilIdle(DRAIN_ANSWER_MS);
     await this.close();
@@ -170,7 +186,7 @@ export class RelayNode implements NodeContext {
 
   /** Requests and streams under way. */
   get #under(): number {
-    return this.#active.size + this.#streams.size;
+    return this.#requests.size + this.#streams.size;
   }
 
   #onEnd(): void {
@@ -189,7 +205,7 @@ export class RelayNode implements NodeContext {
 
   /** Tells the peers the last ids and closes everything. */
   async close(): Promise<void> {
-    await this.#peers?.close();
+    await Promise.all([this.#peers?.close(), this.#proxy?.close()]);
     this.#address.stop();
     for (const server of this.#servers) {
       server.close();
@@ -245,7 +261,7 @@ export class RelayNode implements NodeContext {
       const context = { edge: config.edge, nodeId: config.id, keys: grantKeys, now: this.now() };
       const { sub, jti } = await verifyGrant(grant, context, "cancel");
       const error = new RelayError("answer_cut", "the caller gave up");
-      this.#doorOf(sub, jti)?.abort(error);
+      this.#requests.find(sub, jti)?.abort(error);
       this.#streams.cancel(sub, jti, withReached(error, "no"));
       this.consumed.forbid(consumedId({ sub, jti }), this.now());
       response.writeHead(204).end();
@@ -257,23 +273,10 @@ export class RelayNode implements NodeContext {
     }
   }
 
-  #doorOf(clientId: string, requestId: string): FetchDoor | undefined {
-    for (const door of this.#active) if (door.is(clientId, requestId)) return door;
-    return undefined;
-  }
-
   #fetch(request: IncomingMessage, response: ServerResponse): void {
     const outcome = new Outcome(this.config);
     const door = new FetchDoor(this, request, response, outcome);
-    this.#active.add(door);
-    // Begun first: that the caller went away is the door's to hear before it is told.
-    void door.serve();
-    response.once("close", () => {
-      this.#active.delete(door);
-      door.close();
-      outcome.tell(this.log, this.#metrics);
-      this.#onEnd();
-    });
+    this.#requests.serve(door, response, outcome);
   }
 }
 

@@ -2,7 +2,7 @@ import type { SecureContext } from "node:tls";
 import type { Dispatcher } from "undici";
 import { WIRE } from "../protocol/headers.ts";
 import type { BoundKey } from "../protocol/keys.ts";
-import { type NodeMessageAct, signNodeMessage } from "../protocol/node-messages.ts";
+import { type PeerAct, signNodeMessage } from "../protocol/node-messages.ts";
 import { Pool, requestBy } from "./undici.ts";
 import type { Peer } from "./config.ts";
 import { CONSUMED_IN_FLIGHT, CONSUMED_SEND_MS } from "./limits.ts";
@@ -15,7 +15,7 @@ export interface Self {
   readonly now: () => number;
 }
 
-const PATHS: Readonly<Record<NodeMessageAct, string>> = {
+const PATHS: Readonly<Record<PeerAct, string>> = {
   consumed: "/consumed",
   "consumed-read": "/consumed/read",
 };
@@ -41,11 +41,7 @@ export class PeerClient {
    * @returns the answer's body, which has to be read or dumped
    * @throws Error with a `code`: the connection's failure, or what the peer refused it with
    */
-  async send(
-    act: NodeMessageAct,
-    text: string,
-    signal: AbortSignal,
-  ): Promise<Dispatcher.ResponseData["body"]> {
+  async send(act: PeerAct, text: string, signal: AbortSignal): Promise<Dispatcher.ResponseData["body"]> {
     const { id, key, now } = this.#self;
     const body = Uint8Array.from(Buffer.from(text, "latin1"));
     const token = await signNodeMessage({ from: id, to: this.id, act, body }, key, now());

@@ -6,7 +6,7 @@ import { isRelayError, RelayError } from "../protocol/errors.ts";
 import { WIRE } from "../protocol/headers.ts";
 import type { BoundKey } from "../protocol/keys.ts";
 import { CONSUMED_BATCH_MAX_BYTES } from "../protocol/limits.ts";
-import { type NodeMessageAct, verifyNodeMessage } from "../protocol/node-messages.ts";
+import { type PeerAct, verifyNodeMessage } from "../protocol/node-messages.ts";
 import { writeFailure } from "./answer.ts";
 import type { ConsumedIds } from "./consumed.ts";
 import { CONSUMED_PIECE_BYTES } from "./limits.ts";
@@ -36,11 +36,11 @@ export class PeerDoor {
     this.#options = options;
   }
 
-  async serve(request: IncomingMessage, response: ServerResponse, act: NodeMessageAct): Promise<void> {
+  async serve(request: IncomingMessage, response: ServerResponse, act: PeerAct): Promise<void> {
     const { self, keys, consumed, onPeer } = this.#options;
     try {
       const authorization = request.headers[WIRE.authorization] as string | undefined;
-      const context = { nodeId: self.id, peers: keys, act, now: self.now() };
+      const context = { audience: self.id, nodes: keys, act, now: self.now() };
       const { iss, digest } = await verifyNodeMessage(authorization, context);
       onPeer(iss);
       const length = lengthOf(request, act === "consumed" ? CONSUMED_BATCH_MAX_BYTES : 0);

@@ -5,7 +5,7 @@ import { importJWK } from "jose";
 import type { Logger } from "pino";
 import { Gauge, type Registry } from "prom-client";
 import { importPublicKey } from "../protocol/keys.ts";
-import type { NodeMessageAct } from "../protocol/node-messages.ts";
+import type { PeerAct } from "../protocol/node-messages.ts";
 import type { NodeConfig } from "./config.ts";
 import type { ConsumedIds } from "./consumed.ts";
 import { CONSUMED_FLUSH_MS, CONSUMED_READ_MS } from "./limits.ts";
@@ -67,7 +67,7 @@ export class Peers {
   }
 
   /** `POST /consumed` and `POST /consumed/read`. */
-  serve(request: IncomingMessage, response: ServerResponse, act: NodeMessageAct): Promise<void> {
+  serve(request: IncomingMessage, response: ServerResponse, act: PeerAct): Promise<void> {
     return this.#door.serve(request, response, act);
   }
 

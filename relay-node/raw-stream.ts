@@ -6,15 +6,15 @@ import { RAW_CLOSE_MS, RAW_UNREAD_MS, STREAM_CLOSE_MS, STREAM_TURN_BYTES } from 
 import { reset } from "./reset.ts";
 import type { UpgradedSocket } from "./stream-connection.ts";
 import { targetFailure } from "./target-failure.ts";
-import { TargetReader } from "./target-reader.ts";
-import { TargetWriter } from "./target-writer.ts";
+import { SocketReader } from "./socket-reader.ts";
+import { SocketWriter } from "./socket-writer.ts";
 
 /** Closed on purpose, or because a page was left, or without a word on why (RFC 6455 section 7.4.1). */
 const ORDERLY: ReadonlySet<number> = new Set([1_000, 1_001, 1_005]);
 
 /**
- *   client ──messages──▶ TargetWriter ──▶ target
- *   client ◀──messages── TargetReader ◀── target
+ *   client ──messages──▶ SocketWriter ──▶ target
+ *   client ◀──messages── SocketReader ◀── target
  *
  * A stream without a protocol of its own: messages are bytes, and whoever is slow is waited for by not reading the other.
  * It can't be resumed. WebSocket has no half-close: a client that closes has said all, and hears no more.
@@ -23,8 +23,8 @@ export class RawStream implements NodeStream {
   readonly #parts: StreamParts;
   readonly #upgraded: UpgradedSocket;
   readonly #heart = new Heartbeat(performance.now());
-  readonly #reader: TargetReader;
-  readonly #writer: TargetWriter;
+  readonly #reader: SocketReader;
+  readonly #writer: SocketWriter;
   #heardAt = performance.now();
   /** Bytes were sent since the client was last heard of: it may be reading them still. */
   #isUnread = false;
@@ -38,14 +38,14 @@ export class RawStream implements NodeStream {
     this.#upgraded = upgraded;
     const { account, target } = parts;
     const { socket, wire } = upgraded;
-    this.#writer = new TargetWriter(target, {
+    this.#writer = new SocketWriter(target, {
       mustRest: () => account.inDebt,
       written: (bytes) => {
         account.moved("up", bytes);
         this.#slowDown();
       },
     });
-    this.#reader = new TargetReader(target, {
+    this.#reader = new SocketReader(target, {
       room: () => this.#roomNow(),
       data: (chunk) => {
         // Nobody is there to read what comes after the close.

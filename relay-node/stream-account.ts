@@ -3,10 +3,17 @@ import type { Logger } from "pino";
 import { RelayError } from "../protocol/errors.ts";
 import { Call, rounded } from "./call.ts";
 import type { ClientSlot } from "./client-limits.ts";
+import type { NodeConfig } from "./config.ts";
 import type { StreamMetrics } from "./stream-metrics.ts";
 
-/** How a stream is carried: under `holdfast.stream.v1`, or as bytes and nothing else. */
-export type StreamMode = "v1" | "raw";
+/**
+ * How a stream is carried. By the stream door: under `holdfast.stream.v1`, or as bytes and nothing else. By the proxy door: as
+ * what its user speaks to it.
+ */
+export type StreamMode = "v1" | "raw" | ProxyMode;
+
+/** What a user of the proxy door asks for a tunnel by. */
+export type ProxyMode = "connect" | "connect-tcp" | "socks5";
 
 /** What is known of one stream: what it moved, what its client's limits say of it, and its two lines in the log. */
 export class StreamAccount extends Call {
@@ -14,11 +21,18 @@ export class StreamAccount extends Call {
   up = 0;
   down = 0;
   slot: ClientSlot | undefined;
+  /** The door that it came by. */
+  readonly #door: "stream" | "proxy";
   #stream: string | undefined;
   #mode: StreamMode | undefined;
   #openedAt = 0;
   #movedAt = 0;
   #metrics: StreamMetrics | undefined;
+
+  constructor(config: NodeConfig, door: "stream" | "proxy" = "stream") {
+    super(config);
+    this.#door = door;
+  }
 
   /** Whether the client's share of bytes is used up for now. */
   get inDebt(): boolean {
@@ -83,6 +97,6 @@ export class StreamAccount extends Call {
   }
 
   get #head() {
-    return { door: "stream", stream: this.#stream, mode: this.#mode, ...this.line };
+    return { door: this.#door, stream: this.#stream, mode: this.#mode, ...this.line };
   }
 }

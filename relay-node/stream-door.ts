@@ -2,7 +2,7 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
 import { RelayError } from "../protocol/errors.ts";
-import { verifyGrant } from "../protocol/grants.ts";
+import { type GrantClaims, verifyGrant } from "../protocol/grants.ts";
 import { WIRE } from "../protocol/headers.ts";
 import { RAW_MESSAGE_MAX_BYTES, STREAM_MESSAGE_MAX_BYTES } from "../protocol/limits.ts";
 import { STREAM_PROTOCOL } from "../protocol/stream-messages.ts";
@@ -55,6 +55,7 @@ export class StreamDoor {
   readonly #socket: Duplex;
   readonly #account: StreamAccount;
   readonly #gone = new AbortController();
+  #claims: GrantClaims | undefined;
   #target: TunnelTarget | undefined;
   readonly #early: Buffer[];
   #earlyBytes: number;
@@ -77,7 +78,7 @@ export class StreamDoor {
       const offered = checkHandshake(this.#request);
       await this.#judge();
       const isHeld = offered.includes(STREAM_PROTOCOL);
-      if (this.#account.claims!.resume === undefined) await this.#open(isHeld);
+      if (this.#claims!.resume === undefined) await this.#open(isHeld);
       else this.#resume(isHeld);
     } catch (error) {
       this.#refuse(asRelayError(error));
@@ -86,7 +87,7 @@ export class StreamDoor {
 
   /** Whether this is the request of that client and id. */
   is(clientId: string, requestId: string): boolean {
-    const { claims } = this.#account;
+    const claims = this.#claims;
     return claims?.sub === clientId && claims.jti === requestId;
   }
 
@@ -100,6 +101,7 @@ export class StreamDoor {
     const grant = this.#request.headers[WIRE.authorization] as string | undefined;
     const context = { edge: config.edge, nodeId: config.id, keys: grantKeys, now: this.#node.now() };
     const claims = await verifyGrant(grant, context, "stream");
+    this.#claims = claims;
     this.#account.claims = claims;
     this.#target = parseTunnelUrl(claims.url);
     this.#gone.signal.throwIfAborted();
@@ -107,7 +109,7 @@ export class StreamDoor {
 
   async #open(isHeld: boolean): Promise<void> {
     const account = this.#account;
-    const claims = account.claims!;
+    const claims = this.#claims!;
     const { limits, dialer } = this.#node;
     const { host, port } = this.#target!;
     this.#node.assertServing(true);
@@ -134,9 +136,9 @@ export class StreamDoor {
    */
   #resume(isHeld: boolean): void {
     const account = this.#account;
-    const { resume } = account.claims!;
+    const { resume } = this.#claims!;
     if (!isHeld) throw new RelayError("request_invalid", `a stream goes on under ${STREAM_PROTOCOL} alone`);
-    const stream: HeldStream = this.#streams.find(account.claims!, this.#target!);
+    const stream: HeldStream = this.#streams.find(this.#claims!, this.#target!);
     stream.admitResume();
     this.#consume();
     stream.checkResume(resume!);
@@ -147,7 +149,7 @@ export class StreamDoor {
   }
 
   #consume(): void {
-    const claims = this.#account.claims!;
+    const claims = this.#claims!;
     this.#node.consumed.consume(consumedId(claims), claims, claims.tat, this.#node.now());
     this.#account.lap("node_queue");
   }

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
 import { RelayError } from "../protocol/errors.ts";
@@ -9,10 +10,11 @@ import { newRequestId } from "../protocol/tokens.ts";
 import type { NodeContext } from "./context.ts";
 import { STREAMS_MAX } from "./limits.ts";
 import type { Dialed } from "./dialer.ts";
-import { HeldStream, type NodeStream } from "./held-stream.ts";
+import { HeldStream, type NodeStream, type StreamParts } from "./held-stream.ts";
 import type { Metrics } from "./metrics.ts";
+import { ProxyTunnel } from "./proxy/proxy-tunnel.ts";
 import { RawStream } from "./raw-stream.ts";
-import type { StreamAccount } from "./stream-account.ts";
+import type { StreamAccount, StreamMode } from "./stream-account.ts";
 import type { UpgradedSocket } from "./stream-connection.ts";
 import { StreamDoor } from "./stream-door.ts";
 import { StreamMetrics } from "./stream-metrics.ts";
@@ -33,16 +35,25 @@ const BOUNDS: StreamBounds = {
   maxStreams: STREAMS_MAX,
 };
 
-/** All streams of a node: those that are being opened, those that run, and, for a while, how others ended. */
+/** A stream that is being opened. */
+export interface Opening {
+  /** Whether it is asked for by the request of that client and id. */
+  is(clientId: string, requestId: string): boolean;
+  /** Gives it up. */
+  abort(error: RelayError): void;
+}
+
+/** All streams of a node, by whichever door they came: those that are being opened, those that run, and, for a while, how others ended. */
 export class Streams {
   readonly metrics: StreamMetrics;
   readonly #node: NodeContext;
   readonly #log: Logger;
   readonly #bounds: StreamBounds;
   readonly #onEnd: () => void;
-  readonly #doors = new Set<StreamDoor>();
+  readonly #openings = new Set<Opening>();
   readonly #held = new Map<string, HeldStream>();
-  readonly #raw = new Set<RawStream>();
+  /** Those that can't be resumed. */
+  readonly #plain = new Set<NodeStream>();
   /** Streams that run. */
   #running = 0;
   /** Runs while there is anything to look at: one for all. */
@@ -67,22 +78,29 @@ export class Streams {
 
   /** Streams under way, from the question for one until its client's connection has gone. */
   get size(): number {
-    return this.#doors.size + this.#count((stream) => !stream.isClosed);
+    return this.#openings.size + this.#count((stream) => !stream.isClosed);
   }
 
   /** Takes a request to upgrade. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const door = new StreamDoor(this.#node, this, request, socket, head);
-    this.#doors.add(door);
-    void door.serve().finally(() => {
-      this.#doors.delete(door);
+    void this.opening(door, door.serve());
+  }
+
+  /** Counts one that is being opened as under way until `work` is done, and ends it with the node. */
+  async opening<T>(opening: Opening, work: Promise<T>): Promise<T> {
+    this.#openings.add(opening);
+    try {
+      return await work;
+    } finally {
+      this.#openings.delete(opening);
       this.#onEnd();
-    });
+    }
   }
 
   /** Gives up the opening of a client's stream. */
   cancel(clientId: string, requestId: string, error: RelayError): void {
-    for (const door of this.#doors) if (door.is(clientId, requestId)) door.abort(error);
+    for (const opening of this.#openings) if (opening.is(clientId, requestId)) opening.abort(error);
   }
 
   /** Keeps a stream that was opened, and gives it its first connection. */
@@ -103,19 +121,43 @@ export class Streams {
 
   /** The same without a protocol. */
   openRaw(account: StreamAccount, { socket }: Dialed, upgraded: UpgradedSocket): void {
+    this.#openPlain(account, "raw", socket, (parts) => new RawStream(parts, upgraded));
+  }
+
+  /**
+   * Keeps a tunnel of the proxy door.
+   * @param client speaks the user's bytes; half-open capable, and paused
+   * @param head what came of them already
+   */
+  openTunnel(
+    account: StreamAccount,
+    mode: StreamMode,
+    { socket }: Dialed,
+    client: Duplex,
+    head: Buffer,
+  ): void {
+    this.#openPlain(account, mode, socket, (parts) => new ProxyTunnel(parts, client, head));
+  }
+
+  #openPlain(
+    account: StreamAccount,
+    mode: StreamMode,
+    target: Socket,
+    make: (parts: StreamParts) => NodeStream,
+  ): void {
     this.#running++;
-    account.opened(newRequestId(), "raw", this.#log, this.metrics);
+    account.opened(newRequestId(), mode, this.#log, this.metrics);
     const parts = {
       account,
-      target: socket,
+      target,
       onOver: () => this.#over(account),
       onClosed: () => {
-        this.#raw.delete(stream);
+        this.#plain.delete(stream);
         this.#onEnd();
       },
     };
-    const stream = new RawStream(parts, upgraded);
-    this.#raw.add(stream);
+    const stream = make(parts);
+    this.#plain.add(stream);
     this.#tick();
   }
 
@@ -133,12 +175,12 @@ export class Streams {
   }
 
   /**
-   * Whether one more may be opened, that of the door which asks among them.
+   * Whether one more may be opened, that of whoever asks among them.
    * @throws RelayError `node_full`
    */
   assertRoom(): void {
     const { maxStreams } = this.#bounds;
-    if (this.#running + this.#doors.size <= maxStreams) return;
+    if (this.#running + this.#openings.size <= maxStreams) return;
     throw new RelayError("node_full", `the node carries ${maxStreams} streams, as many as it may`);
   }
 
@@ -157,22 +199,22 @@ export class Streams {
 
   /** Ends all with a typed error, as when the node has to go. */
   fail(error: RelayError): void {
-    for (const door of this.#doors) door.abort(error);
+    for (const opening of this.#openings) opening.abort(error);
     for (const stream of this.#all()) stream.fail(error);
   }
 
   /** Cuts whatever stands. */
   close(): void {
     clearInterval(this.#ticking);
-    for (const door of this.#doors) door.abort(new RelayError("node_draining", "the node has gone"));
+    for (const opening of this.#openings) opening.abort(new RelayError("node_draining", "the node has gone"));
     for (const stream of this.#all()) stream.destroy();
     this.#held.clear();
-    this.#raw.clear();
+    this.#plain.clear();
   }
 
   *#all(): Generator<NodeStream> {
     yield* this.#held.values();
-    yield* this.#raw;
+    yield* this.#plain;
   }
 
   #count(which: (stream: NodeStream) => boolean): number {
@@ -186,7 +228,7 @@ export class Streams {
       const now = performance.now();
       for (const stream of this.#all()) stream.tick(now);
       for (const [id, stream] of this.#held) if (stream.isForgotten(now)) this.#held.delete(id);
-      if (this.#held.size > 0 || this.#raw.size > 0) return;
+      if (this.#held.size > 0 || this.#plain.size > 0) return;
       clearInterval(this.#ticking);
       this.#ticking = undefined;
     }, this.#bounds.tickMs);

@@ -1,9 +1,10 @@
 import { describe, expect, test } from "vitest";
-import { basicCredentials, proxyCredentials } from "../../client/node/proxy/credentials.ts";
+import { proxyCredentials } from "../../client/node/proxy/credentials.ts";
+import { basicCredentials } from "../../protocol/proxy-credentials.ts";
 import { answerBytes, failureAnswer } from "../../cli/agent/proxy/failure.ts";
-import { socksReply } from "../../client/node/proxy/socks-replies.ts";
-import { connectTarget, forwardTarget, type ProxyRequest } from "../../cli/agent/proxy/http-target.ts";
-import { readGreeting, readPassword, readRequest, SocksRefusal } from "../../client/node/proxy/socks5.ts";
+import { socksReply } from "../../protocol/socks-replies.ts";
+import { connectTarget, forwardTarget, type ProxyRequest } from "../../protocol/proxy-requests.ts";
+import { readGreeting, readPassword, readRequest, SocksRefusal } from "../../protocol/socks5.ts";
 import { type ErrorCode, RelayError } from "../../protocol/errors.ts";
 import type { Field } from "../../protocol/headers.ts";
 

@@ -24,7 +24,13 @@ beforeAll(async () => {
 
 const message = { from: "fra-2", to: "fra-1", act: "consumed", body: BODY } as const;
 const verify = (token: string, changes: object = {}) =>
-  verifyNodeMessage(`Bearer ${token}`, { nodeId: "fra-1", peers, act: "consumed", now: NOW, ...changes });
+  verifyNodeMessage(`Bearer ${token}`, {
+    audience: "fra-1",
+    nodes: peers,
+    act: "consumed",
+    now: NOW,
+    ...changes,
+  });
 
 describe("a message between nodes", () => {
   test("is proven by its sender's key, and names its body", async () => {
@@ -47,9 +53,9 @@ describe("a message between nodes", () => {
   });
 
   test.each([
-    ["at another node", { nodeId: "fra-9" }, "token_audience"],
+    ["at another node", { audience: "fra-9" }, "token_audience"],
     ["for another purpose", { act: "consumed-read" }, "token_act"],
-    ["where nobody is known", { peers: new Map() }, "token_signature"],
+    ["where nobody is known", { nodes: new Map() }, "token_signature"],
     ["as late as is allowed", { now: NOW + 34 }, undefined],
     ["too late", { now: NOW + 35 }, "token_expired"],
     ["as early as is allowed", { now: NOW - 5 }, undefined],
@@ -88,7 +94,7 @@ describe("a message between nodes", () => {
     expect(await outcomeOf(() => verify(token))).toEqual({ error: "token_type" });
     expect(
       await outcomeOf(() =>
-        verifyNodeMessage(undefined, { nodeId: "fra-1", peers, act: "consumed", now: NOW }),
+        verifyNodeMessage(undefined, { audience: "fra-1", nodes: peers, act: "consumed", now: NOW }),
       ),
     ).toEqual({ error: "token_missing" });
   });

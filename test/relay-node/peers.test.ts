@@ -96,7 +96,7 @@ describe("a used id is told", () => {
     expect(peer.connections() - connections).toBeLessThanOrEqual(1);
     for (const { path, authorization, body } of peer.told) {
       expect(path).toBe("/consumed");
-      const context = { nodeId: "node-2", peers, act: "consumed", now: seconds() } as const;
+      const context = { audience: "node-2", nodes: peers, act: "consumed", now: seconds() } as const;
       const { digest } = await verifyNodeMessage(authorization, context);
       expect(digest).toBe(await digestOf(new TextEncoder().encode(body)));
     }

@@ -5,11 +5,12 @@ import { PROXY_CONNECTIONS_MAX, PROXY_HEAD_MS } from "../../../client/node/limit
 import { PROXY_HEAD_MAX_BYTES, PROXY_IDLE_MS } from "../limits.ts";
 import type { Opener } from "../../../client/node/opener.ts";
 import { splice } from "../../../client/node/splice.ts";
-import { basicCredentials, type Credentials } from "../../../client/node/proxy/credentials.ts";
+import { basicCredentials } from "../../../protocol/proxy-credentials.ts";
+import type { Credentials } from "../../../client/node/proxy/credentials.ts";
 import { answer, answerBytes, failureAnswer, type ProxyAnswer } from "./failure.ts";
 import { asRelayError } from "../relay-errors.ts";
 import { answerWith, forward, pairs } from "./http-forward.ts";
-import { connectTarget, forwardTarget, type ProxyRequest } from "./http-target.ts";
+import { connectTarget, forwardTarget, type ProxyRequest } from "../../../protocol/proxy-requests.ts";
 import { listen, type LocalProxy, type LocalProxyOptions } from "../../../client/node/proxy/local-proxy.ts";
 
 const UNAUTHORIZED = answer(407, "this proxy wants the password that was made for this run", [

@@ -23,16 +23,6 @@ export function proxyCredentials(
   };
 }
 
-/** Reads the value of `Proxy-Authorization` (RFC 7617). */
-export function basicCredentials(
-  value: string | undefined,
-): { readonly user: string; readonly password: string } | undefined {
-  const encoded = /^basic +([A-Za-z0-9+/]+={0,2}) *$/i.exec(value ?? "")?.[1];
-  if (encoded === undefined) return undefined;
-  const [, user, password] = /^([^:]*):(.*)$/s.exec(Buffer.from(encoded, "base64").toString()) ?? [];
-  return user === undefined || password === undefined ? undefined : { user, password };
-}
-
 /** Of one length, whatever is given. */
 function digest(user: string, password: string): Buffer {
   return createHash("sha256").update(`${user}\0${password}`).digest();

@@ -2,7 +2,7 @@ import { createServer, type Socket } from "node:net";
 import { parseTunnelUrl, tunnelUrl } from "../../../protocol/targets.ts";
 import { PROXY_CONNECTIONS_MAX, PROXY_HEAD_MS } from "../limits.ts";
 import { splice } from "../splice.ts";
-import { SOCKS_REPLY, socksReply } from "./socks-replies.ts";
+import { SOCKS_REPLY, socksReply } from "../../../protocol/socks-replies.ts";
 import { listen, type LocalProxy, type LocalProxyOptions } from "./local-proxy.ts";
 import {
   ADMITTED,
@@ -15,7 +15,7 @@ import {
   readRequest,
   replyBytes,
   SocksRefusal,
-} from "./socks5.ts";
+} from "../../../protocol/socks5.ts";
 
 /** A SOCKS 5 proxy on 127.0.0.1: CONNECT alone, with user and password. Names are resolved where the connection is made. */
 export async function startSocksProxy(options: LocalProxyOptions): Promise<LocalProxy> {

@@ -1,4 +1,4 @@
-import { type ErrorCode, isRelayError } from "../../../protocol/errors.ts";
+import { type ErrorCode, isRelayError } from "./errors.ts";
 
 /** RFC 1928 section 6. */
 export const SOCKS_REPLY = {

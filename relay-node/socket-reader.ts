@@ -1,20 +1,20 @@
-import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 
 /** What a reader asks and tells its owner. */
-export interface TargetReaderEvents {
+export interface SocketReaderEvents {
   /** How many bytes may be taken now; where none, `goOn` is called when that changes. */
   room(): number;
   data(chunk: Buffer): void;
-  /** The target sends nothing more, and all of it was told. */
+  /** The other end sends nothing more, and all of it was told. */
   end(): void;
 }
 
-/** Reads a target as far as there is room. What is beyond that stays in the socket, whose own buffer slows the target. */
-export class TargetReader {
-  readonly #socket: Socket;
-  readonly #events: TargetReaderEvents;
+/** Reads a socket as far as there is room. What is beyond that stays in it, and its own buffer slows whoever sends. */
+export class SocketReader {
+  readonly #socket: Duplex;
+  readonly #events: SocketReaderEvents;
 
-  constructor(socket: Socket, events: TargetReaderEvents) {
+  constructor(socket: Duplex, events: SocketReaderEvents) {
     this.#socket = socket;
     this.#events = events;
     socket.on("readable", () => this.goOn()).on("end", () => events.end());

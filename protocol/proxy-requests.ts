@@ -1,11 +1,6 @@
-import { RelayError } from "../../../protocol/errors.ts";
-import { connectionNames, type Field, isForbiddenRequestField } from "../../../protocol/headers.ts";
-import {
-  parseTargetUrl,
-  parseTunnelUrl,
-  type TargetUrl,
-  type TunnelTarget,
-} from "../../../protocol/targets.ts";
+import { RelayError } from "./errors.ts";
+import { connectionNames, type Field, isForbiddenRequestField } from "./headers.ts";
+import { parseTargetUrl, parseTunnelUrl, type TargetUrl, type TunnelTarget } from "./targets.ts";
 
 /** What a request to a proxy looks like, before anything of it is trusted. */
 export interface ProxyRequest {

@@ -19,13 +19,13 @@ export class SocksRefusal extends Error {
   }
 }
 
-export const NO_METHOD = Buffer.from([5, 0xff]);
-export const PASSWORD_METHOD = Buffer.from([5, 2]);
-export const ADMITTED = Buffer.from([1, 0]);
-export const NOT_ADMITTED = Buffer.from([1, 1]);
+export const NO_METHOD = Uint8Array.from([5, 0xff]);
+export const PASSWORD_METHOD = Uint8Array.from([5, 2]);
+export const ADMITTED = Uint8Array.from([1, 0]);
+export const NOT_ADMITTED = Uint8Array.from([1, 1]);
 
 /** Whether the methods that a client offers hold the one with user and password. Undefined: more bytes are needed. */
-export function readGreeting(bytes: Buffer): Read<boolean> | undefined {
+export function readGreeting(bytes: Uint8Array): Read<boolean> | undefined {
   if (bytes.length > 0 && bytes[0] !== 5) throw new SocksRefusal("this is no SOCKS 5");
   if (bytes.length < 2 || bytes.length < 2 + bytes[1]!) return undefined;
   const length = 2 + bytes[1]!;
@@ -34,7 +34,7 @@ export function readGreeting(bytes: Buffer): Read<boolean> | undefined {
 
 /** @throws SocksRefusal */
 export function readPassword(
-  bytes: Buffer,
+  bytes: Uint8Array,
 ): Read<{ readonly user: string; readonly password: string }> | undefined {
   if (bytes.length > 0 && bytes[0] !== 1) throw new SocksRefusal("this is no user and password");
   if (bytes.length < 2) return undefined;
@@ -43,14 +43,14 @@ export function readPassword(
   const length = at + 1 + bytes[at]!;
   if (bytes.length < length) return undefined;
   return {
-    value: { user: bytes.toString("utf8", 2, at), password: bytes.toString("utf8", at + 1, length) },
+    value: { user: utf8(bytes.subarray(2, at)), password: utf8(bytes.subarray(at + 1, length)) },
     length,
   };
 }
 
 /** The host as text: a name, or an address without brackets. @throws SocksRefusal */
 export function readRequest(
-  bytes: Buffer,
+  bytes: Uint8Array,
 ): Read<{ readonly host: string; readonly port: number }> | undefined {
   if (bytes.length > 0 && bytes[0] !== 5) throw new SocksRefusal("this is no SOCKS 5");
   if (bytes.length < 5) return undefined;
@@ -63,19 +63,27 @@ export function readRequest(
   if (bytes.length < length) return undefined;
   if (command !== 1) throw new SocksRefusal("only CONNECT is served", SOCKS_REPLY.commandNotSupported);
   return {
-    value: { host: hostOf(type, bytes.subarray(4, 4 + size)), port: bytes.readUInt16BE(4 + size) },
+    value: { host: hostOf(type, bytes.subarray(4, 4 + size)), port: uint16(bytes, 4 + size) },
     length,
   };
 }
 
 /** A reply; the address that the connection was made from is nobody's business here. */
-export function replyBytes(reply: number): Buffer {
-  return Buffer.from([5, reply, 0, 1, 0, 0, 0, 0, 0, 0]);
+export function replyBytes(reply: number): Uint8Array {
+  return Uint8Array.from([5, reply, 0, 1, 0, 0, 0, 0, 0, 0]);
 }
 
-function hostOf(type: number, bytes: Buffer): string {
+function hostOf(type: number, bytes: Uint8Array): string {
   if (type === 1) return bytes.join(".");
-  if (type === 3) return bytes.toString("latin1", 1);
-  const groups = Array.from({ length: 8 }, (_, index) => bytes.readUInt16BE(2 * index).toString(16));
+  if (type === 3) return String.fromCharCode(...bytes.subarray(1));
+  const groups = Array.from({ length: 8 }, (_, index) => uint16(bytes, 2 * index).toString(16));
   return new URL(`http://[${groups.join(":")}]`).hostname.slice(1, -1);
+}
+
+function uint16(bytes: Uint8Array, at: number): number {
+  return bytes[at]! * 256 + bytes[at + 1]!;
+}
+
+function utf8(bytes: Uint8Array): string {
+  return new TextDecoder().decode(bytes);
 }

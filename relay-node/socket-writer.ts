@@ -1,9 +1,9 @@
-import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { ByteQueue } from "../protocol/byte-queue.ts";
 import { STREAM_TURN_BYTES } from "./limits.ts";
 
 /** What a writer asks and tells its owner. */
-export interface TargetWriterEvents {
+export interface SocketWriterEvents {
   /** Whether bytes must wait for the client's share; `goOn` is called when they need not any more. */
   mustRest(): boolean;
   /** So many bytes were handed to the system. */
@@ -11,17 +11,17 @@ export interface TargetWriterEvents {
 }
 
 /**
- * Writes a stream's bytes to its target, a turn at a time, and tells when each has left. What waits costs about twice its
+ * Writes a stream's bytes to a socket, a turn at a time, and tells when each has left. What waits costs about twice its
  * bytes, in however small messages it came.
  */
-export class TargetWriter {
-  readonly #socket: Socket;
-  readonly #events: TargetWriterEvents;
+export class SocketWriter {
+  readonly #socket: Duplex;
+  readonly #events: SocketWriterEvents;
   readonly #queue = new ByteQueue();
   #isWriting = false;
   #isEnding = false;
 
-  constructor(socket: Socket, events: TargetWriterEvents) {
+  constructor(socket: Duplex, events: SocketWriterEvents) {
     this.#socket = socket;
     this.#events = events;
   }

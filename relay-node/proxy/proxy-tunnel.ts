@@ -1,0 +1,138 @@
+import type { Duplex } from "node:stream";
+import { RelayError } from "../../protocol/errors.ts";
+import type { NodeStream, StreamParts } from "../held-stream.ts";
+import { PROXY_HALF_CLOSED_MS, STREAM_TURN_BYTES } from "../limits.ts";
+import { reset } from "../reset.ts";
+import { SocketReader } from "../socket-reader.ts";
+import { SocketWriter } from "../socket-writer.ts";
+import { targetFailure } from "../target-failure.ts";
+
+/**
+ *   client ──SocketReader──▶ SocketWriter──▶ target
+ *   client ◀──SocketWriter── SocketReader◀── target
+ *
+ * A tunnel of the proxy door: bytes both ways, at the pace of whoever is slower. Each end is passed on while the other
+ * direction goes on, for as long as something moves there; a failure of one side resets the other one, so that nobody takes a
+ * cut stream for a whole one.
+ */
+export class ProxyTunnel implements NodeStream {
+  readonly #parts: StreamParts;
+  readonly #client: Duplex;
+  readonly #up: SocketWriter;
+  readonly #down: SocketWriter;
+  #movedAt = performance.now();
+  #isOver = false;
+
+  /**
+   * @param client speaks the user's bytes; half-open capable, and paused
+   * @param head what came of them already
+   */
+  constructor(parts: StreamParts, client: Duplex, head: Buffer) {
+    this.#parts = parts;
+    this.#client = client;
+    const { account, target } = parts;
+    const mustRest = () => account.inDebt;
+    const upReader = new SocketReader(client, {
+      room: () => this.#room(this.#up),
+      data: (chunk) => this.#up.write(chunk),
+      end: () => this.#up.end(),
+    });
+    const downReader = new SocketReader(target, {
+      room: () => this.#room(this.#down),
+      data: (chunk) => this.#down.write(chunk),
+      end: () => this.#down.end(),
+    });
+    this.#up = new SocketWriter(target, {
+      mustRest,
+      written: (bytes) => {
+        this.#moved("up", bytes);
+        upReader.goOn();
+      },
+    });
+    this.#down = new SocketWriter(client, {
+      mustRest,
+      written: (bytes) => {
+        this.#moved("down", bytes);
+        downReader.goOn();
+      },
+    });
+    account.slot!.onPaid = () => {
+      for (const writer of [this.#up, this.#down]) writer.goOn();
+    };
+    target.on("error", (error) => this.fail(targetFailure(error)));
+    client.on("error", (cause) => {
+      this.fail(new RelayError("stream_cancelled", "the client's connection broke", { cause }));
+    });
+    target.on("close", () =>
+      this.#onClose(target, "target_reset", "the connection to the target was closed"),
+    );
+    client.on("close", () => this.#onClose(client, "stream_cancelled", "the client's connection was closed"));
+    // One that was lost before tells nothing of it any more.
+    if (target.destroyed) {
+      this.fail(new RelayError("target_reset", "the connection to the target was closed"));
+    }
+    if (head.length > 0) this.#up.write(head);
+    upReader.goOn();
+    downReader.goOn();
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  get isClosed(): boolean {
+    return this.#isOver && this.#client.closed;
+  }
+
+  tick(now: number): void {
+    if (this.#isOver) return;
+    const overdue = this.#parts.account.overdue(now);
+    const { target } = this.#parts;
+    const isHalfClosed = this.#client.readableEnded || target.readableEnded;
+    if (overdue !== undefined) this.fail(overdue);
+    else if (isHalfClosed && now - this.#movedAt >= PROXY_HALF_CLOSED_MS) {
+      this.fail(
+        new RelayError(
+          "stream_idle",
+          `one side has ended, and nothing moved for ${PROXY_HALF_CLOSED_MS / 1_000} s`,
+        ),
+      );
+    }
+  }
+
+  fail(error: RelayError): void {
+    if (this.#isOver) return;
+    this.#parts.account.error = error;
+    this.#finish();
+  }
+
+  destroy(): void {
+    this.#client.destroy();
+    this.#parts.target.destroy();
+  }
+
+  #room(writer: SocketWriter): number {
+    return STREAM_TURN_BYTES - writer.size;
+  }
+
+  #moved(direction: "up" | "down", bytes: number): void {
+    this.#movedAt = performance.now();
+    this.#parts.account.moved(direction, bytes);
+  }
+
+  #onClose(side: Duplex, code: "target_reset" | "stream_cancelled", why: string): void {
+    const isWhole = side.readableEnded && side.writableFinished;
+    if (!isWhole) this.fail(new RelayError(code, why));
+    else if (this.#client.closed && this.#parts.target.closed) this.#finish();
+    if (this.isClosed) this.#parts.onClosed();
+  }
+
+  #finish(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    for (const writer of [this.#up, this.#down]) writer.drop();
+    reset(this.#client);
+    reset(this.#parts.target);
+    this.#parts.onOver();
+  }
+}

@@ -1,0 +1,89 @@
+import { RelayError } from "../../protocol/errors.ts";
+import { parseTunnelUrl } from "../../protocol/targets.ts";
+import { newRequestId } from "../../protocol/tokens.ts";
+import type { Dialed } from "../dialer.ts";
+import { StreamAccount } from "../stream-account.ts";
+import type { Opening } from "../streams.ts";
+import type { ProxyUser } from "./authorizer.ts";
+import type { ProxyContext } from "./proxy-context.ts";
+
+/**
+ *   user ──CONNECT, SOCKS, connect-tcp──▶ authorize ▶ limits ▶ dial ──▶ the answer that the user waits for
+ *
+ * One tunnel on its way to being open, whatever it was asked for by. It is over when `open` settles, or by `abort`.
+ */
+export class TunnelOpening implements Opening {
+  readonly account: StreamAccount;
+  readonly #context: ProxyContext;
+  readonly #gone = new AbortController();
+
+  constructor(context: ProxyContext) {
+    this.#context = context;
+    this.account = new StreamAccount(context.node.config, "proxy");
+  }
+
+  /**
+   * Judges and dials.
+   *
+   * @param target `tcp://host:port`
+   * @throws RelayError as the authorizer, the client's limits and the dialer, `node_draining`, `node_out_of_service`,
+   *   `node_full`, and what `abort` was given; the account has been told of it
+   */
+  async open(user: ProxyUser, target: string): Promise<Dialed> {
+    return this.#context.streams.opening(this, this.#open(user, target));
+  }
+
+  is(): boolean {
+    return false;
+  }
+
+  abort(error: RelayError): void {
+    this.#gone.abort(error);
+  }
+
+  /** The user went away. */
+  readonly onGone = (): void =>
+    this.abort(new RelayError("stream_cancelled", "the user went away", { reached: "no" }));
+
+  async #open(user: ProxyUser, target: string): Promise<Dialed> {
+    const { node, streams, authorizer } = this.#context;
+    const { account } = this;
+    const { signal } = this.#gone;
+    node.assertServing(true);
+    streams.assertRoom();
+    const { grant } = await authorizer.authorize(user, target, signal);
+    const { sub, limits, iat } = grant;
+    account.claims = {
+      jti: newRequestId(),
+      sub,
+      htm: "CONNECT",
+      url: target,
+      ...(limits !== undefined && { limits }),
+    };
+    // What was asked for may have taken its time.
+    signal.throwIfAborted();
+    node.assertServing(true);
+    account.slot = node.limits.enter(sub, limits, iat, "stream");
+    account.lap("node_queue");
+    const { host, port } = parseTunnelUrl(target);
+    const dialed = await node.dialer.dial({
+      host,
+      port,
+      tls: false,
+      allowHalfOpen: true,
+      signal,
+      onStage: account.onStage,
+    });
+    account.connected(dialed, false);
+    if (!signal.aborted) return dialed;
+    dialed.socket.destroy();
+    throw signal.reason;
+  }
+
+  /** No tunnel comes of it: the slot is given back, and it is written down. */
+  refused(error: RelayError): void {
+    this.account.error = error;
+    this.account.failed();
+    this.#context.streams.refused(this.account);
+  }
+}
