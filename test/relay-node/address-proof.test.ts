@@ -1,18 +1,24 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { EGRESS_LIST_MAX_BYTES } from "../../protocol/limits.ts";
 import { newRequestId } from "../../protocol/tokens.ts";
 import { type CountingTarget, startCountingTarget } from "../support/counting-target.ts";
 import { eventually } from "../support/node-log.ts";
 import { type NodeProcess, startNodeProcess } from "../support/node-process.ts";
 import { rawRequest, sendRaw } from "../support/raw-http.ts";
 import { expectRefusal } from "../support/refusal.ts";
+import {
+  listed as entry,
+  PATIENCE_MS,
+  type PublishingEdge,
+  startPublishingEdge,
+  told,
+  untilHealth,
+} from "../support/publishing-edge.ts";
 import { startWitness, type Witness } from "../support/witness.ts";
 
 /** Real node processes, each bound to 127.0.0.2 and published as that unless a test says otherwise. */
 
 const OTHER = "198.51.100.9";
-const PATIENCE_MS = 10_000;
 
 let target: CountingTarget;
 let answer: (request: IncomingMessage, response: ServerResponse) => void;
@@ -43,26 +49,17 @@ const ask = (node: NodeProcess, claims: object = {}) =>
   node.ask({ claims: { url: `http://127.0.0.1:${target.port}/x`, ...claims } });
 
 async function health(node: NodeProcess): Promise<unknown> {
-  const told = await node.get("/healthz");
-  expect(told?.field("relay-node")).toBe("node-1");
-  expect(told?.field("cache-control")).toBe("no-store");
-  return [told?.status, JSON.parse(told!.body)];
+  const got = await node.get("/healthz");
+  expect(got?.field("relay-node")).toBe("node-1");
+  expect(got?.field("cache-control")).toBe("no-store");
+  return [got?.status, JSON.parse(got!.body)];
 }
-
-const untilHealth = (node: NodeProcess, status: number) =>
-  eventually(
-    async () => (await node.get("/healthz"))?.status === status,
-    `the node's health is ${status}`,
-    PATIENCE_MS,
-  );
 
 async function gauge(node: NodeProcess, family: string): Promise<string | undefined> {
   const line = rawRequest("GET /metrics", ["Host: x", "Connection: close"]);
   const { body } = (await sendRaw({ port: node.metricsPort }, line))!;
   return new RegExp(`^holdfast_in_service\\{family="${family}"\\} (.*)$`, "m").exec(body)?.[1];
 }
-
-const told = (node: NodeProcess, msg: string) => node.log().filter((line) => line["msg"] === msg);
 
 describe("a node whose published address is not what the world sees", () => {
   test("serves nothing, says why, uses no id up, and comes into service when it is seen rightly", async () => {
@@ -173,44 +170,24 @@ describe("a node in service", () => {
   });
 });
 
-/** An edge that publishes what a test says. Nothing else of it is asked for but `/whoami`, which it answers truly. */
-async function startEdge(
-  list: object | undefined,
-): Promise<Witness & { publish(list: object | string): void }> {
-  const edge = await startWitness();
+/** @param list what it publishes at first */
+async function startEdge(list: object): Promise<PublishingEdge> {
+  const edge = await startPublishingEdge(list);
   closers.push(() => edge.close());
-  let published: object | string | undefined = list;
-  edge.answer = ({ url, socket }, response) => {
-    if (url === "/whoami") response.end(JSON.stringify({ address: socket.remoteAddress }));
-    else if (published === undefined) response.writeHead(503).end();
-    else if (typeof published === "string") response.end(published);
-    else {
-      const issuer = `http://127.0.0.1:${edge.port}`;
-      response.end(JSON.stringify({ issuer, addresses: [], planned: [], nodes: [], ...published }));
-    }
-  };
-  return Object.assign(edge, { publish: (next: object | string) => void (published = next) });
+  return edge;
 }
-
-const entry = (address: string, node = "node-1") => ({
-  address,
-  family: address.includes(":") ? "ipv6" : "ipv4",
-  node,
-  since: "2026-01-01",
-});
 
 describe("a node at an edge with a published list", () => {
   const MISSING = "127.0.0.2 is not in the list that the edge publishes for node-1";
-  const originOf = (edge: Witness) => `http://127.0.0.1:${edge.port}`;
 
   test("serves nothing while it is not in the list, though all see its address, and as soon as it is", async () => {
     const edge = await startEdge({ addresses: [entry("127.0.0.2", "node-2"), entry("127.0.0.3")] });
-    const node = await start([], { edge: originOf(edge) });
+    const node = await start([], { edge: edge.origin });
     await eventually(() => told(node, "out of service").length > 0, "it has asked", PATIENCE_MS);
     const reason = `ipv4: ${MISSING}`;
     expect(await health(node)).toEqual([503, { status: "out_of_service", node: "node-1", reason }]);
     const before = target.connections;
-    const iss = originOf(edge);
+    const iss = edge.origin;
     const problem = expectRefusal(await ask(node, { iss }), "node_out_of_service");
     expect(problem).toMatchObject({ detail: reason, node: "node-1", retryable: true });
     expect(target.connections).toBe(before);
@@ -229,7 +206,7 @@ describe("a node at an edge with a published list", () => {
 
   test("goes out when it leaves the list, and does not use a connection of before when it is back", async () => {
     const edge = await startEdge({ addresses: [entry("127.0.0.2")] });
-    const iss = originOf(edge);
+    const iss = edge.origin;
     const node = await start([], { edge: iss });
     await untilHealth(node, 200);
     await ask(node, { iss });
@@ -247,38 +224,12 @@ describe("a node at an edge with a published list", () => {
     expect(target.connections).toBe(connections + 1);
   });
 
-  test.each([
-    { what: "a failure", published: undefined },
-    { what: "no JSON", published: "<html>" },
-    { what: "no list", published: { addresses: undefined } },
-    { what: "another edge's list", published: { issuer: "https://other.example.com" } },
-    { what: "more than a list is read of", published: "x".repeat(EGRESS_LIST_MAX_BYTES + 1) },
-  ])(
-    "takes $what for no word: the former one stays, and at a start none is needed",
-    async ({ published }) => {
-      const edge = await startEdge({});
-      edge.publish(published as object);
-      const node = await start([], { edge: originOf(edge) });
-      await untilHealth(node, 200);
-      edge.publish({});
-      await untilHealth(node, 503);
-      edge.publish(published as object);
-      const { asked } = edge;
-      await eventually(() => edge.asked > asked + 4, "it was asked again", PATIENCE_MS);
-      expect((await node.get("/healthz"))?.status).toBe(503);
-      edge.publish({ addresses: [entry("127.0.0.2")] });
-      await untilHealth(node, 200);
-      expect(told(node, "published list not read")).toHaveLength(2);
-      expect(told(node, "published list read")).toHaveLength(2);
-    },
-  );
-
   test("is judged by family, also by that which the edge has no address of", async () => {
     const edge = await startEdge({ addresses: [entry("127.0.0.2")] });
     const six = await startWitness({ host: "::1" });
     closers.push(() => six.close());
     const node = await start([], {
-      edge: originOf(edge),
+      edge: edge.origin,
       witnesses: [`http://[::1]:${six.port}/`],
       egress: { ipv4: { bind: "127.0.0.2", public: "127.0.0.2" }, ipv6: { bind: "::1", public: "::1" } },
     });
@@ -295,7 +246,7 @@ describe("a node at an edge with a published list", () => {
   test("tells both where another address is seen and the configured one is not listed", async () => {
     const edge = await startEdge({ addresses: [entry("127.0.0.2")] });
     const egress = { ipv4: { bind: "127.0.0.2", public: "203.0.113.10" } };
-    const node = await start([], { edge: originOf(edge), egress });
+    const node = await start([], { edge: edge.origin, egress });
     await eventually(() => told(node, "out of service").length > 0, "it has asked", PATIENCE_MS);
     const reason =
       "ipv4: 203.0.113.10 is not in the list that the edge publishes for node-1; " +

@@ -1,5 +1,4 @@
 import { createHash } from "node:crypto";
-import { once } from "node:events";
 import type { Socket } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -7,6 +6,7 @@ import type { WebSocket } from "ws";
 import { RAW_MESSAGE_MAX_BYTES } from "../../protocol/limits.ts";
 import { type NodeHere, startNodeHere } from "../support/node-here.ts";
 import { eventually } from "../support/node-log.ts";
+import { openRaw } from "../support/raw-stream.ts";
 import { askStream, failureOf } from "../support/stream-client.ts";
 import { startTcpTarget, type TcpTarget } from "../support/tcp-target.ts";
 
@@ -27,28 +27,8 @@ afterAll(async () => {
   await target.close();
 });
 
-interface Raw {
-  readonly socket: WebSocket;
-  readonly bytes: () => Buffer;
-  readonly closed: Promise<[code: number, reason: string]>;
-}
-
-async function open(claims: object = {}, protocols: readonly string[] = []): Promise<Raw> {
-  const ask = { claims: { url: target.url, ...claims }, protocols };
-  const { socket, inbox, head } = await askStream(node, ask);
-  expect(head.headers["relay-status"]).toBe("target");
-  expect(head.headers["sec-websocket-protocol"]).toBeUndefined();
-  const chunks: Buffer[] = [];
-  inbox.listen((message) => {
-    if (typeof message === "string") throw new Error("a text message came");
-    chunks.push(message);
-  });
-  socket.on("error", () => {});
-  const closed = new Promise<[number, string]>((resolve) => {
-    socket.once("close", (code, reason) => resolve([code, reason.toString()]));
-  });
-  return { socket, bytes: () => Buffer.concat(chunks), closed };
-}
+const open = (claims: Readonly<Record<string, unknown>> = {}, protocols: readonly string[] = []) =>
+  openRaw(node, { url: target.url, ...claims }, protocols);
 
 const there = () => target.sockets.at(-1)!;
 const hash = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex");
@@ -126,44 +106,9 @@ describe("who does not read slows the other:", () => {
     await eventually(() => seen === 60_000_000, "all came", 30_000);
     socket.close(1_000);
   });
-
-  test("a client, which may rest without a word", { timeout: 60_000 }, async () => {
-    const much = Buffer.alloc(60_000_000, "y");
-    serve = (socket) => void socket.end(much);
-    const { socket, bytes, closed } = await open();
-    socket.pause();
-    let last = -1;
-    await eventually(
-      async () => {
-        const isStill = there().bytesWritten > 0 && there().writableLength === last;
-        last = there().writableLength;
-        await pause(300);
-        return isStill;
-      },
-      "it stands",
-      20_000,
-    );
-    expect(last).toBeGreaterThan(20_000_000);
-    // Longer than a question would take to be asked and given up.
-    await pause(22_000);
-    socket.resume();
-    expect((await closed)[0]).toBe(1_000);
-    expect(hash(bytes())).toBe(hash(much));
-  });
 });
 
 describe("the end", () => {
-  test("of the target waits for a client that has not read all", { timeout: 30_000 }, async () => {
-    const much = Buffer.alloc(3_000_000, "z");
-    serve = (socket) => void socket.end(much);
-    const { socket, bytes, closed } = await open();
-    socket.pause();
-    await pause(8_000);
-    socket.resume();
-    expect((await closed)[0]).toBe(1_000);
-    expect(hash(bytes())).toBe(hash(much));
-  });
-
   test("of the target closes the WebSocket, behind all that it said", async () => {
     serve = (socket) => void socket.end("last words");
     const { bytes, closed } = await open();
@@ -185,18 +130,6 @@ describe("the end", () => {
     expect(line).toMatchObject({ reason: "done", bytes_up: 9 });
     expect(Buffer.concat(heard).toString()).toBe("all of it");
     expect(finished).toBe(true);
-  });
-
-  test("of the client is bounded: a target that never ends is cut", { timeout: 30_000 }, async () => {
-    serve = (socket) => void socket.resume();
-    const { socket } = await open();
-    const line = await closing(() => socket.close(1_000));
-    expect(line).toMatchObject({ reason: "done" });
-    expect((line["ms"] as { total: number }).total).toBeGreaterThan(9_000);
-    // It has heard our end, so that only what it sends tells it more.
-    const talking = setInterval(() => there().write("x"), 50);
-    await eventually(() => there().destroyed, "the target's connection has gone");
-    clearInterval(talking);
   });
 
   test.each([
@@ -246,12 +179,4 @@ describe("limits", () => {
     await closing(() => socket.terminate());
     (await open(limited)).socket.terminate();
   });
-});
-
-test("silence is asked about by WebSocket's own questions", { timeout: 40_000 }, async () => {
-  const { socket } = await open();
-  await once(socket, "ping");
-  await pause(6_000);
-  expect(socket.readyState).toBe(socket.OPEN);
-  socket.terminate();
 });

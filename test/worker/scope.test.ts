@@ -249,7 +249,8 @@ describe("refused", () => {
   });
 });
 
-describe("handles", () => {
+// They wait for what an isolate remembers to grow old: side by side.
+describe.concurrent("handles", () => {
   test("are told once, short and with what they stand for", async () => {
     const { id, handle, client, expires } = await newHandle(await scopeToken());
     expect(handle).toMatch(/^hf_[\w-]{32}$/);
