@@ -3,7 +3,9 @@ import { problemResponse, RelayError } from "../protocol/errors.ts";
 import { WIRE } from "../protocol/headers.ts";
 import { admin } from "./admin.ts";
 import { authorize } from "./authorize.ts";
+import { answerProxyQuestion } from "./authorize-proxy.ts";
 import { clientAddress } from "./client-address.ts";
+import { directGrants } from "./direct-grants.ts";
 import { edgeOf } from "./edge.ts";
 import { egressList, signedEgressList } from "./egress-list.ts";
 import { cancel, forward } from "./forward.ts";
@@ -60,6 +62,10 @@ app.get("/.well-known/egress.jwt", async (c) => {
   return c.body(jwt, 200, { "Content-Type": "application/jwt", "Cache-Control": "public, max-age=60" });
 });
 
+app.get("/.well-known/proxy.json", (c) =>
+  c.json({ proxies: edgeOf(c.env).config.proxyUrls }, 200, { "Cache-Control": "public, max-age=60" }),
+);
+
 app.get("/whoami", (c) => {
   const address = clientAddress(c.req.raw, edgeOf(c.env).config);
   if (address === undefined) throw new RelayError("not_found", "nothing tells this edge who calls");
@@ -73,7 +79,11 @@ app.get("/healthz", (c) => {
 
 app.route("/stream", stream);
 
+app.post("/grants", directGrants);
+
 app.post("/resolve", resolve);
+
+app.post("/authorize", answerProxyQuestion);
 
 app.route("/admin", admin);
 
