@@ -96,7 +96,8 @@ app.notFound((c) => {
 
 app.onError((error, c) => answer(tellable(error), c.get("clock")));
 
+/** A 407 is a proxy's alone to say (RFC 9110 section 15.5.8), and no `fetch` hands one that an origin says to its caller. */
 function answer(error: RelayError, clock: EdgeClock): Response {
-  const { status, headers, body } = problemResponse(error);
+  const { status, headers, body } = problemResponse(error, error.status === 407 ? 401 : error.status);
   return new Response(body, { status, headers: [...headers, [WIRE.timing, clock.timing()]] });
 }

@@ -150,55 +150,55 @@ export function proxyGrantVectors({ masters, derive }: Toolbox): object {
       refused("exp before iat", { iat: NOW, exp: NOW - 1 }),
     ],
     within: [
-      within("nothing narrows it", null, "DELETE", "/x", true),
-      within("inside the path", [["http://legacy.example.com/v1/*"]], "GET", "/v1/a?b=c", true),
-      within("beside the path", [["http://legacy.example.com/v1/*"]], "GET", "/v2", false),
-      within(
+      admission("nothing narrows it", null, "DELETE", "/x", true),
+      admission("inside the path", [["http://legacy.example.com/v1/*"]], "GET", "/v1/a?b=c", true),
+      admission("beside the path", [["http://legacy.example.com/v1/*"]], "GET", "/v2", false),
+      admission(
         "a path that could be read as another",
         [["http://legacy.example.com/v1/*"]],
         "GET",
         "/v1/../v2",
         false,
       ),
-      within("the same, encoded", [["http://legacy.example.com/v1/*"]], "GET", "/v1/%252e%252e/v2", false),
-      within("a method that is named", [["GET,HEAD http://legacy.example.com"]], "HEAD", "/", true),
-      within("a method that is not", [["GET,HEAD http://legacy.example.com"]], "POST", "/", false),
-      within("a method in another case", [["GET http://legacy.example.com"]], "get", "/", false),
-      within(
+      admission("the same, encoded", [["http://legacy.example.com/v1/*"]], "GET", "/v1/%252e%252e/v2", false),
+      admission("a method that is named", [["GET,HEAD http://legacy.example.com"]], "HEAD", "/", true),
+      admission("a method that is not", [["GET,HEAD http://legacy.example.com"]], "POST", "/", false),
+      admission("a method in another case", [["GET http://legacy.example.com"]], "get", "/", false),
+      admission(
         "one entry of several",
         [["GET http://legacy.example.com", "http://legacy.example.com/v1/*"]],
         "PUT",
         "/v1/a",
         true,
       ),
-      within("an entry of another origin", [["http://other.example.com"]], "GET", "/", false),
-      within(
+      admission("an entry of another origin", [["http://other.example.com"]], "GET", "/", false),
+      admission(
         "both lists",
         [["http://legacy.example.com/v1/*"], ["GET http://*.example.com"]],
         "GET",
         "/v1/a",
         true,
       ),
-      within(
+      admission(
         "the first list alone",
         [["http://legacy.example.com/v1/*"], ["GET http://*.example.com"]],
         "PUT",
         "/v1/a",
         false,
       ),
-      within(
+      admission(
         "the second list alone",
         [["http://legacy.example.com/v1/*"], ["GET http://*.example.com"]],
         "GET",
         "/v2",
         false,
       ),
-      within("a list without entries", [[]], "GET", "/", false),
+      admission("a list without entries", [[]], "GET", "/", false),
     ],
   };
 }
 
-function within(
+function admission(
   name: string,
   lists: readonly (readonly string[])[] | null,
   method: string,
