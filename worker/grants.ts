@@ -6,6 +6,7 @@ import { newRequestId } from "../protocol/tokens.ts";
 import type { Authorized } from "./authorize.ts";
 import type { AuthorizedProxy } from "./authorize-proxy.ts";
 import { grantLimits } from "./client-limits.ts";
+import type { Client } from "./clients.ts";
 import type { EdgeNode } from "./config.ts";
 import type { Edge } from "./edge.ts";
 
@@ -90,7 +91,7 @@ export async function proxyGrantFor(
 }
 
 /** Of the whole pool, whichever of its nodes a token names: else each node that is named had a whole share. */
-function shareOf({ limits }: Authorized["client"], pool: Authorized["pool"], edge: Edge): GrantLimits {
+function shareOf({ limits }: Client, pool: readonly EdgeNode[], edge: Edge): GrantLimits {
   const now = Date.now();
   return grantLimits(limits, pool.filter(({ id }) => edge.pool.isUp(id, now)).length);
 }
