@@ -59,7 +59,8 @@ export interface RequestClaims {
 }
 
 /** What a scope token is for: one act for each door that takes it. */
-export type ScopeAct = "stream" | "proxy";
+export const SCOPE_ACTS = ["stream", "proxy"] as const;
+export type ScopeAct = (typeof SCOPE_ACTS)[number];
 
 /** Claims of a scope token: many requests, each to one of a few targets, signed by the client. */
 export interface ScopeClaims {
@@ -130,6 +131,7 @@ export function checkRequestClaims(
 /**
  * The claims of a scope token. What it allows is not parsed here.
  *
+ * @param act the door's own; several where what the token is for is not used yet
  * @param lifetime the longest that the token may live, in seconds
  * @throws RelayError as `checkRequestClaims`
  */
@@ -137,7 +139,7 @@ export function checkScopeClaims(
   claims: Readonly<Record<string, unknown>>,
   origin: string,
   now: number,
-  act: ScopeAct,
+  act: ScopeAct | readonly ScopeAct[],
   lifetime: number,
 ): ScopeClaims {
   checkIssued(claims, { act, origin, now, lifetime });
@@ -200,7 +202,7 @@ function isNodeChoice(value: unknown): boolean {
 }
 
 interface Common {
-  readonly act: string;
+  readonly act: string | readonly string[];
   readonly origin: string;
   readonly now: number;
   readonly lifetime: number;
@@ -232,7 +234,8 @@ function checkIssued(
     throw malformed("iat and exp are not whole seconds");
   }
   if (aud !== origin) throw new RelayError("token_audience", `aud is not this edge, ${origin}`);
-  if (claims["act"] !== act) throw new RelayError("token_act", `act is not ${act}`);
+  const acts: readonly unknown[] = [act].flat();
+  if (!acts.includes(claims["act"])) throw new RelayError("token_act", `act is not ${acts.join(" or ")}`);
   checkTimes(iat as number, exp as number, now, lifetime, {
     expired: "token_expired",
     premature: "token_premature",

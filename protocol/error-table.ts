@@ -239,7 +239,14 @@ export const ERRORS = {
     false,
     "See the node's log for this request id.",
   ),
-  node_unknown: denied(400, "Name a node of the client's pool, or none."),
+  node_unknown: denied(
+    400,
+    "Name a node of the client's pool, or none; use the proxy of a node that the detail names.",
+  ),
+  node_unproven: denied(
+    403,
+    "Check that the edge's NODES lists this node with its own key, that both have the edge's origin alike, and their clocks.",
+  ),
   authorization_unavailable: row(
     503,
     "destination_unavailable",

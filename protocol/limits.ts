@@ -12,6 +12,9 @@ export const GRANT_MAX_SECONDS = 30;
 /** A proxy grant lives this long: how long what was granted goes on while the edge can't be asked. */
 export const PROXY_GRANT_SECONDS = 300;
 
+/** The longest question of a node's about a user of its proxy door: a scope token with a target. */
+export const PROXY_QUESTION_MAX_BYTES = 32_768;
+
 /** The longest proxy grant: it may hold the paths and methods of a client's and a token's targets. */
 export const PROXY_GRANT_MAX_BYTES = 65_536;
 

@@ -127,6 +127,8 @@ function tunnelTo({ host, port }: { host: string; port: number }): TunnelTarget 
 
 /** One entry of a client's `allow`, parsed. */
 export interface AllowedTarget {
+  /** As it was written. */
+  readonly entry: string;
   readonly scheme: "https" | "http" | "tcp";
   /** An exact host; a suffix beginning with a dot for `*.vendor.io`; undefined for `*`, every host. */
   readonly host: string | undefined;
@@ -173,6 +175,7 @@ export function parseAllowedTarget(entry: string): AllowedTarget {
     const isAddress = host.includes(":") || /^[0-9.]+$/.test(host);
     if (wildcard === "*." && isAddress) throw bad("puts a wildcard before an address");
     return {
+      entry,
       scheme,
       host: wildcard === "*" ? undefined : wildcard === "*." ? `.${host}` : host,
       port,
@@ -192,12 +195,18 @@ export function parseAllowedTarget(entry: string): AllowedTarget {
 export function isAllowed(allow: readonly AllowedTarget[], method: string, url: TargetUrl): boolean {
   return allow.some(
     (entry) =>
-      entry.scheme === url.scheme &&
-      entry.port === url.port &&
-      hostMatches(entry.host, url.host) &&
+      isAtOrigin(entry, url) &&
       (entry.methods === undefined || entry.methods.includes(method)) &&
       (entry.path === undefined || pathMatches(entry.path, url.path)),
   );
+}
+
+/** Whether an entry admits anything of an origin, to whatever paths and methods it is limited. */
+export function isAtOrigin(
+  entry: AllowedTarget,
+  { scheme, host, port }: Pick<TargetUrl, "scheme" | "host" | "port">,
+): boolean {
+  return entry.scheme === scheme && entry.port === port && hostMatches(entry.host, host);
 }
 
 /**

@@ -3,11 +3,12 @@ import { RelayError } from "../protocol/errors.ts";
 import { WIRE } from "../protocol/headers.ts";
 import { CLOCK_LEEWAY_SECONDS } from "../protocol/limits.ts";
 import { parseAllowedTarget } from "../protocol/targets.ts";
-import { checkAdminClaims } from "../protocol/claims.ts";
+import { checkAdminClaims, SCOPE_ACTS } from "../protocol/claims.ts";
 import { digestOf, newRequestId, readBearer, verifySignature } from "../protocol/tokens.ts";
 import { parseClientRecord } from "./clients.ts";
 import { type Env, edgeOf, registryCall, registryOf } from "./edge.ts";
 import { hashOf, newHandle } from "./handles.ts";
+import { jsonOf } from "./json.ts";
 import { ADMIN_BODY_MAX_BYTES } from "./limits.ts";
 import { readAtMost } from "./read-at-most.ts";
 import type { Expected } from "./registry.ts";
@@ -84,7 +85,8 @@ admin.post("/handles", async (c) => {
     throw new RelayError("request_invalid", 'the body is not of the form {"token": "<scope token>"}');
   }
   const now = Math.floor(Date.now() / 1_000);
-  const scope = await proveScopeToken(value.token, "stream", edgeOf(c.env), c.env, now, () => {});
+  // The act stays in the record, and each door looks at it again.
+  const scope = await proveScopeToken(value.token, SCOPE_ACTS, edgeOf(c.env), c.env, now, () => {});
   checkScopeLifetime(scope);
   const { client, claims, key } = scope;
   // What can't be parsed would refuse every use of the handle.
@@ -115,15 +117,6 @@ function expected(c: Context): Expected {
     throw new RelayError("request_invalid", 'If-Match must be "*" or one version, as in "3"');
   }
   return Number(version);
-}
-
-function jsonOf(body: string): unknown {
-  try {
-    return JSON.parse(body);
-  } catch {
-    // The parser's own error quotes its input, which may hold a token.
-    throw new RelayError("request_invalid", "the body is no JSON");
-  }
 }
 
 function tooLarge(): RelayError {

@@ -3,7 +3,9 @@ import { problemResponse, RelayError } from "../protocol/errors.ts";
 import { WIRE } from "../protocol/headers.ts";
 import { admin } from "./admin.ts";
 import { authorize } from "./authorize.ts";
+import { answerProxyQuestion } from "./authorize-proxy.ts";
 import { clientAddress } from "./client-address.ts";
+import { directGrants } from "./direct-grants.ts";
 import { edgeOf } from "./edge.ts";
 import { egressList, signedEgressList } from "./egress-list.ts";
 import { cancel, forward } from "./forward.ts";
@@ -60,6 +62,10 @@ app.get("/.well-known/egress.jwt", async (c) => {
   return c.body(jwt, 200, { "Content-Type": "application/jwt", "Cache-Control": "public, max-age=60" });
 });
 
+app.get("/.well-known/proxy.json", (c) =>
+  c.json({ proxies: edgeOf(c.env).config.proxyUrls }, 200, { "Cache-Control": "public, max-age=60" }),
+);
+
 app.get("/whoami", (c) => {
   const address = clientAddress(c.req.raw, edgeOf(c.env).config);
   if (address === undefined) throw new RelayError("not_found", "nothing tells this edge who calls");
@@ -73,7 +79,11 @@ app.get("/healthz", (c) => {
 
 app.route("/stream", stream);
 
+app.post("/grants", directGrants);
+
 app.post("/resolve", resolve);
+
+app.post("/authorize", answerProxyQuestion);
 
 app.route("/admin", admin);
 
@@ -86,7 +96,8 @@ app.notFound((c) => {
 
 app.onError((error, c) => answer(tellable(error), c.get("clock")));
 
+/** A 407 is a proxy's alone to say (RFC 9110 section 15.5.8), and no `fetch` hands one that an origin says to its caller. */
 function answer(error: RelayError, clock: EdgeClock): Response {
-  const { status, headers, body } = problemResponse(error);
+  const { status, headers, body } = problemResponse(error, error.status === 407 ? 401 : error.status);
   return new Response(body, { status, headers: [...headers, [WIRE.timing, clock.timing()]] });
 }

@@ -1,23 +1,14 @@
 import { errorFromProblem, RelayError, withReached } from "../protocol/errors.ts";
-import { newPass, signGrant } from "../protocol/grants.ts";
+import { newPass } from "../protocol/grants.ts";
 import { WIRE } from "../protocol/headers.ts";
-import { CLOCK_LEEWAY_SECONDS, GRANT_MAX_SECONDS } from "../protocol/limits.ts";
+import { CLOCK_LEEWAY_SECONDS } from "../protocol/limits.ts";
 import { attemptAt, type Errand } from "./attempt.ts";
 import type { Authorized } from "./authorize.ts";
-import { grantLimits } from "./client-limits.ts";
 import type { EdgeNode } from "./config.ts";
 import type { Edge } from "./edge.ts";
+import { grantFor } from "./grants.ts";
 import { nearnessOf, orderNodes } from "./order.ts";
 import type { EdgeClock } from "./timing.ts";
-
-/** What tells one try of a request from another; in the grant, and so before the node. */
-interface Try {
-  /** One for each time that the edge serves a request. */
-  readonly pass: string;
-  /** How many tries of this pass went before. */
-  readonly attempt: number;
-  readonly tail?: number | undefined;
-}
 
 /** What a node answered. */
 export interface Answered {
@@ -89,44 +80,4 @@ async function inDoubt(answer: Response): Promise<RelayError> {
   const code = answer.headers.get(WIRE.error)!;
   const error = errorFromProblem(code, await answer.text(), answer.headers);
   return error.reached === "no" ? withReached(error, "unknown") : error;
-}
-
-/** What lets one node do what a token asks for. */
-export async function grantFor(
-  { client, claims, framing, pool }: Authorized,
-  node: EdgeNode,
-  edge: Edge,
-  { pass, attempt, tail }: Try,
-): Promise<string> {
-  const { act, jti, iat, htm, url, digest, idempotent, receipt, resume } = claims;
-  // A request may have waited at another node: the grant counts from now.
-  const now = Math.floor(Date.now() / 1_000);
-  return signGrant(
-    {
-      iss: edge.config.origin,
-      aud: node.id,
-      sub: client.id,
-      act,
-      iat: now,
-      exp: now + GRANT_MAX_SECONDS,
-      jti,
-      tat: iat,
-      htm,
-      url,
-      framing,
-      ...(digest !== undefined && { digest }),
-      pass,
-      attempt,
-      ...(idempotent !== undefined && { idempotent }),
-      ...(receipt !== undefined && { receipt }),
-      ...(tail !== undefined && { tail }),
-      ...(resume !== undefined && { resume }),
-      // Of the whole pool, whichever of its nodes this token names: else each node that is named had a whole share.
-      limits: grantLimits(
-        client.limits,
-        Math.max(1, pool.filter(({ id }) => edge.pool.isUp(id, Date.now())).length),
-      ),
-    },
-    await edge.grantKey(node),
-  );
 }

@@ -3,6 +3,7 @@ import * as z from "zod/mini";
 import { RelayError } from "../protocol/errors.ts";
 import { isFieldName } from "../protocol/headers.ts";
 import { algorithmOf } from "../protocol/keys.ts";
+import { parseTargetUrl } from "../protocol/targets.ts";
 import { tellIssue } from "./issues.ts";
 import type { Place } from "./order.ts";
 
@@ -38,6 +39,8 @@ export interface EdgeConfig {
   readonly regions: ReadonlyMap<string, Place>;
   /** Lower-case name of the field in which a proxy in front tells the caller's address. */
   readonly clientAddressHeader: string | undefined;
+  /** Where the nodes' proxy doors are reached, without credentials: `https://proxy.example.com:9443`. */
+  readonly proxyUrls: readonly string[];
   readonly grantMasterKey: Uint8Array<ArrayBuffer>;
   /** Private Ed25519 JWK. */
   readonly signingKey: JWK;
@@ -65,6 +68,25 @@ const origin = z.string().check(
     return url?.origin === value && (url.protocol === "https:" || LOOPBACK.test(url.hostname));
   }, "must be an https origin without path (http only for a loopback host)"),
 );
+
+const proxyUrl = z
+  .string()
+  .check(
+    z.refine(
+      isProxyUrl,
+      "must be an https, http or socks5h URL of a host and port, without credentials and without path",
+    ),
+  );
+
+/** The host and port are judged as a target's are. */
+function isProxyUrl(value: string): boolean {
+  const authority = /^(?:https|http|socks5h):\/\/([^/?#]+)$/.exec(value)?.[1];
+  try {
+    return authority !== undefined && parseTargetUrl(`http://${authority}`).path === "/";
+  } catch {
+    return false;
+  }
+}
 
 const address = z.union([z.ipv4(), z.ipv6()], { error: "is no IP address" });
 
@@ -115,6 +137,7 @@ const schema = z.object({
   CLIENT_ADDRESS_HEADER: z.optional(
     z.string().check(z.refine((value) => isFieldName(value), "must be a field's name")),
   ),
+  PROXY_URLS: z.optional(z.pipe(json, z.array(proxyUrl).check(unique((url) => url, "URL")))),
   GRANT_MASTER_KEY: z.string().check(
     z.refine(
       // No base64 leaves one character over.
@@ -131,6 +154,11 @@ const schema = z.object({
 
 /** Names whose values must never be quoted in a message. Operators' keys are public, until a private one is put there. */
 const SECRET = new Set(["GRANT_MASTER_KEY", "EDGE_SIGNING_KEY", "OPERATOR_KEYS"]);
+
+/** A value's JSON without what stands before the @ of a URL: it may be a password. */
+function withoutUserInfo(text: string): string {
+  return text.replace(/:\/\/(?:[^"\\]|\\.)*@/g, "://…@");
+}
 
 /**
  * Checks a worker's environment and reports every problem at once.
@@ -149,14 +177,16 @@ export function parseEdgeConfig(env: Readonly<Record<string, unknown>>): EdgeCon
         env,
       );
       const quoted =
-        SECRET.has(name ?? "") || value === undefined ? "" : ` (is ${JSON.stringify(value).slice(0, 80)})`;
+        SECRET.has(name ?? "") || value === undefined
+          ? ""
+          : ` (is ${withoutUserInfo(JSON.stringify(value)).slice(0, 80)})`;
       return value === undefined && rest.length === 0
         ? `${where} is not set`
         : `${where} ${tellIssue(issue)}${quoted}`;
     });
     throw new RelayError("edge_misconfigured", problems.join("; "));
   }
-  const { EDGE_ORIGIN, NODES, EDGE_REGION, REGIONS, CLIENT_ADDRESS_HEADER } = result.data;
+  const { EDGE_ORIGIN, NODES, EDGE_REGION, REGIONS, CLIENT_ADDRESS_HEADER, PROXY_URLS } = result.data;
   const { GRANT_MASTER_KEY, EDGE_SIGNING_KEY, OPERATOR_KEYS } = result.data;
   return {
     origin: EDGE_ORIGIN,
@@ -164,6 +194,7 @@ export function parseEdgeConfig(env: Readonly<Record<string, unknown>>): EdgeCon
     region: EDGE_REGION,
     regions: new Map(Object.entries(REGIONS ?? {})),
     clientAddressHeader: CLIENT_ADDRESS_HEADER?.toLowerCase(),
+    proxyUrls: PROXY_URLS ?? [],
     grantMasterKey: Uint8Array.from(base64url.decode(GRANT_MASTER_KEY)),
     signingKey: EDGE_SIGNING_KEY,
     operatorKeys: new Map(OPERATOR_KEYS.keys.map((jwk) => [jwk.kid, jwk])),

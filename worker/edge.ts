@@ -32,6 +32,7 @@ export class Edge {
   readonly #grantKeys = new Map<string, GrantKey>();
   #signingKey: BoundKey | undefined;
   readonly #operatorKeys = new Map<string, BoundKey>();
+  #nodeKeys: ReadonlyMap<string, BoundKey> | undefined;
   readonly #clients = new RegistryCache<Client>();
   readonly #handles = new RegistryCache<HandleRecord>();
 
@@ -70,6 +71,22 @@ export class Edge {
     const key = await importPublicKey(jwk);
     this.#operatorKeys.set(kid, key);
     return key;
+  }
+
+  /**
+   * The keys that nodes sign with, by the nodes' ids.
+   * @throws RelayError `edge_misconfigured`
+   */
+  async nodeKeys(): Promise<ReadonlyMap<string, BoundKey>> {
+    if (this.#nodeKeys !== undefined) return this.#nodeKeys;
+    const imported = this.config.nodes.map(async ({ id, key }) => {
+      try {
+        return [id, await importPublicKey(key)] as const;
+      } catch (cause) {
+        throw new RelayError("edge_misconfigured", `the key of ${id} in NODES can't be imported`, { cause });
+      }
+    });
+    return (this.#nodeKeys = new Map(await Promise.all(imported)));
   }
 
   /**

@@ -86,6 +86,9 @@ export const FAILED_SENDERS_MAX = 10_000;
 /** The period of the platform's ceilings, as wrangler.toml has it. */
 export const CEILING_SECONDS = 10;
 
+/** To how many nodes a client is given grants at once, to try them itself. */
+export const DIRECT_NODES_MAX = 3;
+
 /** The longest answer of a node's about a seed list, and the most hosts in one. */
 export const RESOLVE_ANSWER_MAX_BYTES = 65_536;
 export const SEEDS_MAX = 100;

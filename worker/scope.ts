@@ -21,9 +21,9 @@ export interface Scope {
  * @param admit as `atSendersCost` gives it
  * @throws RelayError any of the token codes, `client_unknown`, `handle_unknown`, `registry_unavailable`
  */
-type Prove = (
+type Prove<Act = ScopeAct> = (
   credential: string,
-  act: ScopeAct,
+  act: Act,
   edge: Edge,
   env: Env,
   now: number,
@@ -34,8 +34,15 @@ type Prove = (
 export const proveScope: Prove = (credential, ...rest) =>
   (isHandle(credential) ? proveHandle : proveScopeToken)(credential, ...rest);
 
-/** A scope token alone. */
-export const proveScopeToken: Prove = async (token, act, edge, env, now, admit) => {
+/** A scope token alone; with several acts it is one for any of their doors. */
+export const proveScopeToken: Prove<ScopeAct | readonly ScopeAct[]> = async (
+  token,
+  act,
+  edge,
+  env,
+  now,
+  admit,
+) => {
   const unverified = readBearer("scope", `Bearer ${token}`);
   const { origin } = edge.config;
   // How long it may live is the client's own limit, which takes a look-up.

@@ -7,13 +7,14 @@ import {
   type RequestAct,
   type ScopeAct,
 } from "../../protocol/claims.ts";
+import { type NodeMessageAct, verifyNodeMessage } from "../../protocol/node-messages.ts";
 import { readBearer, verifySignature } from "../../protocol/tokens.ts";
 import { readVectors } from "../vectors/read.ts";
 import { outcomeOf } from "./outcome.ts";
 
 interface Case {
   readonly name: string;
-  readonly kind: "request" | "scope";
+  readonly kind: "request" | "scope" | "node";
   readonly act: string;
   readonly authorization: string;
   readonly expect?: object;
@@ -35,12 +36,17 @@ async function accept(
   { kind, act, authorization }: Case,
   key: keyof typeof keys = "ed25519",
 ): Promise<object> {
+  const bound = await importPublicKey(keys[key].publicJwk);
+  if (kind === "node") {
+    const nodes = new Map([["fra-1", bound]]);
+    return verifyNodeMessage(authorization, { audience: edge, nodes, act: act as NodeMessageAct, now });
+  }
   const unverified = readBearer(kind, authorization);
   const claims =
     kind === "scope"
       ? checkScopeClaims(unverified.claims, edge, now, act as ScopeAct, scopeSeconds)
       : checkRequestClaims(unverified.claims, edge, now, act as RequestAct);
-  await verifySignature(unverified, [await importPublicKey(keys[key].publicJwk)]);
+  await verifySignature(unverified, [bound]);
   return claims;
 }
 

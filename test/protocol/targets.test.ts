@@ -58,7 +58,13 @@ describe("parseAllowedTarget", () => {
     }
     const { host, path, methods, ...rest } = vector.expect;
     expect(read).toEqual({
-      value: { ...rest, host: host ?? undefined, path: path ?? undefined, methods: methods ?? undefined },
+      value: {
+        entry: vector.entry,
+        ...rest,
+        host: host ?? undefined,
+        path: path ?? undefined,
+        methods: methods ?? undefined,
+      },
     });
   });
 

@@ -67,6 +67,8 @@ export interface FakePool {
   /** May write the registry, in which the one client is `app`. */
   readonly operator: Operator;
   readonly operatorKey: string;
+  /** The edge's, the nodes' and the client's. */
+  readonly keys: DevKeys;
   readonly nodes: readonly FakePoolNode[];
   /** Two nodes that nothing has been sent to yet. */
   pair(): readonly [FakePoolNode, FakePoolNode];
@@ -87,8 +89,13 @@ export function idFor([first, ...others]: readonly { readonly id: string }[]): s
 /**
  * @param count how many nodes
  * @param allow the client's targets
+ * @param edgeVars besides those that an edge needs
  */
-export async function startFakePool(count: number, allow: readonly string[]): Promise<FakePool> {
+export async function startFakePool(
+  count: number,
+  allow: readonly string[],
+  edgeVars: Readonly<Record<string, unknown>> = {},
+): Promise<FakePool> {
   const dir = mkdtempSync(join(tmpdir(), "holdfast-pool-"));
   const ids = Array.from({ length: count }, (_, i) => `node-${i + 1}`);
   const keys = await devKeys(dir, ids);
@@ -114,6 +121,7 @@ export async function startFakePool(count: number, allow: readonly string[]): Pr
             addresses: [{ address: "127.0.0.2", since: "2026-01-01" }],
           })),
         OPERATOR_KEYS: { keys: [{ ...keys.operator.publicJwk, kid: "operator" }] },
+        ...edgeVars,
       },
       secrets: {
         GRANT_MASTER_KEY: keys.grantMasterKey,
@@ -140,6 +148,7 @@ export async function startFakePool(count: number, allow: readonly string[]): Pr
     relayUrl: edge.replace("//", `//app:${keys.client.privateKey}@`),
     operator,
     operatorKey: keys.operator.privateKey,
+    keys,
     nodes: nodes.map(({ node }) => node),
     pair() {
       used += 2;

@@ -1,9 +1,9 @@
-import { EDGE, encode, NOW, REQUEST_ID, type Toolbox } from "./toolbox.ts";
+import { DIGEST, EDGE, encode, NOW, REQUEST_ID, type Toolbox } from "./toolbox.ts";
 
 /** How to read the file. */
 const DESCRIPTION = [
-  "Tokens of the doors besides POST /fetch: request tokens for streams, seed lists and giving up, and scope tokens. What every token has in common is in request-tokens.json.",
-  "`authorization` is `Bearer ` and the token, wherever it stood, for a door that takes `kind` and `act`. It is judged at the time `now` (seconds since 1970; the case's own before the file's), by an edge whose origin is `edge`, for a client that has registered the key ed25519 of request-tokens.json, and whose scope tokens may live `scopeSeconds`.",
+  "Tokens of the doors besides POST /fetch: request tokens for streams, seed lists and giving up, scope tokens, and what a node asks about a user of its proxy door. What every token has in common is in request-tokens.json.",
+  "`authorization` is `Bearer ` and the token, wherever it stood, for a door that takes `kind` and `act`. It is judged at the time `now` (seconds since 1970; the case's own before the file's), by an edge whose origin is `edge`, for a client that has registered the key ed25519 of request-tokens.json, and whose scope tokens may live `scopeSeconds`. A token of the kind `node` comes from the node `fra-1`, the only one, whose key is that same one.",
   "`expect` holds the claims of a token that is taken; `error` the code of the refusal. Whether the url is a permitted target is not judged here, nor whether what a scope token allows can be read.",
 ];
 
@@ -30,11 +30,21 @@ const SCOPE = {
   allow: ["tcp://db.example.com:5432"],
 };
 
+const MESSAGE = {
+  iss: "fra-1",
+  aud: EDGE,
+  act: "authorize",
+  iat: NOW - 10,
+  exp: NOW + 20,
+  jti: REQUEST_ID,
+  digest: DIGEST,
+};
+
 type Changes = Readonly<Record<string, unknown>>;
 
 interface Case {
   readonly name: string;
-  readonly kind: "request" | "scope";
+  readonly kind: "request" | "scope" | "node";
   /** The door's. */
   readonly act: string;
   readonly authorization: string;
@@ -68,12 +78,25 @@ export function doorTokenVectors({ private: keys, ed25519 }: Toolbox): object {
     ...made("request", name, act, { ...REQUEST, act, ...changes }, typ),
     error,
   });
-  const scope = (name: string, changes: Changes = {}): Case => {
-    const claims = { ...SCOPE, ...changes };
-    return { ...made("scope", name, "stream", claims, "scope"), expect: claims };
+  const scope = (name: string, changes: Changes = {}, act = "stream"): Case => {
+    const claims = { ...SCOPE, act, ...changes };
+    return { ...made("scope", name, act, claims, "scope"), expect: claims };
   };
-  const noScope = (name: string, error: string, changes: Changes, typ = "scope"): Case => ({
-    ...made("scope", name, "stream", { ...SCOPE, ...changes }, typ),
+  const noScope = (
+    name: string,
+    error: string,
+    changes: Changes,
+    { typ = "scope", act = "stream" } = {},
+  ): Case => ({
+    ...made("scope", name, act, { ...SCOPE, act, ...changes }, typ),
+    error,
+  });
+  const message = (name: string, changes: Changes = {}): Case => {
+    const claims = { ...MESSAGE, ...changes };
+    return { ...made("node", name, "authorize", claims, "node"), expect: claims };
+  };
+  const noMessage = (name: string, error: string, changes: Changes, typ = "node"): Case => ({
+    ...made("node", name, "authorize", { ...MESSAGE, ...changes }, typ),
     error,
   });
   const resume = { stream: REQUEST_ID, received: 0, sent: 0 };
@@ -135,7 +158,9 @@ export function doorTokenVectors({ private: keys, ed25519 }: Toolbox): object {
       ...["fetch", "url", "proxy", undefined].map((act) =>
         noScope(`act ${JSON.stringify(act)}`, "token_act", { act }),
       ),
-      ...["request", "grant", "admin"].map((typ) => noScope(`a ${typ} token's typ`, "token_type", {}, typ)),
+      ...["request", "grant", "admin"].map((typ) =>
+        noScope(`a ${typ} token's typ`, "token_type", {}, { typ }),
+      ),
       ...["iss", "jti", "iat", "exp", "allow"].map((name) =>
         noScope(`no ${name}`, "token_malformed", { [name]: undefined }),
       ),
@@ -146,6 +171,47 @@ export function doorTokenVectors({ private: keys, ed25519 }: Toolbox): object {
       ...[1, null, [], [1]].map((node) =>
         noScope(`node ${JSON.stringify(node)}`, "token_malformed", { node }),
       ),
+
+      scope("for a proxy", {}, "proxy"),
+      scope(
+        "for a proxy, to origins, paths and hosts",
+        {
+          allow: [
+            "https://api.example.com",
+            "GET,HEAD http://legacy.example.com/v1/*",
+            "tcp://*.example.com:22",
+          ],
+        },
+        "proxy",
+      ),
+      ...["stream", "fetch", undefined].map((act) =>
+        noScope(`at a proxy, act ${JSON.stringify(act)}`, "token_act", { act }, { act: "proxy" }),
+      ),
+      ...["request", "node"].map((typ) =>
+        noScope(`at a proxy, a ${typ} token's typ`, "token_type", {}, { typ, act: "proxy" }),
+      ),
+      noScope("at a proxy, expired", "token_expired", { iat: NOW - 86_400, exp: NOW - 5 }, { act: "proxy" }),
+
+      message("a question"),
+      message("used as late as is allowed", { iat: NOW - 34, exp: NOW - 4 }),
+      message("signed by a clock as far ahead as is allowed", { iat: NOW + 5, exp: NOW + 35 }),
+      ...["fra-2", "acme", undefined, ["fra-1"]].map((iss) =>
+        noMessage(`iss ${JSON.stringify(iss)}`, "token_signature", { iss }),
+      ),
+      ...["fra-1", `${EDGE}/`, "https://other.example.com", undefined].map((aud) =>
+        noMessage(`aud ${JSON.stringify(aud)}`, "token_audience", { aud }),
+      ),
+      ...["consumed", "consumed-read", "proxy", undefined].map((act) =>
+        noMessage(`act ${JSON.stringify(act)}`, "token_act", { act }),
+      ),
+      ...["iat", "exp", "jti", "digest"].map((name) =>
+        noMessage(`no ${name}`, "token_malformed", { [name]: undefined }),
+      ),
+      noMessage("a digest of another kind", "token_malformed", { digest: "md5=:AAAA:" }),
+      noMessage("expired", "token_expired", { iat: NOW - 35, exp: NOW - 5 }),
+      noMessage("signed in the future", "token_premature", { iat: NOW + 6, exp: NOW + 30 }),
+      noMessage("a second too long", "token_lifetime", { iat: NOW, exp: NOW + 31 }),
+      ...["request", "scope", "grant"].map((typ) => noMessage(`a ${typ} token's typ`, "token_type", {}, typ)),
     ],
   };
 }

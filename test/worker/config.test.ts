@@ -75,6 +75,54 @@ describe("an edge's configuration", () => {
     expect([region, places.size, clientAddressHeader]).toEqual([undefined, 0, undefined]);
   });
 
+  test("may tell where its nodes' proxies are", () => {
+    const PROXY_URLS = [
+      "https://proxy.example.com:9443",
+      "http://proxy.example.com",
+      "socks5h://proxy.example.com:1080",
+      "https://[2001:db8::1]:9443",
+      "https://203.0.113.10",
+    ];
+    expect(parseEdgeConfig({ ...GOOD, PROXY_URLS }).proxyUrls).toEqual(PROXY_URLS);
+    const text = { ...GOOD, PROXY_URLS: JSON.stringify(PROXY_URLS) };
+    expect(parseEdgeConfig(text).proxyUrls).toEqual(PROXY_URLS);
+    expect(parseEdgeConfig(GOOD).proxyUrls).toEqual([]);
+  });
+
+  test.each([
+    "socks5://proxy.example.com:1080",
+    "ftp://proxy.example.com",
+    "proxy.example.com:9443",
+    "https://",
+    "https://proxy.example.com/",
+    "https://proxy.example.com/path",
+    "https://proxy.example.com?a",
+    "https://proxy.example.com#a",
+    "https://proxy.example.com:0",
+    "https://proxy.example.com:65536",
+    "socks5h://proxy.example.com:",
+    "https://proxy.example.com.",
+    "http://0x7f.1:9293",
+    "socks5h://proxy_example com:1080",
+    "",
+  ])("with the proxy URL %j is refused, quoting it", (url) => {
+    const [problem, ...more] = problems({ PROXY_URLS: ["https://proxy.example.com:9443", url] });
+    expect(more).toEqual([]);
+    expect(problem).toMatch(/^PROXY_URLS\.1 must be an https, http or socks5h URL/);
+    expect(problem).toContain(`(is ${JSON.stringify(url)})`);
+  });
+
+  test.each([
+    [{ PROXY_URLS: [`https://app:${SECRET}@proxy.example.com`] }, /^PROXY_URLS\.0 .*"https:\/\/…@proxy/],
+    [{ PROXY_URLS: [`https://app:"@${SECRET}@proxy.example.com`] }, /^PROXY_URLS\.0 .*"https:\/\/…@proxy/],
+    [{ EDGE_ORIGIN: `https://app:${SECRET}@edge.example.com` }, /^EDGE_ORIGIN .*"https:\/\/…@edge/],
+    [{ NODES: [{ ...NODE, url: `https://app:${SECRET}@node` }] }, /^NODES\.0\.url .*"https:\/\/…@node/],
+  ])("quotes no credentials in a URL", (changes, told) => {
+    const [problem] = problems(changes);
+    expect(problem).toMatch(told);
+    expect(problem).not.toContain(SECRET);
+  });
+
   const RULES: readonly (readonly [what: string, changes: object, told: RegExp])[] = [
     [
       "an origin over plain http",
@@ -121,6 +169,12 @@ describe("an edge's configuration", () => {
       { CLIENT_ADDRESS_HEADER: "X Forwarded" },
       /^CLIENT_ADDRESS_HEADER must be a field's name.*X Forwarded/,
     ],
+    [
+      "proxy URLs that are no list",
+      { PROXY_URLS: "https://proxy.example.com" },
+      /^PROXY_URLS is not valid JSON/,
+    ],
+    ["a proxy URL twice", { PROXY_URLS: ["http://a", "http://a"] }, /^PROXY_URLS holds one URL twice/],
     ["no field", { CLIENT_ADDRESS_HEADER: "" }, /^CLIENT_ADDRESS_HEADER must be a field's name/],
     ["two nodes of one id", { NODES: [NODE, NODE] }, /^NODES holds one id twice/],
     [

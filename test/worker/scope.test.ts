@@ -303,6 +303,9 @@ describe.concurrent("handles", () => {
     await expect(post({ token: await streamToken(pool.relayUrl, ALLOW[0]!) })).rejects.toMatchObject({
       code: "token_type",
     });
+    await expect(post({ token: await scopeToken({ act: "fetch" as "stream" }) })).rejects.toMatchObject({
+      code: "token_act",
+    });
     await expect(post({ token: await scopeToken({ ttlSeconds: 91 * 86_400 }) })).rejects.toMatchObject({
       code: "token_lifetime",
     });

@@ -1,0 +1,71 @@
+import { errorFromProblem, type RelayError } from "../../protocol/errors.ts";
+import { deriveGrantKey, importGrantKey } from "../../protocol/grants.ts";
+import { importPrivateKey } from "../../protocol/keys.ts";
+import { signNodeMessage } from "../../protocol/node-messages.ts";
+import { type ProxyGrantClaims, type ProxyQuestion, verifyProxyGrant } from "../../protocol/proxy-grants.ts";
+import type { FakePool } from "./fake-pool.ts";
+
+/** What an edge answered to a node's question. */
+export type Answered =
+  | { readonly grant: ProxyGrantClaims; readonly fields: Headers; readonly refused?: never }
+  | { readonly grant?: never; readonly fields: Headers; readonly refused: RelayError };
+
+/** How a question goes out; by default as a node of the pool asks. */
+export interface Asking {
+  readonly node?: string;
+  /** The whole field, in place of the one that is signed here; null leaves it out. */
+  readonly authorization?: string | null;
+  /** What is sent in place of what was signed. */
+  readonly body?: RequestInit["body"];
+  readonly fields?: Readonly<Record<string, string>>;
+}
+
+const now = () => Math.floor(Date.now() / 1_000);
+
+/** `Bearer` and a message of a node's to its edge. */
+export async function nodeMessage(
+  { edge, keys }: Pick<FakePool, "edge" | "keys">,
+  body: string,
+  {
+    node = "node-1",
+    signer = node,
+    to = edge,
+    act = "authorize",
+    at = now(),
+  }: Partial<Record<"node" | "signer" | "to", string> & { act: "authorize" | "consumed"; at: number }> = {},
+): Promise<string> {
+  const key = await importPrivateKey(keys.nodeSigningKeys[signer]!.d!);
+  const message = { from: node, to, act, body: new TextEncoder().encode(body) };
+  return `Bearer ${await signNodeMessage(message, key, at)}`;
+}
+
+/** Asks an edge about a user of a proxy; a grant is proven as its node proves it. */
+export async function askEdge(
+  pool: Pick<FakePool, "edge" | "keys">,
+  question: ProxyQuestion | string,
+  { node = "node-1", authorization, body, fields = {} }: Asking = {},
+): Promise<Answered> {
+  const text = typeof question === "string" ? question : JSON.stringify(question);
+  const signed = authorization === undefined ? await nodeMessage(pool, text, { node }) : authorization;
+  const answer = await fetch(`${pool.edge}/authorize`, {
+    method: "POST",
+    headers: { ...fields, ...(signed !== null && { "Relay-Authorization": signed }) },
+    body: body ?? text,
+    duplex: "half",
+  } as RequestInit);
+  const said = await answer.text();
+  const code = answer.headers.get("relay-error");
+  if (code !== null) {
+    return { refused: errorFromProblem(code, said, answer.headers), fields: answer.headers };
+  }
+  const { grant, ...more } = JSON.parse(said) as { grant: string };
+  if (Object.keys(more).length > 0) throw new Error(`the edge said more: ${said}`);
+  const master = Uint8Array.from(Buffer.from(pool.keys.grantMasterKey, "base64url"));
+  const claims = await verifyProxyGrant(grant, {
+    edge: pool.edge,
+    nodeId: node,
+    keys: [await importGrantKey(await deriveGrantKey(master, node), "verify")],
+    now: now(),
+  });
+  return { grant: claims, fields: answer.headers };
+}
