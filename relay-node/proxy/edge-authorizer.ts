@@ -105,7 +105,7 @@ export class EdgeAuthorizer implements ProxyAuthorizer {
     } catch (error) {
       // What the caller's signal says is no failure of the user's.
       if (isRelayError(error) && signal?.aborted !== true) {
-        this.#log.debug({ reason: error.code, from: user.from }, "proxy user not let in");
+        this.#log.debug({ reason: error.code, from: user.from }, "proxy user refused");
       }
       throw error;
     }
@@ -233,8 +233,8 @@ export class EdgeAuthorizer implements ProxyAuthorizer {
     if (verdict.kind === "unjudged" && verdict.cause === "closed") return;
     if (verdict.kind === "unjudged" && !verdict.isEdgeThere) {
       if (!this.#reach.lost(now)) return;
-      this.#log.warn({ cause: verdict.cause }, "the edge can't be asked who may use the proxy");
-    } else if (this.#reach.found()) this.#log.info("the edge can be asked again who may use the proxy");
+      this.#log.warn({ cause: verdict.cause }, "edge not reached");
+    } else if (this.#reach.found()) this.#log.info("edge reached again");
   }
 }
 

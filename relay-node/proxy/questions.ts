@@ -116,7 +116,7 @@ export class Questions {
     } catch (error) {
       cause = isRelayError(error) ? error.code : "grant_unreadable";
     }
-    log.error({ cause }, "the edge gave a proxy grant that is not good here");
+    log.error({ cause }, "proxy grant not good here");
     return { ...unanswered(cause), isEdgeThere: true };
   }
 }

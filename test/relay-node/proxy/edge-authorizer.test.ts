@@ -255,10 +255,10 @@ describe("while the edge is down", () => {
     expect(logged().filter(({ level }) => level >= 30)).toEqual([
       expect.objectContaining({
         level: 40,
-        msg: "the edge can't be asked who may use the proxy",
+        msg: "edge not reached",
         cause: "ECONNREFUSED",
       }),
-      expect.objectContaining({ level: 30, msg: "the edge can be asked again who may use the proxy" }),
+      expect.objectContaining({ level: 30, msg: "edge reached again" }),
     ]);
   });
 
@@ -298,11 +298,6 @@ describe("while the edge is down", () => {
       "authorization_unavailable",
       (_, response) => void response.writeHead(401, { "Relay-Error": "node_unproven" }).end("{}"),
     ],
-    [
-      "answers at too great a length",
-      "authorization_unavailable",
-      (_, response) => void response.end(`{"grant":"${"a".repeat(70_000)}"}`),
-    ],
     ["answers in part", "authorization_unavailable", (_, response) => void response.end('{"grant":')],
   ])("or %s: what is granted goes on, a stranger hears %s", async (_, code, answer) => {
     const who = user();
@@ -319,6 +314,46 @@ describe("while the edge is down", () => {
     edge.answer = edge.grantAll;
     expect(await ends(who)).toBe("app");
     expect(await ends(user())).toBe("app");
+  });
+
+  test("nobody's question of a grant that is alive is sent before its rest is over", async () => {
+    const [one, two] = [user(), user()];
+    await ends(one);
+    await ends(two);
+    edge.answer = refuse("registry_unavailable", "no answer");
+    now = T0 + 20_000;
+    expect(await ends(one)).toBe("app");
+    expect(edge.asked).toHaveLength(3);
+    now += 999;
+    expect(await ends(two)).toBe("app");
+    // Whoever has none has to ask, and shows that the edge was not asked for the other.
+    expect(await ends(user())).toBe("registry_unavailable");
+    expect(
+      edge.asked.map(({ credential }) => credential).filter((one) => one === two.credential),
+    ).toHaveLength(1);
+  });
+
+  test("or too busy for one client: it asks again after a while, and others feel nothing", async () => {
+    const [one, two] = [user(), user()];
+    await ends(one);
+    await ends(two);
+    edge.answer = refuse("rate_limited", "too many");
+    now = T0 + 20_000;
+    expect([await ends(one), await ends(one)]).toEqual(["app", "app"]);
+    expect(edge.asked).toHaveLength(3);
+    edge.answer = refuse("handle_unknown", "revoked");
+    expect(await ends(two)).toBe("handle_unknown");
+    now += 1_000;
+    expect(await ends(one)).toBe("handle_unknown");
+    expect(logged().filter(({ level }) => level > 20)).toEqual([]);
+  });
+
+  test("or talkative: no more is read than a grant may be long", async () => {
+    edge.answer = (_, response) => void response.end(`{"grant":"a.b.c"}${" ".repeat(70_000)}`);
+    expect(await ends(user())).toBe("authorization_unavailable");
+    expect(logged().filter(({ level }) => level === 40)).toEqual([
+      expect.objectContaining({ cause: "answer_too_long" }),
+    ]);
   });
 
   test("or slow: it has its time, and no more", async () => {
@@ -618,7 +653,7 @@ describe("an answer lets nobody in that holds", () => {
     const who = user();
     expect(await ends(who)).toBe("authorization_unavailable");
     expect(logged()).toContainEqual(
-      expect.objectContaining({ level: 50, msg: "the edge gave a proxy grant that is not good here", cause }),
+      expect.objectContaining({ level: 50, msg: "proxy grant not good here", cause }),
     );
     edge.answer = edge.grantAll;
     expect(await ends(who)).toBe("app");
