@@ -329,7 +329,7 @@ describe("while the edge is down", () => {
     // Whoever has none has to ask, and shows that the edge was not asked for the other.
     expect(await ends(user())).toBe("registry_unavailable");
     expect(
-      edge.asked.map(({ credential }) => credential).filter((one) => one === two.credential),
+      edge.asked.map(({ credential }) => credential).filter((text) => text === two.credential),
     ).toHaveLength(1);
   });
 
