@@ -27,6 +27,6 @@ case :httpc.request(:get, {String.to_charlist(url), []}, options, body_format: :
     System.halt(1)
 
   {:error, why} ->
-    IO.puts(:stderr, inspect(why))
+    IO.puts(:stderr, inspect(why, limit: 20))
     System.halt(1)
 end
