@@ -54,6 +54,11 @@ const COMMANDS: readonly Entry[] = [
     load: async () => (await import("./commands/handle.ts")).handleCommand,
   },
   {
+    name: "proxy-url",
+    summary: "make the URL of the relay's proxy, for software that can be given a proxy and nothing else",
+    load: async () => (await import("./commands/proxy-url.ts")).proxyUrlCommand,
+  },
+  {
     name: "init",
     summary: "make a deployment's keys and configuration from one answer file",
     load: async () => (await import("./commands/init.ts")).initCommand,

@@ -2,13 +2,10 @@ import type { JWK } from "jose";
 import { type SignedEgressList, verifyEgressList } from "../protocol/egress-list.ts";
 import { RelayError } from "../protocol/errors.ts";
 import { EGRESS_LIST_MAX_BYTES } from "../protocol/limits.ts";
-import type { Fetch } from "./wire.ts";
+import { type PublishedOptions, readPublished } from "./published.ts";
 
 /** How a list is fetched. */
-export interface EgressListOptions {
-  /** In place of the global one. */
-  readonly fetch?: Fetch | undefined;
-  readonly signal?: AbortSignal | undefined;
+export interface EgressListOptions extends PublishedOptions {
   /** Seconds since 1970; the clock's by default. */
   readonly now?: number | undefined;
 }
@@ -33,38 +30,10 @@ export async function fetchEgressList(
   return verifyEgressList(jwt.trim(), parseJwks(jwks), edge, now);
 }
 
-async function read(url: string, { fetch = globalThis.fetch, signal }: EgressListOptions): Promise<string> {
-  let response: Response;
-  try {
-    // A redirect would lead away from whom the list is asked of.
-    response = await fetch(url, { redirect: "manual", ...(signal !== undefined && { signal }) });
-  } catch (cause) {
-    signal?.throwIfAborted();
-    throw new RelayError("edge_unreachable", `${url} can't be read`, { cause, reached: "no" });
-  }
-  if (response.status !== 200) {
-    await response.body?.cancel();
-    throw new RelayError("edge_failed", `${url} answered ${response.status}`, { reached: "no" });
-  }
-  const chunks: string[] = [];
-  const decoder = new TextDecoder();
-  let size = 0;
-  try {
-    for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
-      size += chunk.length;
-      if (size > EGRESS_LIST_MAX_BYTES) break;
-      chunks.push(decoder.decode(chunk, { stream: true }));
-    }
-  } catch (cause) {
-    signal?.throwIfAborted();
-    throw new RelayError("edge_unreachable", `${url} broke off`, { cause, reached: "no" });
-  }
-  if (size > EGRESS_LIST_MAX_BYTES) {
-    throw new RelayError("edge_failed", `${url} is longer than ${EGRESS_LIST_MAX_BYTES} bytes`, {
-      reached: "no",
-    });
-  }
-  return chunks.join("");
+async function read(url: string, options: PublishedOptions): Promise<string> {
+  const text = await readPublished(url, EGRESS_LIST_MAX_BYTES, options);
+  if (text === undefined) throw new RelayError("edge_failed", `${url} answered 404`, { reached: "no" });
+  return text;
 }
 
 function parseJwks(text: string): { readonly keys: readonly JWK[] } {

@@ -72,3 +72,6 @@ export const STREAM_WINDOW_MAX_BYTES = 16_777_216;
 /** The hosts of a service, and the answer that names them; the largest clusters have some 50. */
 export const SEEDS_MAX = 100;
 export const RESOLVE_MAX_BYTES = 65_536;
+
+/** The longest list of proxies that is read: some hundreds of URLs. */
+export const PROXY_LIST_MAX_BYTES = 65_536;

@@ -1,24 +1,20 @@
 import { createRelay, relayInfo } from "../client/index.ts";
 import { isRelayError } from "../protocol/errors.ts";
+import { throughProxy } from "./check-proxy.ts";
+import { type Row, type Seen, strayFields } from "./check-row.ts";
 import type { Stack } from "./stack.ts";
 
-interface Row {
-  readonly what: string;
-  readonly egress: string;
-  readonly status: string;
-  readonly stages: string;
-  /** What is wrong, or undefined. */
-  readonly wrong: string | undefined;
-}
-
 /**
- * Sends one signed request through each node and one that must be refused, prints what happened, and returns the exit
- * code: 0 where every target saw its node's address and the refused one reached nobody.
+ * Sends one signed request through each node, one through each node's proxy, and one that must be refused, prints what
+ * happened, and returns the exit code: 0 where every target saw its node's address and the refused one reached nobody.
  */
 export async function runCheck(stack: Stack): Promise<number> {
   const rows = [];
   // One after the other: the times are to be those of a quiet machine.
   for (const node of stack.nodes) rows.push(await throughNode(stack, node.id, node.egress));
+  for (const node of stack.nodes) {
+    if (node.proxy?.https !== undefined) rows.push(await throughProxy(stack, node, node.proxy.https));
+  }
   rows.push(await refused(stack));
   print(rows);
   const wrong = rows.filter((row) => row.wrong !== undefined);
@@ -32,12 +28,10 @@ async function throughNode({ relayUrl, target }: Stack, node: string, egress: st
   const started = performance.now();
   try {
     const response = await relay.fetch(`${target}/check`, { method: "POST", body: "check" });
-    const seen = (await response.json()) as { from: string; fields: string[] };
+    const seen = (await response.json()) as Seen;
     const total = performance.now() - started;
     const info = relayInfo(response);
-    const strays = seen.fields.filter((field) =>
-      /^(relay-|cf-|x-forwarded|via|forwarded|proxy-)/i.test(field),
-    );
+    const strays = strayFields(seen);
     let wrong: string | undefined;
     if (response.status !== 200) wrong = `the target answered ${response.status}`;
     else if (info?.node !== node) wrong = `${info?.node} made the call`;

@@ -1,16 +1,16 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import type { Server } from "node:https";
-import { base64url } from "jose";
 import { join, resolve } from "node:path";
 import { adminCall, type Operator } from "../client/admin.ts";
 import { isRelayError } from "../protocol/errors.ts";
-import { deriveGrantKey } from "../protocol/grants.ts";
 import { importPrivateKey } from "../protocol/keys.ts";
 import { devAllow } from "./allow.ts";
 import { startDemoTarget } from "./demo-target.ts";
+import { OPERATOR_KEY_ID, writeDeployment, writeNodeFiles } from "./files.ts";
 import { untilInService } from "./in-service.ts";
 import { type DevKeys, devKeys, publicHalf } from "./keys.ts";
+import { type DevProxy, proxyConfig, proxyUrls } from "./proxy.ts";
 import { buildWorker, startWorkerd } from "./workerd.ts";
 
 const ROOT = resolve(import.meta.dirname, "..");
@@ -31,6 +31,8 @@ export interface DevNode {
   readonly port: number;
   /** The loopback address that it calls from, also its published one. */
   readonly egress: string;
+  /** Where its proxy door listens; it has none where this is left out. */
+  readonly proxy?: DevProxy;
 }
 
 /** How a stack is laid out. All of it listens on loopback. */
@@ -58,6 +60,8 @@ export interface Stack {
   readonly target: string;
   readonly relayUrl: string;
   readonly keys: DevKeys;
+  /** PEM file of the authority that all its certificates chain to. */
+  readonly caFile: string;
   readonly operator: Operator;
   readonly nodes: readonly DevNode[];
   /** Sets what the development client may reach besides the demonstration target; an edge takes up to 10 s to see it. */
@@ -71,8 +75,18 @@ export interface Stack {
 
 /** The layout of `npm start`: fixed ports, egress addresses of their own where the system has all of 127.0.0.0/8. */
 export const DEV_NODES: readonly DevNode[] = [
-  { id: "node-1", port: 9441, egress: process.platform === "linux" ? "127.0.0.2" : "127.0.0.1" },
-  { id: "node-2", port: 9442, egress: process.platform === "linux" ? "127.0.0.3" : "127.0.0.1" },
+  {
+    id: "node-1",
+    port: 9441,
+    egress: process.platform === "linux" ? "127.0.0.2" : "127.0.0.1",
+    proxy: { https: 9451, http: 9461, socks5: 9471 },
+  },
+  {
+    id: "node-2",
+    port: 9442,
+    egress: process.platform === "linux" ? "127.0.0.3" : "127.0.0.1",
+    proxy: { https: 9452, http: 9462, socks5: 9472 },
+  },
 ];
 
 /** Starts target, nodes and edge, registers the development client, and returns when all of it serves. */
@@ -83,6 +97,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     dir,
     options.nodes.map(({ id }) => id),
   );
+  const caFile = join(dir, "ca.pem");
+  writeFileSync(caFile, keys.ca);
+  writeDeployment(dir, edgeOrigin(options), keys);
   const running = new Map<string, ChildProcess>();
   let target: Server | undefined;
   const stop = async () => {
@@ -113,7 +130,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     const module = options.workerModule ?? (await buildWorker(join(dir, "worker")));
     running.set("edge", await startEdge(dir, module, options, keys));
     await Promise.all(options.nodes.map((node) => untilInService(node, keys.ca)));
-    const operator = { edge, keyId: "dev-operator", key: await importPrivateKey(keys.operator.privateKey) };
+    const operator = { edge, keyId: OPERATOR_KEY_ID, key: await importPrivateKey(keys.operator.privateKey) };
     const targetOrigin = `https://localhost:${options.targetPort}`;
     const allow = (targets: readonly string[]) =>
       registerClient(operator, {
@@ -127,6 +144,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       target: targetOrigin,
       relayUrl: edge.replace("://", `://${CLIENT_ID}:${keys.client.privateKey}@`),
       keys,
+      caFile,
       operator,
       allow,
       nodes: options.nodes,
@@ -154,37 +172,6 @@ function edgeOrigin({ edgePort }: StackOptions): string {
   return `http://127.0.0.1:${edgePort}`;
 }
 
-/** Writes what a node is started with into a folder of its own; `config` names the files. Returns the configuration's path. */
-export async function writeNodeFiles(
-  nodeDir: string,
-  id: string,
-  keys: DevKeys,
-  config: Readonly<Record<string, unknown>>,
-): Promise<string> {
-  mkdirSync(nodeDir, { recursive: true, mode: 0o700 });
-  const grantKey = await deriveGrantKey(Uint8Array.from(base64url.decode(keys.grantMasterKey)), id);
-  const files = {
-    "grant.key": base64url.encode(grantKey),
-    "signing.jwk": JSON.stringify(keys.nodeSigningKeys[id]),
-    "cert.pem": keys.cert,
-    "key.pem": keys.key,
-    "ca.pem": keys.ca,
-  };
-  for (const [name, text] of Object.entries(files)) writeFileSync(join(nodeDir, name), text, { mode: 0o600 });
-  const file = join(nodeDir, "node.json");
-  writeFileSync(file, JSON.stringify({ id, ...NODE_FILES, ...config }, null, 2));
-  return file;
-}
-
-/** The keys of a node's configuration that name what `writeNodeFiles` writes beside it. */
-const NODE_FILES = {
-  targetCa: "ca.pem",
-  relayCa: "ca.pem",
-  signingKeyFile: "signing.jwk",
-  state: "state",
-  grantKeyFiles: ["grant.key"],
-};
-
 function nodeConfig(node: DevNode, keys: DevKeys, options: StackOptions): Readonly<Record<string, unknown>> {
   return {
     edge: edgeOrigin(options),
@@ -200,6 +187,7 @@ function nodeConfig(node: DevNode, keys: DevKeys, options: StackOptions): Readon
         addresses: [egress],
       })),
     drainSeconds: 5,
+    ...(node.proxy !== undefined && { proxy: proxyConfig(node.proxy) }),
     ...options.nodeConfig,
   };
 }
@@ -260,7 +248,10 @@ async function startEdge(
             since: "2026-01-01",
           })),
         })),
-        OPERATOR_KEYS: { keys: [{ ...keys.operator.publicJwk, kid: "dev-operator" }] },
+        OPERATOR_KEYS: { keys: [{ ...keys.operator.publicJwk, kid: OPERATOR_KEY_ID }] },
+        ...(options.nodes.some(({ proxy }) => proxy !== undefined) && {
+          PROXY_URLS: proxyUrls(options.nodes),
+        }),
         ...options.edgeVars,
       },
       secrets: {

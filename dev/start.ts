@@ -4,11 +4,12 @@ import { parseArgs } from "node:util";
 import { isRelayError } from "../protocol/errors.ts";
 import { runCheck } from "./check.ts";
 import { devAllow } from "./allow.ts";
+import { proxyUrls } from "./proxy.ts";
 import { DEV_NODES, type Stack, startStack } from "./stack.ts";
 
 /**
  * `npm start`: an edge in workerd, two relay nodes and a demonstration target on this machine, until Ctrl-C.
- * `npm start -- --check`: the same, one signed request through each node and one that must be refused, and an exit code.
+ * `npm start -- --check`: the same, requests through each node and its proxy, one that must be refused, and an exit code.
  * `npm start -- --allow tcp://db.example.com:5432`: a target for the development client besides its usual ones.
  * `npm start -- --reset`: with new keys.
  */
@@ -52,12 +53,13 @@ async function main(): Promise<number | undefined> {
   return undefined;
 }
 
-function introduce({ edge, nodes, target, relayUrl }: Stack): void {
+function introduce({ edge, nodes, target, relayUrl, caFile }: Stack): void {
   console.log(`
 Holdfast is up. Ctrl-C stops everything.
 
   edge     ${edge}   (workerd)
 ${nodes.map(({ id, egress, port }) => `  ${id}   calls from ${egress}   (listens on 127.0.0.1:${port})`).join("\n")}
+  proxies  ${proxyUrls(nodes).join(" ")}
   target   ${target}   (tells who called)
   logs     ${DIR}/*.log
 
@@ -69,6 +71,8 @@ Try it in another terminal, behind that line:
 
   npx holdfast fetch -v ${target}/hello
   npx holdfast tunnel localhost:5432      (a PostgreSQL on this machine: connect to the address that is told)
+  HTTPS_PROXY=$(npx holdfast proxy-url --allow ${target} --ttl 1h) \\
+    curl --proxy-cacert ${caFile} --cacert ${caFile} ${target}/hello
 `);
 }
 

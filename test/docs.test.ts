@@ -45,6 +45,8 @@ test("every link between documents leads somewhere", () => {
     "docs/run.md",
     "docs/binary.md",
     "docs/streams.md",
+    "docs/proxy.md",
+    "docs/resilience.md",
   ]) {
     for (const [, link] of read(file).matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)) {
       expect(() => read(join(file, "..", link!).replace(/\/$/, "")), `${file}: ${link}`).not.toThrow(

@@ -4,6 +4,7 @@ import { parseArgs } from "node:util";
 import { adminCall, type Operator } from "../../client/admin.ts";
 import { type Command, EXIT, UsageError } from "../command.ts";
 import { readOperator } from "../init/operator.ts";
+import { makeHandle } from "../make-handle.ts";
 import { report } from "../report.ts";
 import { DEFAULT_OUT } from "./init.ts";
 
@@ -35,10 +36,7 @@ export const handleCommand: Command = {
 
 async function make(operator: Operator): Promise<void> {
   const token = (await text(process.stdin)).trim();
-  const { value } = await adminCall(operator, "POST", "/admin/handles", { body: { token } });
-  const { id, handle, client, expires } = value as Record<"id" | "handle" | "client", string> & {
-    readonly expires: number;
-  };
+  const { id, handle, client, expires } = await makeHandle(operator, token);
   const until = new Date(expires * 1_000).toISOString();
   process.stderr.write(`holdfast: handle ${id} of ${client}, until ${until}\n`);
   process.stdout.write(`${handle}\n`);

@@ -2,14 +2,16 @@ import { parseArgs } from "node:util";
 import { createScopeToken, type ScopeOptions } from "../../client/index.ts";
 import { type Command, EXIT, UsageError } from "../command.ts";
 import { durationSeconds } from "../duration.ts";
+import { assertProxyTargets } from "../proxy-targets.ts";
 import { report } from "../report.ts";
 
-const help = `Usage: holdfast token --act stream --allow TARGET [--allow TARGET …] --ttl TIME [--node ID …]
+const help = `Usage: holdfast token --act ACT --allow TARGET [--allow TARGET …] --ttl TIME [--node ID …]
 
 Signs a scope token with the key in HOLDFAST_URL, and writes it to stdout: for software that can be given a URL and nothing
-else, as wss://<edge>/stream/<token>?address=host:port. Whoever has it can use it: treat it as a password.
+else. Of stream that is wss://<edge>/stream/<token>?address=host:port; for proxy, holdfast proxy-url makes the whole URL.
+Whoever has it can use it: treat it as a password.
 
-      --act ACT        the door that takes it: stream
+      --act ACT        the door that takes it: stream or proxy
       --allow TARGET   what it opens, as in tcp://db.example.com:5432; may be repeated
       --ttl TIME       how long it lives: 90d, 12h, 30m or 60s
       --node ID        the node that is to be used; may be repeated
@@ -23,6 +25,7 @@ export const tokenCommand: Command = {
   run: async (args) => {
     const options = parse(args);
     try {
+      if (options.act === "proxy") assertProxyTargets(options.allow, "https");
       process.stdout.write(`${await createScopeToken(process.env["HOLDFAST_URL"], options)}\n`);
       return EXIT.ok;
     } catch (error) {
@@ -47,7 +50,9 @@ function parse(args: readonly string[]): ScopeOptions {
     throw new UsageError((cause as Error).message, { cause });
   }
   const { act, allow, ttl, node } = values;
-  if (act !== "stream") throw new UsageError("say --act stream: it is the one door that takes such a token");
+  if (act !== "stream" && act !== "proxy") {
+    throw new UsageError("say --act stream or --act proxy: these doors take such a token");
+  }
   if (allow === undefined) throw new UsageError("name at least one target with --allow");
   const ttlSeconds = durationSeconds(ttl ?? "");
   if (ttlSeconds === undefined) throw new UsageError("say how long it is to live, as in --ttl 90d");

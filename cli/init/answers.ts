@@ -4,6 +4,7 @@ import { algorithmOf, CLIENT_ID } from "../../protocol/keys.ts";
 import { parseAllowedTarget } from "../../protocol/targets.ts";
 import { clashes } from "./clashes.ts";
 import { DRAIN_SECONDS_MAX, NODE_ID_MAX, NODE_PORT } from "./layout.ts";
+import { defaultProxyName, PROXY_PORT, type ProxyAnswer, proxyPorts } from "./proxy.ts";
 
 /** An address of a node's host. */
 export interface AnsweredAddress {
@@ -54,6 +55,8 @@ export interface NodeAnswer {
   readonly listen?: string | undefined;
   readonly certificate?: CertificateFiles | undefined;
   readonly metricsPort?: number | undefined;
+  /** Whether it opens the proxy door, where the deployment has one. */
+  readonly proxy: boolean;
   readonly state?: string | undefined;
   readonly settings: NodeSettings;
 }
@@ -86,6 +89,7 @@ export interface Answers {
   readonly certificates: "files" | "caddy";
   readonly selfHosted?: SelfHosted | undefined;
   readonly nodes: readonly NodeAnswer[];
+  readonly proxy?: ProxyAnswer | undefined;
   readonly clients: readonly ClientAnswer[];
   readonly settings: NodeSettings;
 }
@@ -163,6 +167,7 @@ const node = z
     listen: z.union([z.ipv4(), z.ipv6()]).optional(),
     certificate: certificate.optional(),
     metricsPort: z.int().min(0).max(65_535).optional(),
+    proxy: z.boolean().default(true),
     state: path.optional(),
     settings: settings.default({}),
   })
@@ -199,6 +204,17 @@ const client = z.strictObject({
     .optional(),
 });
 
+const proxy = z
+  .strictObject({
+    name: host.optional(),
+    https: z.union([port, z.literal(false)]).default(PROXY_PORT),
+    http: port.optional(),
+    socks5: port.optional(),
+    certificate: z.union([z.literal("node"), certificate]).optional(),
+  })
+  .transform(({ https, ...rest }) => ({ ...rest, https: https === false ? undefined : https }))
+  .refine((value) => proxyPorts(value).length > 0, "must open one of https, http and socks5");
+
 const schema = z.strictObject({
   edge,
   certificates: z.enum(["files", "caddy"]).default("files"),
@@ -214,6 +230,7 @@ const schema = z.strictObject({
     })
     .optional(),
   nodes: z.array(node).min(1, "must list at least one node"),
+  proxy: proxy.optional(),
   clients: z.array(client).default([]),
   settings: settings.default({}),
 });
@@ -235,9 +252,15 @@ export function parseAnswers(text: string): Answers {
   const nodes = itemsOf(value, "nodes").flatMap((item) => node.safeParse(item).data ?? []);
   const clients = itemsOf(value, "clients").flatMap((item) => client.safeParse(item).data ?? []);
   const nodeIds = itemsOf(value, "nodes").map((item) => (item as { id?: unknown } | null)?.id);
-  problems.push(...clashes(nodes, clients, nodeIds));
+  const wanted = proxy.safeParse((value as { proxy?: unknown } | null)?.proxy).data;
+  problems.push(...clashes(nodes, clients, nodeIds, wanted === undefined ? [] : proxyPorts(wanted)));
+  const name = result.success ? (result.data.proxy?.name ?? defaultProxyName(result.data.edge)) : undefined;
+  if (result.data?.proxy !== undefined && name === undefined) {
+    problems.push("proxy.name: must be given, since the edge has no domain of its own");
+  }
   if (!result.success || problems.length > 0) throw new AnswersError(problems);
-  return result.data;
+  const { proxy: door, ...rest } = result.data;
+  return { ...rest, ...(door !== undefined && { proxy: { ...door, name: name! } }) };
 }
 
 function itemsOf(value: unknown, name: "nodes" | "clients"): readonly unknown[] {

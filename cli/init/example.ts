@@ -18,6 +18,10 @@ export const EXAMPLE_ANSWERS = `// The answers of holdfast init. Lines that begi
     { "id": "shop", "allow": ["https://api.bank.com/v1/*", "GET,HEAD https://*.vendor.io"] }
   ]
 
+  // A proxy for software that can be given a proxy and nothing else, at https://proxy.example.com:9443: the name leads to
+  // every node. In the clear, and only where that is wanted: "http": 9293, "socks5": 1080.
+  // , "proxy": { "name": "proxy.example.com" }
+
   // Without a Cloudflare account, the edge in workerd on a host of your own:
   // , "selfHosted": { "listen": "0.0.0.0:443", "certificate": "files" }
 

@@ -35,12 +35,20 @@ export const METRICS_PORT_OFFSET = 1_000;
 /** The units wait 75 s for a process to end; draining has to fit in. */
 export const DRAIN_SECONDS_MAX = 60;
 
-/** Where a node serves its metrics, on loopback; 0 for nowhere. */
-export function metricsPortOf(node: {
-  readonly port: number;
-  readonly metricsPort?: number | undefined;
-}): number {
+/** And this far where the proxy door has that port. */
+export const METRICS_PORT_OFFSET_BESIDE_PROXY = 1_100;
+
+/**
+ * Where a node serves its metrics, on loopback; 0 for nowhere.
+ * @param doorPorts the ports of the proxy door, which the node may open
+ */
+export function metricsPortOf(
+  node: { readonly port: number; readonly metricsPort?: number | undefined; readonly proxy: boolean },
+  doorPorts: readonly number[],
+): number {
   if (node.metricsPort !== undefined) return node.metricsPort;
-  const port = node.port + METRICS_PORT_OFFSET;
+  const usual = node.port + METRICS_PORT_OFFSET;
+  const isTaken = node.proxy && doorPorts.includes(usual);
+  const port = isTaken ? node.port + METRICS_PORT_OFFSET_BESIDE_PROXY : usual;
   return port <= 65_535 ? port : 0;
 }

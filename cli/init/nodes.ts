@@ -2,6 +2,7 @@ import type { JWK } from "jose";
 import type { Answers, NodeAnswer } from "./answers.ts";
 import { publicHalf } from "./keys.ts";
 import { CERTIFICATES, HOST_STATE, metricsPortOf } from "./layout.ts";
+import { nodeProxy, proxyPorts } from "./proxy.ts";
 
 /** Since when each address is published: `YYYY-MM-DD` by node and address. It is told once and kept. */
 export type Since = Readonly<Record<string, string>>;
@@ -39,20 +40,27 @@ export function sinceOf({ nodes }: Answers, known: Since, today: string): Since 
 /** A node's `node.json`. Key files stand beside it, so that their names hold wherever the folder is. */
 export function nodeFile(
   node: NodeAnswer,
-  { edge, nodes, certificates, settings }: Answers,
+  answers: Answers,
   keys: ReadonlyMap<string, JWK>,
   grantKeyFiles: readonly string[],
 ): Readonly<Record<string, unknown>> {
+  const { edge, nodes, certificates, settings, proxy } = answers;
   const { ipv4, ipv6 } = node;
+  const host = node.listen ?? (ipv6 === undefined ? "0.0.0.0" : "::");
+  const door = nodeProxy(node, answers, host);
   return {
     id: node.id,
     edge,
     listen: {
-      host: node.listen ?? (ipv6 === undefined ? "0.0.0.0" : "::"),
+      host,
       port: node.port,
       ...(node.certificate ?? CERTIFICATES[certificates](node.host)),
     },
-    metrics: { host: "127.0.0.1", port: metricsPortOf(node) },
+    ...(door !== undefined && { proxy: door }),
+    metrics: {
+      host: "127.0.0.1",
+      port: metricsPortOf(node, proxy === undefined ? [] : proxyPorts(proxy)),
+    },
     egress: {
       ...(ipv4 !== undefined && { ipv4: { bind: ipv4.bind, public: ipv4.public } }),
       ...(ipv6 !== undefined && { ipv6: { bind: ipv6.bind, public: ipv6.public } }),

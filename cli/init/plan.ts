@@ -5,6 +5,7 @@ import type { Answers, CertificateFiles, ClientAnswer, SelfHosted } from "./answ
 import { grantKeysOf, KEY_FILES, type Keys, publicHalf } from "./keys.ts";
 import { CERTIFICATES, EDGE_STATE, HOST_CONFIG } from "./layout.ts";
 import { nodeFile, nodesOf, type Since } from "./nodes.ts";
+import { proxyUrlsOf } from "./proxy.ts";
 import { compatibilityOf, wranglerToml } from "./wrangler-toml.ts";
 
 /** A file of a deployment. */
@@ -46,16 +47,24 @@ export async function planFiles(
   for (const [id, key] of keys.clients) secret(KEY_FILES.client(id), json(key));
 
   const nodes = nodesOf(answers, keys.nodes, context.since);
+  const proxies = answers.proxy === undefined ? undefined : proxyUrlsOf(answers.proxy);
   const secrets = {
     GRANT_MASTER_KEY: grantMaster.keys[grantMaster.edge]!,
     EDGE_SIGNING_KEY: JSON.stringify(edgeSigning),
     OPERATOR_KEYS: JSON.stringify({ keys: [{ ...publicHalf(operator), kid: operator.kid }] }),
   };
   if (answers.selfHosted === undefined) {
-    open("wrangler.toml", wranglerToml(context.wrangler, { main: context.main, edge: answers.edge, nodes }));
+    open(
+      "wrangler.toml",
+      wranglerToml(context.wrangler, { main: context.main, edge: answers.edge, nodes, proxies }),
+    );
     secret("secrets.json", json(secrets));
   } else {
-    const vars = { EDGE_ORIGIN: answers.edge, NODES: nodes };
+    const vars = {
+      EDGE_ORIGIN: answers.edge,
+      NODES: nodes,
+      ...(proxies !== undefined && { PROXY_URLS: proxies }),
+    };
     open(
       "edge/workerd.capnp",
       workerdConfig(edgeConfig(answers.selfHosted, answers, vars, secrets, context)),

@@ -14,6 +14,8 @@ export interface WranglerSettings {
   readonly edge: string;
   /** As the edge's variable of that name. */
   readonly nodes: readonly Readonly<Record<string, unknown>>[];
+  /** As the edge's variable PROXY_URLS; it is left out where there is no proxy door. */
+  readonly proxies?: readonly string[] | undefined;
 }
 
 const HEADER = /^\[\[?\s*([A-Za-z0-9_.\-"]+)\s*\]\]?\s*(?:#.*)?$/;
@@ -37,7 +39,7 @@ export function wranglerToml(project: string, settings: WranglerSettings): strin
   return [
     "# Written by `holdfast init`: change the answers and run it again.",
     rootOf(root!.text, settings),
-    `[vars]\nEDGE_ORIGIN = ${JSON.stringify(settings.edge)}\n${vars.join("")}`,
+    `[vars]\n${ownVars(settings)}${vars.join("")}`,
     ...settings.nodes.map((node) => `[[vars.NODES]]\n${entries(node)}\n`),
     ...kept.map(({ text }) => `${text.trim()}\n`),
   ].join("\n");
@@ -61,9 +63,15 @@ function rootOf(text: string, { main, edge }: WranglerSettings): string {
   return `${lines.join("\n").trim()}\n`;
 }
 
+function ownVars({ edge, proxies }: WranglerSettings): string {
+  return `${entries({ EDGE_ORIGIN: edge, ...(proxies !== undefined && { PROXY_URLS: proxies }) })}\n`;
+}
+
 /** The lines of `[vars]` that are no deployment's own. */
 function otherVars(text: string): string {
-  const lines = text.split("\n").filter((line) => /^[A-Z]/.test(line) && !line.startsWith("EDGE_ORIGIN"));
+  const lines = text
+    .split("\n")
+    .filter((line) => /^[A-Z]/.test(line) && !/^(EDGE_ORIGIN|PROXY_URLS)\b/.test(line));
   return lines.map((line) => `${line}\n`).join("");
 }
 

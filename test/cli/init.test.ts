@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { AnswersError, parseAnswers } from "../../cli/init/answers.ts";
 import { EXAMPLE_ANSWERS } from "../../cli/init/example.ts";
 import { sinceOf } from "../../cli/init/nodes.ts";
+import { defaultProxyName } from "../../cli/init/proxy.ts";
 import { compatibilityOf, wranglerToml } from "../../cli/init/wrangler-toml.ts";
 import { workerdConfig } from "../../cli/workerd-config.ts";
 import { readNodeConfig } from "../../relay-node/config.ts";
@@ -13,6 +14,10 @@ import { parseClientRecord } from "../../worker/clients.ts";
 import { parseEdgeConfig } from "../../worker/config.ts";
 import { packageFolder } from "../support/package-folder.ts";
 import { run } from "../support/run.ts";
+
+/** Nodes that don't fit together, what is said of it, and the proxy that the answers want. */
+type Misfit = readonly [what: string, nodes: readonly unknown[], problem: string, proxy?: unknown];
+type Fit = readonly [what: string, nodes: readonly unknown[], proxy?: unknown];
 
 interface Read {
   readonly [key: string]: unknown;
@@ -139,6 +144,56 @@ describe("holdfast init", () => {
     expect(parsed("nodes/node-1/node.json")).toMatchObject({
       listen: { cert: `${folder}/node-1.example.com.crt`, key: `${folder}/node-1.example.com.key` },
     });
+  });
+
+  test("opens the proxy door where the answers want it, and tells the edge its URLs", async () => {
+    const nodes = [ANSWERS.nodes[0]!, { ...ANSWERS.nodes[1]!, settings: { logLevel: "warn" } }];
+    const proxy = { http: 9293, socks5: 1080 };
+    expect(await init({ ...ANSWERS, nodes, proxy })).toMatchObject({ code: 0, stderr: "" });
+    const folder = "/etc/holdfast/tls/proxy.example.com";
+    const door = (host: string) => ({
+      https: { host, port: 9443, cert: `${folder}/cert.pem`, key: `${folder}/key.pem` },
+      http: { host, port: 9293 },
+      socks5: { host, port: 1080 },
+    });
+    // 9443, where metrics usually are, is the proxy's.
+    const metrics = { host: "127.0.0.1", port: 9543 };
+    expect(parsed("nodes/node-1/node.json")).toMatchObject({ proxy: door("0.0.0.0"), metrics });
+    expect(parsed("nodes/node-2/node.json")).toMatchObject({ proxy: door("::"), metrics });
+    const { vars } = wrangler.unstable_readConfig({ config: join(out, "wrangler.toml") });
+    expect(vars["PROXY_URLS"]).toEqual([
+      "https://proxy.example.com:9443",
+      "http://proxy.example.com:9293",
+      "socks5h://proxy.example.com:1080",
+    ]);
+    expect(parseEdgeConfig({ ...vars, ...(parsed("secrets.json") as Record<string, string>) }).origin).toBe(
+      "https://edge.example.com",
+    );
+    await init(ANSWERS);
+    expect(parsed("nodes/node-1/node.json")).not.toHaveProperty("proxy");
+    expect(read("wrangler.toml")).not.toContain("PROXY_URLS");
+  });
+
+  test("opens at a node what a node takes", async () => {
+    const certificate = { cert: "cert.pem", key: "key.pem" };
+    const nodes = ANSWERS.nodes.map((node, index) => ({ ...node, certificate, proxy: index === 0 }));
+    await init({ ...ANSWERS, nodes, proxy: { name: "way.example.net", https: 443, certificate: "node" } });
+    for (const id of ["node-1", "node-2"]) {
+      for (const name of ["cert.pem", "key.pem"]) writeFileSync(join(out, `nodes/${id}`, name), "");
+    }
+    const [one, two] = ["node-1", "node-2"].map((id) => readNodeConfig(join(out, `nodes/${id}/node.json`)));
+    const { host, cert, key } = one!.listen;
+    expect(one!.proxy).toEqual({ https: { host, port: 443, cert, key } });
+    expect([one!.metrics.port, two!.metrics.port, two!.proxy]).toEqual([9443, 9443, undefined]);
+    const { vars } = wrangler.unstable_readConfig({ config: join(out, "wrangler.toml") });
+    expect(vars["PROXY_URLS"]).toEqual(["https://way.example.net"]);
+  });
+
+  test("tells an edge of one's own of the proxies, too", async () => {
+    await init({ ...ANSWERS, selfHosted: { listen: "0.0.0.0:443" }, proxy: { https: false, http: 3128 } });
+    expect(read("edge/workerd.capnp")).toContain("http://proxy.example.com:3128");
+    expect(parsed("nodes/node-1/node.json")).toMatchObject({ proxy: { http: { port: 3128 } } });
+    expect(parsed("nodes/node-1/node.json")).not.toHaveProperty("proxy.https");
   });
 
   test("lets nobody but the owner read a secret, and prints none", async () => {
@@ -270,6 +325,20 @@ describe("holdfast init", () => {
   });
 });
 
+describe("the proxy's name", () => {
+  test.for([
+    ["https://edge.example.com", "proxy.example.com"],
+    ["https://relay.eu.example.com:8443", "proxy.eu.example.com"],
+    ["https://example.com", "proxy.example.com"],
+    ["https://localhost:8787", undefined],
+    ["https://holdfast.me.workers.dev", undefined],
+    ["http://127.0.0.1:8787", undefined],
+    ["http://[::1]:8787", undefined],
+  ] as const)("under %s is %s", ([edge, name]) => {
+    expect(defaultProxyName(edge)).toBe(name);
+  });
+});
+
 describe("answers that don't fit together", () => {
   const node = (id: string, more: object = {}) => ({
     id,
@@ -307,17 +376,48 @@ describe("answers that don't fit together", () => {
       [node("a", { settings: { drainSeconds: 61 } })],
       "nodes.0.settings.drainSeconds: must be at most 60",
     ],
-  ] as const)("%s", ([, nodes, problem]) => {
-    const text = JSON.stringify({ edge: "https://edge.example.com", nodes });
+    [
+      "two proxy doors on one host",
+      [node("a"), node("b", { port: 8444 })],
+      'nodes a and b: both are on one host (203.0.113.1) and use port 9443: give one of them "proxy": false',
+      {},
+    ],
+    [
+      "metrics on the proxy's port",
+      [node("a", { metricsPort: 9443 })],
+      "node a: metricsPort is the proxy's port 9443",
+      {},
+    ],
+    ["the proxy on a node's port", [node("a")], "node a: its port 8443 is the proxy's", { http: 8443 }],
+    ["a proxy that no node opens", [node("a", { proxy: false })], "proxy: no node opens it", {}],
+    ["a proxy of no kind", [node("a")], "proxy: must open one of https, http and socks5", { https: false }],
+    [
+      "a proxy with a path for a name",
+      [node("a")],
+      "proxy.name: must be a host name",
+      { name: "p.example/x" },
+    ],
+  ] as const)("%s", ([, nodes, problem, proxy]: Misfit) => {
+    const text = JSON.stringify({ edge: "https://edge.example.com", nodes, proxy });
     expect(() => parseAnswers(text)).toThrow(AnswersError);
     expect(() => parseAnswers(text)).toThrow(problem);
+  });
+
+  test("a proxy without a name, where the edge has no domain of its own", () => {
+    const answers = { edge: "https://h.me.workers.dev", nodes: [node("a")], proxy: {} };
+    expect(() => parseAnswers(JSON.stringify(answers))).toThrow("proxy.name: must be given");
   });
 
   test.for([
     ["nodes that share an address on ports of their own", [node("a"), node("b", { port: 8444 })]],
     ["nodes of two hosts on one port", [node("a"), node("b", other)]],
-  ] as const)("but %s are fine", ([, nodes]) => {
-    expect(parseAnswers(JSON.stringify({ edge: "https://e.example", nodes })).nodes).toHaveLength(2);
+    [
+      "nodes that share an address, one with the proxy",
+      [node("a"), node("b", { port: 8444, proxy: false })],
+      {},
+    ],
+  ] as const)("but %s are fine", ([, nodes, proxy]: Fit) => {
+    expect(parseAnswers(JSON.stringify({ edge: "https://e.example", nodes, proxy })).nodes).toHaveLength(2);
   });
 });
 

@@ -72,6 +72,15 @@ describe("holdfast token", () => {
     expect(await opens(token)).toBeUndefined();
   });
 
+  test("writes one for the proxy, for targets that a proxy opens", async () => {
+    const proxy = ["token", "--act", "proxy", "--ttl", "1h", "--allow"];
+    const { code, stdout } = await holdfast([...proxy, "https://api.bank.com"]);
+    expect([code, decodeJwt(stdout.trim())["act"]]).toEqual([0, "proxy"]);
+    const limited = await holdfast([...proxy, "https://api.bank.com/v1/*"]);
+    expect([limited.code, limited.stdout]).toEqual([1, ""]);
+    expect(limited.stderr).toContain("name https://api.bank.com,");
+  });
+
   test.each([
     ["no act", ["token", "--allow", TARGET, "--ttl", "1d"]],
     ["another act", ["token", "--act", "fetch", "--allow", TARGET, "--ttl", "1d"]],

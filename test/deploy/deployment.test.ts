@@ -38,7 +38,12 @@ beforeAll(async () => {
   target = await startCountingTarget({
     answer: (request, response) => response.end(request.socket.remoteAddress),
   });
-  const [edgePort, ...nodePorts] = [await freePort(), await freePort(), await freePort()];
+  const [edgePort, proxyPort, ...nodePorts] = [
+    await freePort(),
+    await freePort(),
+    await freePort(),
+    await freePort(),
+  ];
   const certificate = { cert: "cert.pem", key: "key.pem" };
   const answers = {
     edge: `https://localhost:${edgePort}`,
@@ -57,8 +62,11 @@ beforeAll(async () => {
       listen: "127.0.0.1",
       ipv4: address,
       certificate,
+      // On one host, one node alone has the proxy's port.
+      proxy: index === 0,
       state: "state",
     })),
+    proxy: { name: "localhost", https: proxyPort, certificate: "node" },
     clients: [{ id: "shop", allow: [`http://127.0.0.1:${target.port}`] }],
   };
   writeFileSync(join(dir, "answers.json"), JSON.stringify(answers));

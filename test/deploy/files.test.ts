@@ -9,6 +9,12 @@ import {
   HOST_STATE,
   NODE_ID_MAX,
 } from "../../cli/init/layout.ts";
+import {
+  CONNECTIONS_MAX,
+  IDLE_CONNECTIONS_MAX,
+  PROXY_CONNECTIONS_MAX,
+  STREAMS_MAX,
+} from "../../relay-node/limits.ts";
 import { run } from "../support/run.ts";
 
 /** What lies in deploy/ fits what `holdfast init` writes and what the package holds. */
@@ -69,6 +75,15 @@ test("the units keep the state where the configurations say it is", () => {
   expect(`/var/lib/${/^StateDirectory=(.*)$/m.exec(read("deploy/systemd/holdfast-edge.service"))![1]}`).toBe(
     EDGE_STATE,
   );
+});
+
+test("a node may open a file for each connection that its limits let in", () => {
+  const doors = CONNECTIONS_MAX + 3 * PROXY_CONNECTIONS_MAX;
+  // Each stream has its target, and requests have connections to theirs.
+  const targets = STREAMS_MAX + CONNECTIONS_MAX + IDLE_CONNECTIONS_MAX;
+  const unit = Number(/^LimitNOFILE=(\d+)$/m.exec(read("deploy/systemd/holdfast-node@.service"))![1]);
+  const compose = Number(/nofile: (\d+)/.exec(read("deploy/compose.yaml"))![1]);
+  expect(Math.min(unit, compose)).toBeGreaterThan(doors + targets);
 });
 
 test("a node has time to drain before it is killed", () => {

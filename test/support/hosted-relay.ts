@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { adminCall, type Operator } from "../../client/admin.ts";
 import { type DevKeys, devKeys, publicHalf } from "../../dev/keys.ts";
-import { writeNodeFiles } from "../../dev/stack.ts";
+import { writeNodeFiles } from "../../dev/files.ts";
 import { importPrivateKey } from "../../protocol/keys.ts";
 import { HostedEdge } from "./hosted-edge.ts";
 import { type NodePlace, SupervisedNode } from "./supervised-node.ts";
