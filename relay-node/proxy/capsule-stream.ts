@@ -18,10 +18,12 @@ export class CapsuleStream extends Duplex {
   /** FINAL_DATA was handed to the system. */
   #hasSaidAll = false;
 
-  /** @param socket half-open capable, and paused */
+  /** @param socket paused */
   constructor(socket: Duplex) {
     super({ allowHalfOpen: true, highWaterMark: STREAM_BUFFER_BYTES });
     this.#socket = socket;
+    // Behind its FINAL_DATA a user may end its connection, too; those of an HTTPS server would then be closed over our own.
+    socket.allowHalfOpen = true;
     socket
       .on("data", (chunk: Buffer) => this.#decode(chunk))
       .on("end", () => this.#onEnd())
@@ -60,12 +62,14 @@ export class CapsuleStream extends Duplex {
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     const socket = this.#socket;
     if (socket.closed) return done(error);
-    socket.once("close", () => done(error));
-    if (error !== null || !this.#isWhole) return reset(socket);
+    if (error !== null || !this.#isWhole) {
+      socket.once("close", () => done(error));
+      return reset(socket);
+    }
+    // All is said: how long the user takes to close is nothing that this stream waits for.
     const timer = setTimeout(() => socket.destroy(), LAST_ANSWER_MS);
     socket.once("close", () => clearTimeout(timer));
-    socket.end();
-    socket.resume();
+    socket.resume().end(() => done());
   }
 
   /** Both directions have ended as they should. */

@@ -49,12 +49,14 @@ export interface SocksDoor {
  * So what can't be credentials at all is refused at once, all others are let in at first, and a reply of 2, "not allowed",
  * then says that they, or the target for them, were refused.
  *
+ * @param headMs how long the two messages and the request behind them may take
  * @throws the system's error where it can't listen
  */
 export async function startSocks(
   context: ProxyContext,
   { host, port }: { readonly host: string; readonly port: number },
   admission: SocketAdmission,
+  headMs = PROXY_HEAD_MS,
 ): Promise<SocksDoor> {
   const sockets = new Set<Socket>();
   const server = createServer(
@@ -63,7 +65,7 @@ export async function startSocks(
       sockets.add(socket);
       socket.on("error", () => {}).once("close", () => sockets.delete(socket));
       admission.stranger(socket);
-      if (!socket.destroyed) void new SocksConnection(context, socket, admission).serve();
+      if (!socket.destroyed) void new SocksConnection(context, socket, admission).serve(headMs);
     },
   );
   server.maxConnections = PROXY_CONNECTIONS_MAX;
@@ -101,9 +103,9 @@ class SocksConnection {
     this.#reader = new MessageReader(socket, () => new SocksRefusal("the user went away"));
   }
 
-  async serve(): Promise<void> {
+  async serve(headMs: number): Promise<void> {
     const socket = this.#socket;
-    const deadline = setTimeout(() => socket.destroy(), PROXY_HEAD_MS);
+    const deadline = setTimeout(() => socket.destroy(), headMs);
     let asked: Asked | undefined;
     try {
       asked = await this.#ask();
