@@ -90,15 +90,21 @@ export function writeFailure(
   response.end(body);
 }
 
-/** The same on a socket that a request to upgrade came on: HTTP's server has let go of it. It is closed behind the answer. */
+/**
+ * The same on a socket that a request to upgrade came on: HTTP's server has let go of it. It is closed behind the answer.
+ * @param told how it is told where the door has ways of its own: by another status, or with its code in the reason phrase,
+ *   which is all that many clients of proxies show
+ */
 export function writeRawFailure(
   socket: Duplex,
   error: RelayError,
   marks: AnswerMarks,
   more: readonly string[] = [],
+  told: { readonly status?: number; readonly namesCode?: boolean } = {},
 ): void {
-  const { status, fields, body } = failureAnswer(error, marks);
-  const lines = [`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}`];
+  const { status, fields, body } = failureAnswer(error, marks, told.status);
+  const code = told.namesCode === true ? ` (${error.code})` : "";
+  const lines = [`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}${code}`];
   const all = [...fields, ...more, "Connection", more.includes("Upgrade") ? "Upgrade, close" : "close"];
   for (let i = 0; i < all.length; i += 2) lines.push(`${all[i]!}: ${all[i + 1]!}`);
   socket.on("error", () => socket.destroy());
@@ -112,6 +118,7 @@ export function writeRawFailure(
 function failureAnswer(
   error: RelayError,
   marks: AnswerMarks,
+  told?: number,
 ): { status: number; fields: string[]; body: string } {
   const named = new RelayError(error.code, error.detail, {
     reached: error.reached,
@@ -119,7 +126,7 @@ function failureAnswer(
     node: marks.node,
     ...(marks.requestId !== undefined && { requestId: marks.requestId }),
   });
-  const { status, headers, body } = problemResponse(named);
+  const { status, headers, body } = problemResponse(named, told);
   const length = String(Buffer.byteLength(body));
   return { status, fields: [...headers.flat(), ...markFields(marks), "Content-Length", length], body };
 }

@@ -1,5 +1,5 @@
 import type { Duplex } from "node:stream";
-import { RelayError } from "../../protocol/errors.ts";
+import { isRelayError, RelayError } from "../../protocol/errors.ts";
 import type { NodeStream, StreamParts } from "../held-stream.ts";
 import { PROXY_HALF_CLOSED_MS, STREAM_TURN_BYTES } from "../limits.ts";
 import { reset } from "../reset.ts";
@@ -61,7 +61,8 @@ export class ProxyTunnel implements NodeStream {
     };
     target.on("error", (error) => this.fail(targetFailure(error)));
     client.on("error", (cause) => {
-      this.fail(new RelayError("stream_cancelled", "the client's connection broke", { cause }));
+      const why = "the client's connection broke";
+      this.fail(isRelayError(cause) ? cause : new RelayError("stream_cancelled", why, { cause }));
     });
     target.on("close", () =>
       this.#onClose(target, "target_reset", "the connection to the target was closed"),
@@ -72,6 +73,9 @@ export class ProxyTunnel implements NodeStream {
       this.fail(new RelayError("target_reset", "the connection to the target was closed"));
     }
     if (head.length > 0) this.#up.write(head);
+    // One that ended before it was listened to says so no more.
+    if (client.readableEnded) this.#up.end();
+    if (target.readableEnded) this.#down.end();
     upReader.goOn();
     downReader.goOn();
   }
