@@ -171,6 +171,17 @@ export const PROXY_GRANT_REFRESH_MS = 12_000;
 /** The edge has this long to answer whether somebody may use the proxy. */
 export const PROXY_AUTHORIZE_MS = 5_000;
 
+/** What the edge may answer: the longest grant, in JSON. */
+export const PROXY_ANSWER_MAX_BYTES = 66_560;
+
+/** Connections to the edge that questions share, and how long one may rest. */
+export const PROXY_EDGE_CONNECTIONS = 64;
+export const PROXY_EDGE_IDLE_MS = 60_000;
+
+/** Questions under way at once: in all, and those of unknown credentials, each of which has one at a time. */
+export const PROXY_QUESTIONS_MAX = 500;
+export const PROXY_STRANGER_QUESTIONS_MAX = 250;
+
 /** After it could not be asked, the edge is left alone for this long: what is granted goes on without waiting for it. */
 export const PROXY_EDGE_REST_MS = 1_000;
 
@@ -183,11 +194,18 @@ export const PROXY_REFUSED_MS = 10_000;
 /** Refusals that are remembered. */
 export const PROXY_REFUSED_MAX = 10_000;
 
-/** How many unknown credentials from one address, and from all together, may be asked about: a burst, and so many a second. */
+/** A credential is no stranger's for this long after its last grant; and so many are known. */
+export const PROXY_KNOWN_MS = 3_600_000;
+export const PROXY_KNOWN_MAX = 10_000;
+
+/**
+ * How many unknown credentials from one address, and from all together, may be asked about, and how many questions of one
+ * known credential may be refused: a burst, and so many a second. What is granted costs nothing.
+ */
 export const PROXY_STRANGER = { rate: 1, burst: 20 } as const;
 export const PROXY_STRANGERS = { rate: 50, burst: 500 } as const;
 
-/** Addresses whose failures are remembered. */
+/** Addresses, and known credentials, whose failures are remembered. */
 export const PROXY_SENDERS_MAX = 10_000;
 
 /** From a connection's beginning to the end of its TLS handshake, of a request's head, or of a SOCKS request. */
