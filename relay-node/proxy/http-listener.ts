@@ -104,6 +104,8 @@ export class HttpListener {
   #onRequest(request: IncomingMessage, response: ServerResponse): void {
     const { socket } = request;
     const speaker = this.#speakers.get(socket)!;
+    // What was sent behind a refused request is not served; its connection is about to be closed.
+    if (speaker.isRefused) return;
     speaker.request = request;
     speaker.answers.add(response);
     response.once("close", () => speaker.answers.delete(response));
@@ -113,6 +115,7 @@ export class HttpListener {
       const asked = readProxyRequest(request);
       checkHost(asked, forwardTarget(asked).url);
     } catch (error) {
+      speaker.isRefused = true;
       const known = this.#refuse(asRelayError(error));
       refuseRequest(request, response, known, this.#marks);
       return;
@@ -126,6 +129,10 @@ export class HttpListener {
     return (request, socket, head) => {
       const speaker = this.#speakers.get(socket)!;
       socket.off("data", speaker.tap);
+      if (speaker.isRefused) {
+        request.socket.destroySoon();
+        return;
+      }
       request.socket.setTimeout(0);
       try {
         checkLines(speaker);

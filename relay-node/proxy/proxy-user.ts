@@ -1,5 +1,5 @@
 import { RelayError } from "../../protocol/errors.ts";
-import { basicCredentials, bearerCredentials, haveCredentialForm } from "../../protocol/proxy-credentials.ts";
+import { basicCredentials, bearerCredentials } from "../../protocol/proxy-credentials.ts";
 import type { ProxyRequest } from "../../protocol/proxy-requests.ts";
 import type { ProxyUser } from "./authorizer.ts";
 
@@ -20,11 +20,9 @@ export function proxyUser({ fields }: ProxyRequest, from: string | undefined): P
   }
   const basic = basicCredentials(value);
   const credential = basic?.password ?? bearerCredentials(value);
-  if (credential === undefined || !haveCredentialForm(basic?.user, credential)) {
-    throw new RelayError(
-      "proxy_credentials_invalid",
-      "it is neither Basic with a client's id and its token or handle, nor Bearer with a token",
-    );
+  if (credential === undefined) {
+    const why = "it is neither Basic with user and password, nor Bearer with a token";
+    throw new RelayError("proxy_credentials_invalid", why);
   }
   return { user: basic?.user, credential, from: from ?? "" };
 }
