@@ -4,7 +4,7 @@ import { CONNECT_TCP_TOKENS, connectTcpTarget } from "../../protocol/connect-tcp
 import { RelayError } from "../../protocol/errors.ts";
 import { WIRE } from "../../protocol/headers.ts";
 import { basicCredentials, bearerCredentials, haveCredentialForm } from "../../protocol/proxy-credentials.ts";
-import { markFields, writeRawFailure } from "../answer.ts";
+import { fieldLines, markFields, writeRawFailure } from "../answer.ts";
 import { asRelayError } from "../failure.ts";
 import type { ProxyUser } from "./authorizer.ts";
 import { CapsuleStream } from "./capsule-stream.ts";
@@ -64,7 +64,7 @@ export async function serveConnectTcp(
     if (head.length > 0) socket.unshift(head);
     const fields = ["Upgrade", token, "Capsule-Protocol", "?1", "Proxy-Status", "holdfast"];
     fields.push(WIRE.status, "target", ...markFields(account.marks));
-    socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n${linesOf(fields)}\r\n`);
+    socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n${fieldLines(fields)}\r\n`);
     context.streams.openTunnel(account, "connect-tcp", dialed, new CapsuleStream(socket), Buffer.alloc(0));
   } catch (error) {
     letGo();
@@ -140,12 +140,6 @@ function valuesOf({ rawHeaders }: IncomingMessage, lowerName: string): string[] 
   return rawHeaders.filter(
     (_, index) => rawHeaders[index - (index % 2)]!.toLowerCase() === lowerName && index % 2 === 1,
   );
-}
-
-function linesOf(fields: readonly string[]): string {
-  let lines = "";
-  for (let i = 0; i < fields.length; i += 2) lines += `${fields[i]!}: ${fields[i + 1]!}\r\n`;
-  return lines;
 }
 
 function invalid(why: string): RelayError {
