@@ -1,4 +1,5 @@
 import { RelayError } from "./errors.ts";
+import type { ProxyRequest } from "./proxy-requests.ts";
 import { parseTunnelUrl, type TunnelTarget } from "./targets.ts";
 
 /** Where the registered default template of draft-ietf-httpbis-connect-tcp begins: `…/tcp/{target_host}/{target_port}/`. */
@@ -6,6 +7,31 @@ export const CONNECT_TCP_PREFIX = "/.well-known/masque/tcp/";
 
 /** The name of the protocol that is upgraded to: the RFC's, and the one that the draft sets for tests before it. */
 export const CONNECT_TCP_TOKENS: readonly string[] = ["connect-tcp", "connect-tcp-07"];
+
+/**
+ * What a request to upgrade asks for (section 3.1 of the draft).
+ *
+ * @throws RelayError `method_not_allowed`, `upgrade_required`, `request_invalid`, `url_invalid`
+ */
+export function connectTcpRequest({ method, target, version, fields }: ProxyRequest): {
+  readonly target: TunnelTarget;
+  /** The name of the protocol, to be answered with. */
+  readonly upgrade: string;
+} {
+  const valuesOf = (lowerName: string) =>
+    fields.filter(([name]) => name.toLowerCase() === lowerName).map(([, value]) => value);
+  if (method !== "GET") throw new RelayError("method_not_allowed", "connect-tcp is asked for by GET");
+  if (version !== "1.1") throw invalid("connect-tcp is asked for by HTTP/1.1");
+  if (valuesOf("host").length !== 1) throw invalid("there is not exactly one Host field");
+  if (valuesOf("content-length").length + valuesOf("transfer-encoding").length > 0) {
+    throw invalid("a request for connect-tcp has no body");
+  }
+  const [upgrade = "", ...others] = valuesOf("upgrade").map((value) => value.toLowerCase());
+  if (others.length > 0 || !CONNECT_TCP_TOKENS.includes(upgrade)) {
+    throw new RelayError("upgrade_required", "this path speaks connect-tcp alone");
+  }
+  return { target: connectTcpTarget(target), upgrade };
+}
 
 /**
  * The target in a path that the template was expanded to. An expansion (RFC 6570 section 3.2.2) leaves unreserved characters

@@ -1,15 +1,18 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import { CONNECT_TCP_TOKENS, connectTcpTarget } from "../../protocol/connect-tcp.ts";
+import { CONNECT_TCP_TOKENS, connectTcpRequest } from "../../protocol/connect-tcp.ts";
 import { RelayError } from "../../protocol/errors.ts";
 import { WIRE } from "../../protocol/headers.ts";
-import { basicCredentials, bearerCredentials, haveCredentialForm } from "../../protocol/proxy-credentials.ts";
+import { readProxyRequest } from "../../protocol/proxy-requests.ts";
 import { fieldLines, markFields, writeRawFailure } from "../answer.ts";
+import type { Dialed } from "../dialer.ts";
 import { asRelayError } from "../failure.ts";
-import type { ProxyUser } from "./authorizer.ts";
+import { reset } from "../reset.ts";
 import { CapsuleStream } from "./capsule-stream.ts";
 import type { ProxyContext } from "./proxy-context.ts";
+import { proxyUser } from "./proxy-user.ts";
 import { TunnelOpening } from "./tunnel-opening.ts";
+import { WaitingUser } from "./waiting-user.ts";
 
 /** What an answer without credentials asks for. A proxy of this kind is an origin: it answers 401, never 407. */
 const CHALLENGES = [
@@ -18,14 +21,6 @@ const CHALLENGES = [
   "WWW-Authenticate",
   'Bearer realm="holdfast"',
 ];
-
-/** A request to upgrade, as it was read. */
-interface Asked {
-  readonly token: string;
-  readonly user: ProxyUser;
-  /** `tcp://host:port` */
-  readonly target: string;
-}
 
 /**
  *   user ──GET /.well-known/masque/tcp/{host}/{port}/, Upgrade: connect-tcp──▶ judge ▶ dial ▶ 101 ▶ capsules
@@ -44,77 +39,35 @@ export async function serveConnectTcp(
   onKnown?: () => void,
 ): Promise<void> {
   const opening = new TunnelOpening(context, onKnown);
-  const { onGone, account } = opening;
-  // Nothing may be read yet, but whoever goes is to be heard.
-  const onReadable = () => {};
-  socket.on("error", onGone).on("end", onGone).on("close", onGone).on("readable", onReadable);
-  const letGo = () =>
-    socket.off("error", onGone).off("end", onGone).off("close", onGone).off("readable", onReadable);
+  const waiting = new WaitingUser(socket, head, opening.onGone);
+  const { account } = opening;
+  let dialed: Dialed;
+  let token: string;
   try {
-    const { token, user, target } = read(request);
+    const asked = readProxyRequest(request);
+    const { target, upgrade } = connectTcpRequest(asked);
+    token = upgrade;
+    const user = proxyUser(asked, request.socket.remoteAddress, ["authorization", "proxy-authorization"]);
     if (request.headers.expect?.toLowerCase() === "100-continue") {
       socket.write("HTTP/1.1 100 Continue\r\n\r\n");
     }
-    const dialed = await opening.open(user, target);
-    letGo();
-    if (socket.destroyed || socket.readableEnded) {
-      dialed.socket.destroy();
+    dialed = await opening.open(user, `tcp://${target.authority}`);
+    const early = waiting.release();
+    if (waiting.isGone || socket.destroyed) {
+      reset(dialed.socket);
       throw new RelayError("stream_cancelled", "the user went away", { reached: "no" });
     }
-    if (head.length > 0) socket.unshift(head);
-    const fields = ["Upgrade", token, "Capsule-Protocol", "?1", "Proxy-Status", "holdfast"];
-    fields.push(WIRE.status, "target", ...markFields(account.marks));
-    socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n${fieldLines(fields)}\r\n`);
-    context.streams.openTunnel(account, "connect-tcp", dialed, new CapsuleStream(socket), Buffer.alloc(0));
+    // The draft forbids to send ahead over HTTP/1.1, since a refusal would leave it in the way; here it is kept.
+    if (early.length > 0) socket.unshift(early);
   } catch (error) {
-    letGo();
+    waiting.release();
     refuse(opening, socket, asRelayError(error));
+    return;
   }
-}
-
-/** @throws RelayError */
-function read(request: IncomingMessage): Asked {
-  const { method, headers, url = "" } = request;
-  if (method !== "GET") throw new RelayError("method_not_allowed", "connect-tcp is asked for by GET");
-  for (const name of ["host", "authorization", "proxy-authorization", "upgrade"]) {
-    if (valuesOf(request, name).length > 1) throw invalid(`there is more than one ${name} field`);
-  }
-  if (headers.host === undefined) throw invalid("there is no Host field");
-  if (headers["content-length"] !== undefined || headers["transfer-encoding"] !== undefined) {
-    throw invalid("a request for connect-tcp has no body");
-  }
-  const token = headers.upgrade?.toLowerCase() ?? "";
-  if (!CONNECT_TCP_TOKENS.includes(token)) {
-    throw new RelayError("upgrade_required", "this path speaks connect-tcp alone");
-  }
-  const target = `tcp://${connectTcpTarget(url).authority}`;
-  return { token, target, user: userOf(request) };
-}
-
-/**
- * The draft's proxy is an origin, so that `Authorization` is what it names; who speaks to proxies alone sends
- * `Proxy-Authorization`.
- *
- * @throws RelayError `proxy_credentials_missing`, `proxy_credentials_invalid`, `request_invalid`
- */
-function userOf({ headers, socket }: IncomingMessage): ProxyUser {
-  const { authorization, "proxy-authorization": proxyAuthorization } = headers;
-  if (authorization !== undefined && proxyAuthorization !== undefined) {
-    throw invalid("there are both Authorization and Proxy-Authorization");
-  }
-  const value = authorization ?? proxyAuthorization;
-  if (value === undefined) {
-    throw new RelayError("proxy_credentials_missing", "the request carries no credentials");
-  }
-  const basic = basicCredentials(value);
-  const credential = basic?.password ?? bearerCredentials(value);
-  if (credential === undefined || !haveCredentialForm(basic?.user, credential)) {
-    throw new RelayError(
-      "proxy_credentials_invalid",
-      "it is neither Basic with a client's id and its token or handle, nor Bearer with a token",
-    );
-  }
-  return { user: basic?.user, credential, from: socket.remoteAddress ?? "" };
+  const fields = ["Upgrade", token, "Capsule-Protocol", "?1", "Proxy-Status", "holdfast"];
+  fields.push(WIRE.status, "target", ...markFields(account.marks));
+  socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n${fieldLines(fields)}\r\n`);
+  context.streams.openTunnel(account, "connect-tcp", dialed, new CapsuleStream(socket), Buffer.alloc(0));
 }
 
 function refuse(opening: TunnelOpening, socket: Duplex, error: RelayError): void {
@@ -134,14 +87,4 @@ function refuse(opening: TunnelOpening, socket: Duplex, error: RelayError): void
     status: isUnknown ? 401 : error.status,
     namesCode: true,
   });
-}
-
-function valuesOf({ rawHeaders }: IncomingMessage, lowerName: string): string[] {
-  return rawHeaders.filter(
-    (_, index) => rawHeaders[index - (index % 2)]!.toLowerCase() === lowerName && index % 2 === 1,
-  );
-}
-
-function invalid(why: string): RelayError {
-  return new RelayError("request_invalid", why);
 }

@@ -121,7 +121,7 @@ export class HttpListener {
       return;
     }
     const onKnown = () => this.#admission.known(socket);
-    void serveForward(telling(this.#context, onKnown), request, response);
+    serveForward(telling(this.#context, onKnown), request, response);
   }
 
   /** What takes a connection over from HTTP's server. */

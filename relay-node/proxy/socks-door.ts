@@ -2,7 +2,6 @@ import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { RelayError } from "../../protocol/errors.ts";
 import { MessageReader } from "../../protocol/message-reader.ts";
-import { haveCredentialForm } from "../../protocol/proxy-credentials.ts";
 import { SOCKS_REPLY, socksReply } from "../../protocol/socks-replies.ts";
 import {
   ADMITTED,
@@ -16,11 +15,15 @@ import {
   SocksRefusal,
 } from "../../protocol/socks5.ts";
 import { tunnelUrl } from "../../protocol/targets.ts";
+import type { Dialed } from "../dialer.ts";
 import { asRelayError } from "../failure.ts";
 import { LAST_ANSWER_MS, PROXY_CONNECTIONS_MAX, PROXY_HEAD_MS, STREAM_BUFFER_BYTES } from "../limits.ts";
+import { reset } from "../reset.ts";
 import type { ProxyUser } from "./authorizer.ts";
+import { checkCredential } from "./credentials.ts";
 import type { ProxyContext } from "./proxy-context.ts";
 import { TunnelOpening } from "./tunnel-opening.ts";
+import { WaitingUser } from "./waiting-user.ts";
 
 /** Counts a door's connections, and destroys those that are too many. */
 export interface SocketAdmission {
@@ -71,6 +74,8 @@ export async function startSocks(
   server.maxConnections = PROXY_CONNECTIONS_MAX;
   server.listen({ host, port });
   await once(server, "listening");
+  // What the system can't accept, as when it has no files left, is the next one's to try.
+  server.on("error", (error) => context.log.warn({ cause: error.message }, "socks: not accepted"));
   const stop = () => void server.close();
   return {
     port: (server.address() as AddressInfo).port,
@@ -138,37 +143,40 @@ class SocksConnection {
     } catch {
       return undefined;
     }
-    const { user, password } = login;
-    if (haveCredentialForm(user, password)) {
-      return { user, credential: password, from: this.#socket.remoteAddress ?? "" };
+    const { node } = this.#context;
+    const user = { user: login.user, credential: login.password, from: this.#socket.remoteAddress ?? "" };
+    try {
+      checkCredential(user, { edge: node.config.edge, now: node.now() });
+      return user;
+    } catch (error) {
+      new TunnelOpening(this.#context).refused(asRelayError(error));
+      return undefined;
     }
-    const why = "these are no client's id and its token or handle";
-    new TunnelOpening(this.#context).refused(new RelayError("proxy_credentials_invalid", why));
-    return undefined;
   }
 
   async #open({ user, host, port }: Asked): Promise<void> {
     const { streams } = this.#context;
     const socket = this.#socket;
     const opening = new TunnelOpening(this.#context, () => this.#admission.known(socket));
-    // Its end alone says nothing: who sends all at once may end behind it, and wait for the answer.
-    socket.once("close", opening.onGone);
+    const waiting = new WaitingUser(socket, Buffer.from(this.#reader.rest), opening.onGone);
+    let dialed: Dialed;
+    let early: Buffer;
     try {
-      const dialed = await opening.open(user, tunnelUrl(host, port));
-      socket.off("close", opening.onGone);
-      if (socket.destroyed) {
-        dialed.socket.destroy();
+      dialed = await opening.open(user, tunnelUrl(host, port));
+      early = waiting.release();
+      if (waiting.isGone || socket.destroyed) {
+        reset(dialed.socket);
         throw new RelayError("stream_cancelled", "the user went away", { reached: "no" });
       }
-      socket.write(replyBytes(SOCKS_REPLY.succeeded));
-      const early = Buffer.from(this.#reader.rest);
-      streams.openTunnel(opening.account, "socks5", dialed, socket, early);
     } catch (error) {
-      socket.off("close", opening.onGone);
+      waiting.release();
       const known = asRelayError(error);
       opening.refused(known);
       this.#end(replyBytes(socksReply(known)));
+      return;
     }
+    socket.write(replyBytes(SOCKS_REPLY.succeeded));
+    streams.openTunnel(opening.account, "socks5", dialed, socket, early);
   }
 
   /** The last word: what may still come is read and dropped, since closing on it could cut the word. */

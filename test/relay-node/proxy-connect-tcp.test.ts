@@ -414,7 +414,11 @@ describe("credentials", () => {
     ["Basic without a user", [`Authorization: ${basic("", "x")}`], "proxy_credentials_invalid"],
     ["Basic that is cut", ["Authorization: Basic !"], "proxy_credentials_invalid"],
     ["a password that is no token", [`Authorization: ${basic("app", "a b")}`], "proxy_credentials_invalid"],
-    ["that the edge doesn't know", [`Authorization: ${basic("app", "hf_x")}`], "handle_unknown"],
+    [
+      "that the edge doesn't know",
+      [`Authorization: ${basic("app", `hf_${"x".repeat(32)}`)}`],
+      "handle_unknown",
+    ],
   ])("%s are answered with 401", async (_, fields, code) => {
     const { head, problem } = await refusal(withFields(...fields));
     expect(head).toContain(`HTTP/1.1 401 Unauthorized (${code})\r\n`);

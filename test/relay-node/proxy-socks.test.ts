@@ -169,20 +169,6 @@ describe("a tunnel", () => {
     expect(hash(bytes())).toBe(hash(early));
   });
 
-  test("passes on an end that came while the target was dialled", async () => {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    parts.judge = () => promise;
-    const { socket, hex, ended } = await dial();
-    socket.write(Buffer.concat([handshake(), toIpv4(target.port)]));
-    await eventually(() => parts.asked.length === 1, "the edge is asked");
-    socket.end();
-    // So that the end is there before the tunnel is.
-    await new Promise((done) => setTimeout(done, 50));
-    resolve();
-    await ended;
-    expect(hex()).toBe(OPENED);
-  });
-
   test("is opened by a handshake that comes byte by byte", async () => {
     const { socket, bytes } = await dial();
     socket.setNoDelay(true);
@@ -297,13 +283,16 @@ describe("a request", () => {
     parts.limits = undefined;
   });
 
-  test("is given up when its user goes", async () => {
+  test.each([
+    ["resets its connection", (socket: Socket) => void socket.resetAndDestroy()],
+    ["ends it without a byte for the target", (socket: Socket) => void socket.end()],
+  ])("is given up when its user %s", async (_, go) => {
     parts.judge = () => new Promise((done) => setTimeout(done, 100));
     const { socket } = await dial();
     socket.write(Buffer.concat([handshake(), toIpv4(target.port)]));
     await eventually(() => parts.asked.length === 1, "the edge is asked");
     const before = target.sockets.length;
-    const line = await lineOf("stream refused", () => socket.resetAndDestroy());
+    const line = await lineOf("stream refused", () => go(socket));
     expect(line).toMatchObject({ reason: "stream_cancelled", reached: "no" });
     expect(target.sockets.length).toBe(before);
   });
@@ -362,9 +351,9 @@ describe("a stranger", () => {
     expect(user.hex()).toBe("");
   });
 
-  test("and a thousand others who say nothing or half of it keep nobody else out", async () => {
+  test("and hundreds of others who say nothing or half of it keep nobody else out", async () => {
     const strangers = await Promise.all(
-      Array.from({ length: 1_000 }, async (_, index) => {
+      Array.from({ length: 300 }, async (_, index) => {
         const user = await dial();
         if (index % 2 === 0) user.socket.write(GREETING);
         return user;
@@ -380,8 +369,8 @@ describe("a stranger", () => {
 });
 
 describe("bytes", () => {
-  test("20 MB each way at once arrive with equal hashes", { timeout: 60_000 }, async () => {
-    const [up, down] = [Buffer.alloc(20_000_000, "up and on "), Buffer.alloc(20_000_000, "down we go ")];
+  test("10 MB each way at once arrive with equal hashes", { timeout: 60_000 }, async () => {
+    const [up, down] = [Buffer.alloc(10_000_000, "up and on "), Buffer.alloc(10_000_000, "down we go ")];
     const seen = createHash("sha256");
     const { promise: isWhole, resolve } = Promise.withResolvers<void>();
     serve = (socket) => {

@@ -3,6 +3,7 @@ import { RelayError } from "../../protocol/errors.ts";
 import type { GrantLimits } from "../../protocol/grants.ts";
 import { newRequestId } from "../../protocol/tokens.ts";
 import { Metrics } from "../../relay-node/metrics.ts";
+import { checkCredential } from "../../relay-node/proxy/credentials.ts";
 import type { ProxyAuthorizer, ProxyUser } from "../../relay-node/proxy/authorizer.ts";
 import type { ProxyContext } from "../../relay-node/proxy/proxy-context.ts";
 import { Requests } from "../../relay-node/requests.ts";
@@ -49,6 +50,7 @@ export async function startProxyParts(
   const streams = new Streams(node.relay, metrics, log, () => {}, bounds);
   const authorizer: ProxyAuthorizer = {
     async authorize(user, target) {
+      checkCredential(user, { edge: EDGE, now: node.relay.now() });
       parts.asked.push({ user, target });
       if (user.credential !== USER.credential) throw new RelayError("handle_unknown", "it is not known");
       await parts.judge?.(target);
