@@ -45,6 +45,7 @@ test("every link between documents leads somewhere", () => {
     "docs/run.md",
     "docs/binary.md",
     "docs/streams.md",
+    "docs/socks-and-connect-tcp.md",
   ]) {
     for (const [, link] of read(file).matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)) {
       expect(() => read(join(file, "..", link!).replace(/\/$/, "")), `${file}: ${link}`).not.toThrow(
