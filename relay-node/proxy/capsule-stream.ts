@@ -18,8 +18,11 @@ export class CapsuleStream extends Duplex {
   /** FINAL_DATA was handed to the system. */
   #hasSaidAll = false;
 
-  /** @param socket paused */
-  constructor(socket: Duplex) {
+  /**
+   * @param socket paused
+   * @param early what came of it already
+   */
+  constructor(socket: Duplex, early: Buffer) {
     super({ allowHalfOpen: true, highWaterMark: STREAM_BUFFER_BYTES });
     this.#socket = socket;
     // Behind its FINAL_DATA a user may end its connection, too; those of an HTTPS server would then be closed over our own.
@@ -30,7 +33,10 @@ export class CapsuleStream extends Duplex {
       .on("error", (error) => this.destroy(error))
       .on("close", () => this.destroy(this.#isWhole ? undefined : cut()));
     socket.pause();
+    if (early.length > 0) this.#decode(early);
+    // One that ended or was lost before says so no more.
     if (socket.destroyed) this.destroy(cut());
+    else if (socket.readableEnded) this.#onEnd();
   }
 
   override _read(): void {

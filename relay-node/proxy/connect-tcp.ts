@@ -43,6 +43,7 @@ export async function serveConnectTcp(
   const { account } = opening;
   let dialed: Dialed;
   let token: string;
+  let early: Buffer;
   try {
     const asked = readProxyRequest(request);
     const { target, upgrade } = connectTcpRequest(asked);
@@ -52,13 +53,11 @@ export async function serveConnectTcp(
       socket.write("HTTP/1.1 100 Continue\r\n\r\n");
     }
     dialed = await opening.open(user, `tcp://${target.authority}`);
-    const early = waiting.release();
+    early = waiting.release();
     if (waiting.isGone || socket.destroyed) {
       reset(dialed.socket);
       throw new RelayError("stream_cancelled", "the user went away", { reached: "no" });
     }
-    // The draft forbids to send ahead over HTTP/1.1, since a refusal would leave it in the way; here it is kept.
-    if (early.length > 0) socket.unshift(early);
   } catch (error) {
     waiting.release();
     refuse(opening, socket, asRelayError(error));
@@ -67,7 +66,8 @@ export async function serveConnectTcp(
   const fields = ["Upgrade", token, "Capsule-Protocol", "?1", "Proxy-Status", "holdfast"];
   fields.push(WIRE.status, "target", ...markFields(account.marks));
   socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n${fieldLines(fields)}\r\n`);
-  context.streams.openTunnel(account, "connect-tcp", dialed, new CapsuleStream(socket), Buffer.alloc(0));
+  const user = new CapsuleStream(socket, early);
+  context.streams.openTunnel(account, "connect-tcp", dialed, user, Buffer.alloc(0));
 }
 
 function refuse(opening: TunnelOpening, socket: Duplex, error: RelayError): void {

@@ -295,6 +295,18 @@ describe("a tunnel", () => {
     user.socket.destroy();
   });
 
+  test("keeps all that came ahead, with an end behind it", async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    parts.judge = () => promise;
+    const user = await dial();
+    const request = requestFor(pathTo("127.0.0.1", target.port));
+    user.socket.end(Buffer.concat([Buffer.from(request), data("early "), final("end")]));
+    await eventually(() => parts.asked.length === 1, "the edge is asked");
+    resolve();
+    await user.ended;
+    expect([user.bytes().toString(), user.isFinal()]).toEqual(["early end", true]);
+  });
+
   test("takes capsules byte by byte, and drops those that it doesn't know", async () => {
     const user = await open();
     user.socket.setNoDelay(true);
