@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { createHash, randomBytes, randomInt } from "node:crypto";
 import { once } from "node:events";
 import { createServer as createHttp } from "node:http";
 import { type AddressInfo, connect, type Socket } from "node:net";
@@ -350,6 +350,31 @@ describe("a stranger", () => {
     await over(user);
     expect(user.hex()).toBe("");
   });
+
+  test.each(["random bytes", "a handshake with random bytes in it", "a handshake that is cut"])(
+    "who sends %s leaves the door as it was",
+    async (kind) => {
+      // An address may have changed: none but the test's own is dialled.
+      parts.judge = (url) => {
+        if (url !== target.url) throw new RelayError("target_not_allowed", "no");
+      };
+      await Promise.all(
+        Array.from({ length: 60 }, async (_, index) => {
+          const whole = Buffer.concat([handshake(), toIpv4(target.port), Buffer.from("early")]);
+          const bytes = kind === "random bytes" ? randomBytes(1 + index * 20) : Buffer.from(whole);
+          if (kind.includes("in it")) randomBytes(2).copy(bytes, randomInt(bytes.length - 2));
+          const user = await dial();
+          user.socket.end(kind.includes("cut") ? bytes.subarray(0, index) : bytes);
+          await over(user);
+          user.socket.destroy();
+        }),
+      );
+      const user = await open();
+      user.socket.end("served");
+      await user.ended;
+      expect(user.bytes().toString()).toBe("served");
+    },
+  );
 
   test("and hundreds of others who say nothing or half of it keep nobody else out", async () => {
     const strangers = await Promise.all(
