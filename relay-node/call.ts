@@ -107,10 +107,17 @@ export class Call {
   }
 
   /** Writes the canonical line: how it ended says how loud it is. */
-  protected write(log: Logger, line: object, message: string): void {
+  protected write(
+    log: Logger,
+    line: { readonly door: string; readonly [field: string]: unknown },
+    message: string,
+  ): void {
     const { claims, error } = this;
+    // At the proxy door anybody may ask as often as they like, until it is known who they are.
+    const isProxy = line.door === "proxy";
     const isUnbounded = (code: ErrorCode) =>
-      UNBOUNDED.has(code) || (claims === undefined && UNPROVEN.has(code));
+      UNBOUNDED.has(code) ||
+      (claims === undefined && (isProxy ? code !== "node_internal" : UNPROVEN.has(code)));
     if (error !== undefined && isUnbounded(error.code)) log.debug(line, message);
     else if (error !== undefined && error.status >= 500) {
       log.warn({ ...line, cause: causeOf(error) }, message);

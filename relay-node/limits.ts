@@ -1,3 +1,5 @@
+import { HTTP_HEADER_MAX_BYTES } from "../protocol/limits.ts";
+
 /** Every limit, lifetime and deadline of a node that no other part has to know. Units stand in the names. */
 
 // Resolving names.
@@ -111,6 +113,15 @@ export const CONNECTIONS_MAX = 16_000;
 /** A connection from the edge may rest this long between requests; the edge closes its own earlier. */
 export const INBOUND_IDLE_MS = 120_000;
 
+/** The same as the listener takes it. It keeps a resting connection longer than the edge, and so never closes under a request. */
+export const LISTENER = {
+  headBytes: HTTP_HEADER_MAX_BYTES,
+  headMs: HEADERS_DEADLINE_MS,
+  idleMs: INBOUND_IDLE_MS,
+  perAddress: CONNECTIONS_PER_ADDRESS,
+  inAll: CONNECTIONS_MAX,
+} as const;
+
 /** How often certificate and key files are looked at for changes. */
 export const CERTIFICATE_POLL_MS = 2_000;
 
@@ -206,9 +217,18 @@ export const PROXY_HEAD_MAX_BYTES = 65_536;
 /** A connection may rest this long between two requests. */
 export const PROXY_KEEP_ALIVE_MS = 60_000;
 
-/** Connections from one address, and in all, to each listener of the proxy door. */
+/** Connections from one address, and in all, to all listeners of the proxy door together. */
 export const PROXY_CONNECTIONS_PER_ADDRESS = 4_000;
 export const PROXY_CONNECTIONS_MAX = 16_000;
+
+/** The same as listeners take it. */
+export const PROXY_LISTENER = {
+  headBytes: PROXY_HEAD_MAX_BYTES,
+  headMs: PROXY_HEAD_MS,
+  idleMs: PROXY_KEEP_ALIVE_MS,
+  perAddress: PROXY_CONNECTIONS_PER_ADDRESS,
+  inAll: PROXY_CONNECTIONS_MAX,
+} as const;
 
 /** Connections that have shown no credentials yet: beyond this the oldest of them is dropped. */
 export const PROXY_STRANGERS_MAX = 2_000;

@@ -47,6 +47,7 @@ test("every link between documents leads somewhere", () => {
     "docs/streams.md",
     "docs/proxy.md",
     "docs/resilience.md",
+    "docs/socks-and-connect-tcp.md",
   ]) {
     for (const [, link] of read(file).matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)) {
       expect(() => read(join(file, "..", link!).replace(/\/$/, "")), `${file}: ${link}`).not.toThrow(
