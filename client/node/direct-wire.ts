@@ -137,6 +137,7 @@ class DirectWire implements StreamWire {
       openSocket(ask, {
         message: (message) => events.message(message),
         ended: () => {
+          if (this.#isOver) return;
           this.#way.desk.forgetConnections();
           this.#closed(undefined);
         },
