@@ -77,7 +77,10 @@ export async function startDirectEdge(nodes: readonly KnownNode[]): Promise<Dire
           return;
         }
         if (edge.refuse instanceof Error) throw edge.refuse;
-        const grants = grantsOf(await prove(request)).map(({ node, url, grant }) => ({ node, url, grant }));
+        const claims = await prove(request);
+        // What an agent asks for at its start, to be told whether its token is taken.
+        if (claims.url.endsWith(".invalid:1")) throw new RelayError("target_not_allowed", "leads nowhere");
+        const grants = grantsOf(claims).map(({ node, url, grant }) => ({ node, url, grant }));
         response.setHeader("Content-Type", "application/json");
         response.end(edge.refuse ?? JSON.stringify({ grants }));
       } catch (cause) {
