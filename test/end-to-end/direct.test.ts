@@ -142,7 +142,7 @@ describe("a grant", () => {
 
   test("opens one stream, once, at its own node", async () => {
     const [first, second] = await grants();
-    expect(await use(second!.url, first!.grant)).toBe("grant_node");
+    expect(await use(second!.url, first!.grant)).toBe("grant_invalid");
     expect(await use(first!.url, first!.grant)).toBe("open");
     expect(await use(first!.url, first!.grant)).toBe("token_replayed");
     const [other] = await grants();
@@ -175,20 +175,16 @@ describe("the agent", () => {
   const trusted = () => ({ NODE_EXTRA_CA_CERTS: join(stack.dir, "trusted.pem") });
   const authority = () => `127.0.0.1:${echo.port}`;
 
-  test.each(["straight to a node", "by the edge where no node can be trusted"])(
-    "goes %s",
-    async (how) => {
-      const running = start(["tunnel", "--via", "direct", authority()], how.startsWith("s") ? trusted() : {});
-      await running.says(/^127\.0\.0\.1:\d+\n$/);
-      const port = Number(running.stdout().trim().split(":")[1]);
-      const socket = connect({ host: "127.0.0.1", port, allowHalfOpen: true });
-      socket.end("through");
-      expect((await allOf(socket)).toString()).toBe("through");
-      running.child.kill("SIGTERM");
-      expect((await running.ended).code).toBe(0);
-    },
-    20_000,
-  );
+  test("goes by the edge where no node can be trusted", async () => {
+    const running = start(["tunnel", "--via", "direct", authority()]);
+    await running.says(/^127\.0\.0\.1:\d+\n$/);
+    const port = Number(running.stdout().trim().split(":")[1]);
+    const socket = connect({ host: "127.0.0.1", port, allowHalfOpen: true });
+    socket.end("through");
+    expect((await allOf(socket)).toString()).toBe("through");
+    running.child.kill("SIGTERM");
+    expect((await running.ended).code).toBe(0);
+  }, 20_000);
 
   test("has its doctor look whether the nodes can be reached", async () => {
     const told = async (env: Record<string, string>) => {

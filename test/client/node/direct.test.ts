@@ -1,10 +1,12 @@
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
+import https from "node:https";
+import type { AddressInfo } from "node:net";
 import tls from "node:tls";
 import { inspect } from "node:util";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { createSockets, RelayError, type RelaySocket } from "../../../client/node/index.ts";
-import { createCa } from "../../../dev/certificates.ts";
+import { type Certificate, createCa, issueCertificate } from "../../../dev/certificates.ts";
 import { allOf } from "../../support/all-of.ts";
 import { type BlackHole, startBlackHole } from "../../support/black-hole.ts";
 import { type DirectEdge, type KnownNode, startDirectEdge } from "../../support/direct-edge.ts";
@@ -27,9 +29,12 @@ let unknown: NodeHere;
 let echo: TcpTarget;
 let hole: BlackHole;
 let closedPort: number;
+/** Of whoever stands in a node's place. */
+let certificate: Certificate;
 
 beforeAll(async () => {
   const ca = await createCa("Direct test CA");
+  certificate = await issueCertificate(ca, { dns: ["localhost"], ip: ["127.0.0.1"] });
   const [id, fullId] = [await nodeIdentity("node-1", ca), await nodeIdentity("node-2", ca)];
   [one, full, unknown, echo, hole, closedPort] = await Promise.all([
     startNodeHere(undefined, undefined, id),
@@ -123,6 +128,29 @@ describe("a socket that goes straight to a node", () => {
     expect(socket.node).toBe("node-1");
     expect(full.log()).toContainEqual(expect.objectContaining({ decision: "refused", reason: "node_full" }));
     expect(paths()).toEqual(["/grants"]);
+  });
+
+  test.each([
+    ["ends without an answer", "destroy", {}],
+    ["is a page of something in between", 503, {}],
+    ["is another node's", 503, { "Relay-Error": "connect_refused", "Relay-Node": "node-9" }],
+    ["says that it is another node", 403, { "Relay-Error": "grant_node", "Relay-Node": "node-9" }],
+  ] as const)("takes the next node where what is reached %s", async (_, status, fields) => {
+    let asked = 0;
+    const between = https.createServer(certificate).on("upgrade", (_request, socket) => {
+      asked += 1;
+      if (status === "destroy") return socket.destroy();
+      const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
+      return socket.end(`HTTP/1.1 ${status} No\r\n${lines.join("")}Content-Length: 0\r\n\r\n`);
+    });
+    between.listen(0, "127.0.0.1");
+    await once(between, "listening");
+    const { port } = between.address() as AddressInfo;
+    edge.nodes = [elsewhere(full, `https://localhost:${port}`), one];
+    expect(await echoed(direct().connect(target()))).toBe("hello");
+    expect(asked).toBe(1);
+    expect(paths()).toEqual(["/grants"]);
+    between.close();
   });
 
   test("is told what the nodes say of themselves where they all do", async () => {
