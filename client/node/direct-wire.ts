@@ -105,6 +105,8 @@ class DirectWire implements StreamWire {
 
   terminate(): void {
     this.#isOver = true;
+    // What is given up by this end had mostly fallen silent.
+    if (this.#current?.send !== undefined) this.#way.desk.forgetConnections();
     this.#current?.terminate();
   }
 

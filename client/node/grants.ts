@@ -53,6 +53,7 @@ export class GrantsDesk {
     let request: ClientRequest;
     let connection: Socket | undefined;
     let isKept = true;
+    /** Nothing more is to be sent. */
     let isOver = false;
     const fail = (cause: Error) => {
       reject(new RelayError("edge_unreachable", `${edge} gave no grants`, { cause, reached: "no" }));
@@ -71,7 +72,10 @@ export class GrantsDesk {
         connection = made;
         if (!isKept) made.unref();
       });
-      request.once("response", (response) => void readGrants(response).then(resolve, reject));
+      request.once("response", (response) => {
+        isOver = true;
+        readGrants(response).then(resolve, reject);
+      });
       request.on("error", (cause) => {
         // A connection that was kept may have been closed at its other end meanwhile; the next one is another, at last a new one.
         if (request.reusedSocket && !isOver) send();
