@@ -10,7 +10,7 @@ import { type RequestClaims, type Resume } from "../protocol/claims.ts";
 import { newRequestId, signToken } from "../protocol/tokens.ts";
 import { cancel } from "./cancel.ts";
 import { REQUEST_TOKEN_SECONDS } from "./limits.ts";
-import type { OpenWire, StreamWire } from "./stream-wire.ts";
+import type { OpenWire, StreamWire, WireEvents } from "./stream-wire.ts";
 import { keepAlive } from "./timers.ts";
 import type { Fetch, Signer } from "./wire.ts";
 
@@ -67,7 +67,7 @@ export class StreamConnection implements StreamPort {
   readonly #events: ConnectionEvents;
   readonly #deadline: ReturnType<typeof setTimeout>;
   #wire: StreamWire | undefined;
-  /** What the edge was asked for. */
+  /** What the edge was asked for last. */
   #asked: RequestClaims | undefined;
   #state: "opening" | "open" | "over" = "opening";
   #keepsAlive: boolean;
@@ -113,18 +113,28 @@ export class StreamConnection implements StreamPort {
   }
 
   async #start(request: StreamRequest): Promise<void> {
-    const { edge, key, now, openWire } = this.#signer;
+    const { edge, openWire } = this.#signer;
+    const token = await this.#sign(request);
+    if (this.#state === "over") return;
+    const events: WireEvents = {
+      message: (message) => this.#take(message),
+      closed: (error) =>
+        this.#lose(error ?? new RelayError("edge_unreachable", "the connection to the relay ended")),
+    };
+    this.#wire = openWire(edge, token, events, {
+      isResume: request.resume !== undefined,
+      anotherToken: () => this.#sign(request),
+    });
+    if (!this.#keepsAlive) this.#wire.keepAlive?.(false);
+  }
+
+  async #sign(request: StreamRequest): Promise<string> {
+    const { key, now } = this.#signer;
     const stamp = { id: newRequestId(), seconds: Math.floor(now() / 1_000) };
     const claims = streamClaims(request, this.#signer, stamp);
     const token = await signToken("request", claims, await key());
-    if (this.#state === "over") return;
     this.#asked = claims;
-    this.#wire = openWire(edge, token, {
-      message: (message) => this.#take(message),
-      closed: (error) =>
-        this.#lose(error ?? new RelayError("edge_unreachable", "the connection to the edge ended")),
-    });
-    if (!this.#keepsAlive) this.#wire.keepAlive?.(false);
+    return token;
   }
 
   #take(message: Uint8Array | string): void {

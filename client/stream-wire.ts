@@ -21,10 +21,18 @@ export interface WireEvents {
   closed(error: RelayError | undefined): void;
 }
 
-/** Begins to open a wire to an edge, with a token that was made for it. What it is given to send may only be sent after a first message came. */
-export type OpenWire = (edge: string, token: string, events: WireEvents) => StreamWire;
+/** What a wire is opened for, beside its first token. */
+export interface WireRequest {
+  /** It takes up a stream that there is. */
+  readonly isResume: boolean;
+  /** Signs one more token for the same: where another way is tried, the first one may be used up. */
+  readonly anotherToken: () => Promise<string>;
+}
 
-/** Where an edge takes streams. */
-export function streamUrl(edge: string): string {
-  return `${edge.replace(/^http/, "ws")}/stream`;
+/** Begins to open a wire to an edge, with a token that was made for it. What it is given to send may only be sent after a first message came. */
+export type OpenWire = (edge: string, token: string, events: WireEvents, request: WireRequest) => StreamWire;
+
+/** Where an edge takes streams, and a node. */
+export function streamUrl(origin: string): string {
+  return `${origin.replace(/^http/, "ws")}/stream`;
 }

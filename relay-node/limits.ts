@@ -98,7 +98,7 @@ export const WHOLE_BODY_MS = 10_000;
 /** A caller has this long to send a request's head. */
 export const HEADERS_DEADLINE_MS = 10_000;
 
-/** Open connections from one address. An edge's own addresses are few, so this is no small number. */
+/** Open connections from one address. An edge's own are few, and clients that come straight here may share one: no small number. */
 export const CONNECTIONS_PER_ADDRESS = 4_000;
 
 /**

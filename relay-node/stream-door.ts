@@ -43,8 +43,11 @@ function webSockets(maxPayload: number, closeTimeout: number): WebSocketServer {
 }
 
 /**
- *   edge ──GET /stream, Upgrade, grant──▶ judge ▶ consume id ▶ dial ▶ 101 ▶ stream
- *                                           └──────────────────▶ or take over one that stands
+ *   edge or client ──GET /stream, Upgrade, grant──▶ judge ▶ consume id ▶ dial ▶ 101 ▶ stream
+ *                                                     └──────────────────▶ or take over one that stands
+ *
+ * Who brings a grant is believed what stands in the grant, and nothing else that it says: the edge brings it, or a client that
+ * the edge gave it to.
  *
  * One instance serves one request to upgrade. Until the target is connected it can fail, and then answers as any door does.
  */

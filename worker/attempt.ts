@@ -1,5 +1,6 @@
 import { errorFromProblem, RelayError } from "../protocol/errors.ts";
 import { WIRE } from "../protocol/headers.ts";
+import { isNodesOwnFault } from "../protocol/node-faults.ts";
 import type { EdgeNode } from "./config.ts";
 import type { Fault } from "./health.ts";
 import type { Pool } from "./pool.ts";
@@ -86,20 +87,8 @@ function bodyOf(upload: Upload, withTail: Tailed | undefined): BodyInit | null {
   return upload.bytes.length === 0 ? null : upload.bytes;
 }
 
-/** A node's errors that are about itself: another node may do better. */
-const OWN_FAULTS = new Set([
-  "node_draining",
-  "node_out_of_service",
-  "node_full",
-  "node_internal",
-  "request_predates_node",
-]);
-
 /** It serves nobody at present. */
 const TAKES_NOTHING = new Set(["node_draining", "node_out_of_service"]);
-
-/** It refuses what its edge signed: keys, names or clocks differ. */
-const DISAGREES = /^grant_/;
 
 /**
  * Statuses by which Cloudflare says itself that it got no connection to the node, or no TLS on it. 520, 522 and 524 may
@@ -117,8 +106,7 @@ async function judge(answer: Response, attempt: Attempt, pool: Pool): Promise<Ou
   // That it has another name, a node of another name says.
   if (code !== null && (answer.headers.get(WIRE.node) === node.id || code === "grant_node")) {
     pool.heard(node.id, Date.now());
-    const isDisagreement = DISAGREES.test(code);
-    if (!isDisagreement && !OWN_FAULTS.has(code)) return { kind: "answer", answer };
+    if (!isNodesOwnFault(code)) return { kind: "answer", answer };
     const error = errorFromProblem(code, await answer.text(), answer.headers);
     // Of the rest, a caller may have found out how to provoke it: that must not take node after node from the others.
     if (TAKES_NOTHING.has(code)) pool.failed(node.id, faultOf(error), Date.now());

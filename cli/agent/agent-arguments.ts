@@ -3,7 +3,8 @@ import { parseArgs, type ParseArgsOptionsConfig } from "node:util";
 import { importPrivateKey, parseRelayUrl } from "../../protocol/keys.ts";
 import { UsageError } from "../command.ts";
 import { isRelayError } from "../../client/index.ts";
-import { readSettings, type Settings, type SettingsFlags } from "./settings.ts";
+import type { Via } from "../../client/node/via.ts";
+import { readSettings, readVia, type Settings, type SettingsFlags } from "./settings.ts";
 
 /** The options that say what goes by the relay. */
 export const SETTINGS_OPTIONS = {
@@ -11,14 +12,19 @@ export const SETTINGS_OPTIONS = {
   hosts: { type: "string", multiple: true },
   env: { type: "string", multiple: true },
   names: { type: "string" },
+  via: { type: "string" },
   config: { type: "string" },
 } as const;
+
+/** The line of a help text that tells of the way to the nodes. */
+export const VIA_HELP = `      --via WAY          how nodes are come to: edge, or direct (straight to them, under a grant of the edge's)`;
 
 /** The lines of a help text that tell of them. */
 export const SETTINGS_HELP = `      --to LIST          destinations: host:port or URLs, by commas; may be repeated
       --hosts LIST       hosts whose HTTP(S) goes by the relay, whatever port: api.bank.com, *.vendor.io
       --env LIST         variables in which a destination's host may be rewritten, where its name can't lead here
       --names WAY        how names lead here: auto, hosts (the hosts file), nss (nss_wrapper), env (the variables)
+${VIA_HELP}
       --config FILE      in place of holdfast.toml in this folder`;
 
 /** The command line's own part, and the command behind \`--\`. */
@@ -55,6 +61,14 @@ export function settingsHere(flags: SettingsFlags): Settings {
     );
   }
   return settings;
+}
+
+/**
+ * How nodes are come to, from the flag, this process's environment and its folder.
+ * @throws UsageError
+ */
+export function viaHere(flag: string | undefined): Via {
+  return readVia({ via: flag }, { env: process.env, readFile: readIfThere, folder: process.cwd() });
 }
 
 /**

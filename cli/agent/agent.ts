@@ -6,7 +6,7 @@ import type { Settings } from "./settings.ts";
 import { startTunnel, type Tunnel } from "./tunnel.ts";
 
 /** How an agent is started. */
-export interface AgentOptions extends RelayAccessOptions {
+export interface AgentOptions extends Omit<RelayAccessOptions, "via"> {
   readonly settings: Settings;
   /** Whether the local proxies are wanted. */
   readonly proxies: boolean;
@@ -36,7 +36,7 @@ export interface Agent {
 export async function startAgent(options: AgentOptions): Promise<Agent> {
   const { settings, relayUrl, stopped, note, warn } = options;
   for (const line of settings.notes) note(line);
-  const relay = await accessRelay(options);
+  const relay = await accessRelay({ ...options, via: settings.via });
   const { open } = relay;
   let tunnel: Tunnel | undefined;
   let proxies: LocalProxies | undefined;

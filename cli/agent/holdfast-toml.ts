@@ -1,5 +1,6 @@
 import { parse } from "smol-toml";
 import * as z from "zod";
+import { type Via, VIAS } from "../../client/node/via.ts";
 import { LOOPBACK } from "./loopback.ts";
 import { type Destination, destination, type Listen } from "./destinations.ts";
 import { NAME_WAYS, type NameWay } from "./name-map.ts";
@@ -37,6 +38,7 @@ const file = z.strictObject({
   hosts: z.array(z.string()).optional(),
   env: z.array(variable).optional(),
   names: z.enum(NAME_WAYS).optional(),
+  via: z.enum(VIAS).optional(),
 });
 
 /** What a `holdfast.toml` says; undefined where it does not speak of it. */
@@ -46,6 +48,7 @@ export interface FileSettings {
   readonly hosts?: string[] | undefined;
   readonly env?: string[] | undefined;
   readonly names?: NameWay | undefined;
+  readonly via?: Via | undefined;
 }
 
 /**
@@ -70,7 +73,7 @@ export function parseHoldfastToml(text: string, name: string, problems: string[]
     }
     return {};
   }
-  const { destinations, hosts, names } = read.data;
+  const { destinations, hosts, names, via } = read.data;
   const found: Destination[] = [];
   const services: string[] = [];
   for (const [index, entry] of (destinations ?? []).entries()) {
@@ -89,5 +92,6 @@ export function parseHoldfastToml(text: string, name: string, problems: string[]
     hosts,
     env: env.length === 0 ? undefined : env,
     names,
+    via,
   };
 }

@@ -6,11 +6,14 @@ import { awaitRelay, watchRefusals } from "./refusal-watch.ts";
 import { checkRelay } from "./relay-check.ts";
 import { openerOf } from "../../client/node/opener.ts";
 import { createSockets } from "../../client/node/sockets.ts";
+import type { Via } from "../../client/node/via.ts";
 
 /** How the relay is come to. */
 export interface RelayAccessOptions {
   /** As HOLDFAST_URL holds it. */
   readonly relayUrl: string;
+  /** How nodes are come to. */
+  readonly via: Via;
   /** Whether it is a failure that the relay can't be reached at the start. */
   readonly requireRelay: boolean;
   readonly stopped: AbortSignal;
@@ -36,8 +39,8 @@ export interface RelayAccess {
  * @throws RelayError a refusal, or why the relay can't be reached where it is required; the signal's reason
  */
 export async function accessRelay(options: RelayAccessOptions): Promise<RelayAccess> {
-  const { relayUrl, requireRelay, stopped, warn } = options;
-  const sockets = createSockets(relayUrl);
+  const { relayUrl, via, requireRelay, stopped, warn } = options;
+  const sockets = createSockets(relayUrl, { via });
   const plain = openerOf(sockets);
   const ended = new AbortController();
   const { promise: refused, resolve: refuse } = Promise.withResolvers<RelayError>();

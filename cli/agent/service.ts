@@ -2,7 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { EXIT } from "../command.ts";
 import { CLOSE_MS } from "./limits.ts";
 import { relayFailure, startFailure, tell } from "./messages.ts";
-import { accessRelay, type RelayAccess } from "./relay-access.ts";
+import { accessRelay, type RelayAccess, type RelayAccessOptions } from "./relay-access.ts";
 import { takeSignals } from "./signals.ts";
 
 /** What serves until it is told to end. */
@@ -19,7 +19,7 @@ export interface Service {
  * @returns the exit code
  */
 export async function runService(
-  { relayUrl, requireRelay }: { readonly relayUrl: string; readonly requireRelay: boolean },
+  options: Pick<RelayAccessOptions, "relayUrl" | "via" | "requireRelay">,
   start: (relay: RelayAccess) => Promise<Service>,
 ): Promise<number> {
   // Who reads its lines may go away, and its connections are needed still.
@@ -29,7 +29,7 @@ export async function runService(
   let relay: RelayAccess | undefined;
   let service: Service | undefined;
   try {
-    relay = await accessRelay({ relayUrl, requireRelay, stopped, warn: tell });
+    relay = await accessRelay({ ...options, stopped, warn: tell });
     service = await start(relay);
     process.stdout.write(service.lines.map((line) => `${line}\n`).join(""));
     const ended = new Promise<undefined>((done) => {

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { isRelayError } from "../../client/index.ts";
 import { parseHosts } from "../../client/hosts.ts";
+import { isVia, type Via, VIAS } from "../../client/node/via.ts";
 import { UsageError } from "../command.ts";
 import { authorityOf, type Destination, parseDestinations } from "./destinations.ts";
 import { type FileSettings, parseHoldfastToml } from "./holdfast-toml.ts";
@@ -17,6 +18,8 @@ export interface Settings {
   /** Environment variables in which a destination's host may be rewritten. */
   readonly env: readonly string[];
   readonly names: NameWay;
+  /** How nodes are come to. */
+  readonly via: Via;
   /** What is worth telling: what was ignored. */
   readonly notes: readonly string[];
 }
@@ -27,6 +30,7 @@ export interface SettingsFlags {
   readonly hosts?: readonly string[] | undefined;
   readonly env?: readonly string[] | undefined;
   readonly names?: string | undefined;
+  readonly via?: string | undefined;
   readonly config?: string | undefined;
 }
 
@@ -45,7 +49,7 @@ interface Named {
 }
 
 /**
- * Settles what the agent does. Each of destinations, hosts and variables is taken whole from the first source that names it:
+ * Settles what the agent does. Each of destinations, hosts, variables and ways is taken whole from the first source that names it:
  * flags, HOLDFAST_ variables, `holdfast.toml`, QGTUNNEL_DESTINATIONS, `.qgtunnel`.
  *
  * @throws UsageError with every problem in it, a line each
@@ -77,6 +81,7 @@ export function readSettings(flags: SettingsFlags, { env, readFile, folder }: Se
   }
   const names = flags.names ?? file.names ?? "auto";
   if (!isNameWay(names)) problems.push(`--names ${names} is none of ${NAME_WAYS.join(", ")}`);
+  const via = viaOf(flags.via, env, file, problems);
   const destinations = distinct(named?.destinations ?? []);
   if (problems.length > 0) throw new UsageError(problems.join("\n  "));
   return {
@@ -85,8 +90,38 @@ export function readSettings(flags: SettingsFlags, { env, readFile, folder }: Se
     hosts,
     env: [...new Set(variables)],
     names: names as NameWay,
+    via,
     notes,
   };
+}
+
+/**
+ * Settles how nodes are come to, for what is told of its destinations otherwise.
+ *
+ * @throws UsageError where it is none of the ways, or `holdfast.toml` has a fault
+ */
+export function readVia(
+  flags: Pick<SettingsFlags, "via" | "config">,
+  { env, readFile, folder }: SettingsSources,
+): Via {
+  const problems: string[] = [];
+  const file = readConfig(flags.config ?? given(env["HOLDFAST_CONFIG"]), folder, readFile, problems);
+  const via = viaOf(flags.via, env, file, problems);
+  if (problems.length > 0) throw new UsageError(problems.join("\n  "));
+  return via;
+}
+
+function viaOf(
+  flag: string | undefined,
+  env: SettingsSources["env"],
+  file: FileSettings,
+  problems: string[],
+): Via {
+  const variable = given(env["HOLDFAST_VIA"]);
+  const via = flag ?? variable ?? file.via ?? "edge";
+  if (isVia(via)) return via;
+  problems.push(`${flag === undefined ? "HOLDFAST_VIA" : "--via"} ${via} is none of ${VIAS.join(", ")}`);
+  return "edge";
 }
 
 function readConfig(

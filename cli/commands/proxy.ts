@@ -1,4 +1,4 @@
-import { parseOptions, relayUrlHere, settingsHere } from "../agent/agent-arguments.ts";
+import { parseOptions, relayUrlHere, settingsHere, VIA_HELP } from "../agent/agent-arguments.ts";
 import { startLocalProxies } from "../agent/local-proxies.ts";
 import { tell } from "../agent/messages.ts";
 import { PROXY_PASSWORD_MIN, SOCKS_PASSWORD_MAX_BYTES } from "../agent/limits.ts";
@@ -13,6 +13,7 @@ stdout as variables. They want a password: HOLDFAST_PROXY_PASSWORD, or one that 
 
       --to LIST          destinations that go by the relay: host:port or URLs, by commas; may be repeated
       --hosts LIST       hosts that go by the relay, whatever port: api.bank.com, *.vendor.io; the rest goes direct
+${VIA_HELP}
       --config FILE      in place of holdfast.toml in this folder
       --port PORT        of the HTTP proxy; default any that is free
       --socks-port PORT  of the SOCKS proxy; default any that is free
@@ -25,6 +26,7 @@ ${EXIT.agentFailed} this machine can't do it.
 const OPTIONS = {
   to: { type: "string", multiple: true },
   hosts: { type: "string", multiple: true },
+  via: { type: "string" },
   config: { type: "string" },
   port: { type: "string" },
   "socks-port": { type: "string" },
@@ -36,13 +38,13 @@ export const proxyCommand: Command = {
   help,
   run: async (args) => {
     const { values } = parseOptions(args, OPTIONS);
-    const { hosts, destinations, services } = settingsHere(values);
+    const { hosts, destinations, services, via } = settingsHere(values);
     const ports = { port: portOf(values, "port"), socksPort: portOf(values, "socks-port") };
     const credentials = proxyCredentials(givenPassword(process.env["HOLDFAST_PROXY_PASSWORD"]));
     const relayUrl = await relayUrlHere();
     const left = services.join(", ");
     if (left !== "") tell(`mongodb+srv:// names are for holdfast run: ${left} left out`);
-    return runService({ relayUrl, requireRelay: values.require === true }, async ({ open }) => {
+    return runService({ relayUrl, via, requireRelay: values.require === true }, async ({ open }) => {
       const { urls, close } = await startLocalProxies({ open, hosts, destinations, credentials, ...ports });
       return {
         lines: [`HTTP_PROXY=${urls.http}`, `HTTPS_PROXY=${urls.http}`, `ALL_PROXY=${urls.socks}`],

@@ -1,4 +1,4 @@
-import { parseOptions, relayUrlHere } from "../agent/agent-arguments.ts";
+import { parseOptions, relayUrlHere, viaHere } from "../agent/agent-arguments.ts";
 import { authorityOf, destination, type Listen, parseDestinations } from "../agent/destinations.ts";
 import { startListeners } from "../agent/listeners.ts";
 import { LOOPBACK } from "../agent/loopback.ts";
@@ -12,6 +12,7 @@ Listens on this machine and lets every connection go on to host:port from the re
 listener's address is the one line on stdout. Anybody on this machine can use it.
 
       --listen [ADDRESS:]PORT  where to listen, in 127.0.0.0/8; default any free port of 127.0.0.1
+      --via WAY                how nodes are come to: edge, or direct (straight to them, under a grant of the edge's)
       --require                fail while the relay can't be reached
 
 Exit codes: 0 ended by a signal, 2 wrong usage, ${EXIT.unavailable} the relay can't be reached and has to be, ${EXIT.refused} the relay refuses the token,
@@ -20,6 +21,7 @@ ${EXIT.agentFailed} this machine can't do it.
 
 const OPTIONS = {
   listen: { type: "string" },
+  via: { type: "string" },
   require: { type: "boolean" },
 } as const;
 
@@ -30,8 +32,9 @@ export const tunnelCommand: Command = {
     const { values, positionals } = parseOptions(args, OPTIONS, true);
     const { host, port } = oneDestination(positionals);
     const listen = parseListen(values.listen);
+    const via = viaHere(values.via);
     const relayUrl = await relayUrlHere();
-    return runService({ relayUrl, requireRelay: values.require === true }, async ({ open }) => {
+    return runService({ relayUrl, via, requireRelay: values.require === true }, async ({ open }) => {
       // Port 0 is any that is free.
       const at = { address: "127.0.0.1", port: 0, ...listen };
       const { routes, close } = await startListeners(

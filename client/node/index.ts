@@ -14,4 +14,5 @@ export { type MongoProxy, type MongoProxyOptions, startMongoProxy } from "./mong
 export { mysqlStream, type MysqlStreamRequest } from "./mysql.ts";
 export { pgStream } from "./pg.ts";
 export { redisConnector } from "./redis.ts";
+export { type Via } from "./via.ts";
 export { type ErrorCode, isRelayError, type Reached, RelayError } from "../../protocol/errors.ts";

@@ -1,41 +1,91 @@
-import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import { type ClientOptions, WebSocket } from "ws";
-import { errorFromProblem, RelayError } from "../../protocol/errors.ts";
+import { RelayError } from "../../protocol/errors.ts";
 import { WIRE } from "../../protocol/headers.ts";
 import { STREAM_MESSAGE_MAX_BYTES } from "../../protocol/limits.ts";
 import { STREAM_PROTOCOL } from "../../protocol/stream-messages.ts";
-import { parseTiming } from "../info.ts";
-import { PROBLEM_MAX_BYTES } from "../limits.ts";
-import { type OpenWire, streamUrl } from "../stream-wire.ts";
+import { type OpenWire, type StreamWire, streamUrl } from "../stream-wire.ts";
 import { WIRE_CLOSE_MS } from "./limits.ts";
+import { readRefusal, type Refusal } from "./refusal.ts";
 
 /** A wire by `ws`: the token travels in a field of its own, and a refusal is the HTTP answer that it came as. */
-export const openNodeWire: OpenWire = (edge, token, events) => {
+export const openNodeWire: OpenWire = (edge, token, events) =>
+  openSocket(
+    { origin: edge, bearer: token },
+    {
+      message: (message) => events.message(message),
+      ended: () => events.closed(undefined),
+      refused: ({ error }) => events.closed(error),
+      failed: (cause) =>
+        events.closed(new RelayError("edge_unreachable", `${edge} opened no WebSocket`, { cause })),
+    },
+  );
+
+/** What a WebSocket is asked for by. */
+export interface SocketAsk {
+  /** The edge's, or a node's. */
+  readonly origin: string;
+  /** The token, or the grant. */
+  readonly bearer: string;
+  /** How long it may take until the connection stands, its TLS included, in milliseconds. */
+  readonly reachMs?: number;
+  /** Whatever this process does elsewhere: without a certificate that holds nothing is sent. */
+  readonly mustVerify?: boolean;
+}
+
+/** What a WebSocket tells. One of `ended`, `refused` and `failed` is its last. */
+export interface SocketEvents {
+  message(message: Uint8Array | string): void;
+  /** It was open, and is no more. */
+  ended(): void;
+  /** An HTTP answer came in its place. */
+  refused(refusal: Refusal): void;
+  /** Neither it nor an answer came. */
+  failed(cause: Error): void;
+}
+
+/** Begins to open a WebSocket for a stream. */
+export function openSocket(
+  { origin, bearer, reachMs, mustVerify }: SocketAsk,
+  events: SocketEvents,
+): StreamWire {
   const options: ClientOptions & { readonly closeTimeout: number } = {
-    headers: { [WIRE.authorization]: `Bearer ${token}` },
+    headers: { [WIRE.authorization]: `Bearer ${bearer}` },
     perMessageDeflate: false,
     followRedirects: false,
     maxPayload: STREAM_MESSAGE_MAX_BYTES,
     closeTimeout: WIRE_CLOSE_MS,
+    ...(mustVerify === true && { rejectUnauthorized: true }),
     finishRequest: (request) => {
       request.once("socket", (made) => {
         connection = made;
         if (!isKept) made.unref();
+        made.once(isSecure ? "secureConnect" : "connect", () => clearTimeout(late));
       });
       request.end();
     },
   };
+  const url = streamUrl(origin);
+  const isSecure = url.startsWith("wss:");
   let isOpen = false;
   let isOver = false;
   let isKept = true;
   let connection: Socket | undefined;
-  const socket = new WebSocket(streamUrl(edge), STREAM_PROTOCOL, options);
-  const over = (error: RelayError | undefined) => {
+  const socket = new WebSocket(url, STREAM_PROTOCOL, options);
+  const over = (tell: () => void) => {
     if (isOver) return;
     isOver = true;
-    events.closed(error);
+    clearTimeout(late);
+    tell();
   };
+  const failed = (cause: Error) => over(() => (isOpen ? events.ended() : events.failed(cause)));
+  const late =
+    reachMs === undefined
+      ? undefined
+      : setTimeout(() => {
+          failed(new Error(`no connection within ${reachMs} ms`));
+          socket.terminate();
+        }, reachMs).unref();
   socket.on("upgrade", () => {
     isOpen = true;
   });
@@ -44,15 +94,13 @@ export const openNodeWire: OpenWire = (edge, token, events) => {
     if (!isOver) events.message(isBinary ? data : data.toString());
   });
   socket.on("unexpected-response", (request, response) => {
-    void readRefusal(response).then((error) => {
-      over(error);
+    void readRefusal(response).then((refusal) => {
+      over(() => events.refused(refusal));
       request.destroy();
     });
   });
-  socket.on("error", (cause) => {
-    over(isOpen ? undefined : new RelayError("edge_unreachable", `${edge} opened no WebSocket`, { cause }));
-  });
-  socket.on("close", () => over(undefined));
+  socket.on("error", failed);
+  socket.on("close", () => failed(new Error("the connection ended")));
   return {
     send: (message) => {
       // A failure of the connection is told by its own event.
@@ -61,6 +109,7 @@ export const openNodeWire: OpenWire = (edge, token, events) => {
     close: () => socket.close(1000),
     terminate: () => {
       isOver = true;
+      clearTimeout(late);
       socket.terminate();
     },
     keepAlive: (isWanted) => {
@@ -69,38 +118,6 @@ export const openNodeWire: OpenWire = (edge, token, events) => {
       else connection?.unref();
     },
   };
-};
+}
 
 function ignore(): void {}
-
-/** What an answer other than 101 says. */
-async function readRefusal(response: IncomingMessage): Promise<RelayError> {
-  const fields = { get: (name: string) => response.headers[name]?.toString() ?? null };
-  const code = fields.get(WIRE.error);
-  if (code === null) {
-    const type = fields.get("content-type")?.slice(0, 80) ?? "no content type";
-    return new RelayError("edge_failed", `HTTP ${response.statusCode} with ${type} and no mark of the relay`);
-  }
-  const timing = fields.get(WIRE.timing);
-  return errorFromProblem(
-    code,
-    await readProblem(response),
-    fields,
-    timing === null ? undefined : parseTiming(timing),
-  );
-}
-
-async function readProblem(response: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  try {
-    for await (const chunk of response as AsyncIterable<Buffer>) {
-      chunks.push(chunk);
-      length += chunk.length;
-      if (length > PROBLEM_MAX_BYTES) break;
-    }
-  } catch {
-    // The code from the field is enough.
-  }
-  return Buffer.concat(chunks).toString();
-}

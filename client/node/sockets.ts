@@ -1,8 +1,11 @@
 import { type BoundKey, importPrivateKey, parseRelayUrl } from "../../protocol/keys.ts";
+import { RelayError } from "../../protocol/errors.ts";
 import { type HostMatcher, parseHosts } from "../hosts.ts";
 import type { StreamSettings, StreamTarget } from "../stream-session.ts";
+import { DirectWay } from "./direct-wire.ts";
 import { openNodeWire } from "./node-wire.ts";
 import { RelaySocket, type RelaySocketOptions } from "./relay-socket.ts";
+import { isVia, type Via, VIAS } from "./via.ts";
 
 /** All of them may be left out. */
 export interface SocketsOptions {
@@ -13,6 +16,11 @@ export interface SocketsOptions {
   readonly hosts?: readonly string[];
   /** The one node, or the few, that may hold the connections. Default: the edge chooses of all in the client's pool. */
   readonly node?: string | readonly string[];
+  /**
+   * `direct`: straight to a node under a grant that the edge is asked for, and by the edge where no node can be reached from here.
+   * Default: `edge`.
+   */
+  readonly via?: Via;
   /** How long a connection whose path is broken is tried to be taken up again, in milliseconds. Default: as long as nodes keep it. */
   readonly resumeMs?: number;
   /** The clock: milliseconds since 1970. Default: `Date.now`. */
@@ -44,7 +52,7 @@ export interface Sockets {
  * Makes sockets out of `HOLDFAST_URL`. Nothing is sent, and no key is read, before the first one connects.
  *
  * @param url `https://<client-id>:<private key>@<edge host>`
- * @throws RelayError `request_invalid` where the URL or an entry of `hosts` is not valid
+ * @throws RelayError `request_invalid` where the URL, `via` or an entry of `hosts` is not valid
  * @example
  * const sockets = createSockets(process.env.HOLDFAST_URL);
  * const socket = sockets.connect({ host: "db.example.com", port: 5432 });
@@ -52,6 +60,8 @@ export interface Sockets {
  */
 export function createSockets(url: string | undefined, options: SocketsOptions = {}): Sockets {
   const { edge, clientId, privateKey } = parseRelayUrl(url);
+  const { via = "edge" } = options;
+  if (!isVia(via)) throw new RelayError("request_invalid", `via is none of ${VIAS.join(", ")}`);
   let key: Promise<BoundKey> | undefined;
   const settings: StreamSettings = {
     edge,
@@ -59,7 +69,7 @@ export function createSockets(url: string | undefined, options: SocketsOptions =
     key: () => (key ??= importPrivateKey(privateKey)),
     node: options.node,
     now: options.now ?? Date.now,
-    openWire: openNodeWire,
+    openWire: via === "direct" ? new DirectWay().openWire : openNodeWire,
     underlying: () => globalThis.fetch,
     ...(options.resumeMs !== undefined && { resumeMs: options.resumeMs }),
   };

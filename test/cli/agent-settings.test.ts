@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { authorityOf, parseDestinations } from "../../cli/agent/destinations.ts";
-import { readSettings, type SettingsFlags } from "../../cli/agent/settings.ts";
+import { UsageError } from "../../cli/command.ts";
+import { readSettings, readVia, type SettingsFlags } from "../../cli/agent/settings.ts";
 
 const PASSWORD = "s3cret/w:rd";
 
@@ -115,8 +116,31 @@ describe("precedence", () => {
       hosts: ["toml.example.com"],
       env: ["DATABASE_URL", "PGHOST"],
       names: "env",
+      via: "edge",
       notes: [],
     });
+  });
+
+  test.each([
+    [{ via: "direct" }, { HOLDFAST_VIA: "edge" }, 'via = "edge"', "direct"],
+    [{}, { HOLDFAST_VIA: "direct" }, 'via = "edge"', "direct"],
+    [{}, { HOLDFAST_VIA: " " }, 'via = "direct"', "direct"],
+    [{}, {}, 'via = "direct"', "direct"],
+    [{}, {}, "", "edge"],
+  ] as const)("the way to the nodes with %o, %o and %j is %4$s", (flags, variables, text, expected) => {
+    expect(read(flags, variables, { "holdfast.toml": text }).via).toBe(expected);
+    expect(readVia(flags, { env: variables, folder: "/app", readFile: () => text })).toBe(expected);
+  });
+
+  test.each([
+    [{ via: "detour" }, {}, "", "--via detour is none of edge, direct"],
+    [{}, { HOLDFAST_VIA: "Direct" }, "", "HOLDFAST_VIA Direct is none of edge, direct"],
+    [{}, {}, 'via = "x"', "holdfast.toml: via:"],
+  ] as const)("another way is refused with %o, %o and %j", (flags, variables, text, why) => {
+    expect(refusal(flags, variables, { "holdfast.toml": text })).toContain(why);
+    const sources = { env: variables, folder: "/app", readFile: () => text };
+    expect(() => readVia(flags, sources)).toThrow(why);
+    expect(() => readVia(flags, sources)).toThrow(UsageError);
   });
 
   test("hosts, variables and the way are taken from the flags and variables before it", () => {

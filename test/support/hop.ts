@@ -1,6 +1,6 @@
 import { connect, createServer, type Server, type Socket } from "node:net";
 
-/** A hop between client and edge that can break. */
+/** A hop between client and edge, or node, that can break. */
 export class Hop {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
@@ -24,9 +24,14 @@ export class Hop {
     return hop;
   }
 
+  /** Where it listens, on 127.0.0.1. */
+  get port(): number {
+    return (this.#server.address() as { port: number }).port;
+  }
+
   /** A fetch that goes by this hop. */
   get fetch(): typeof fetch {
-    const { port } = this.#server.address() as { port: number };
+    const { port } = this;
     return (input, init) => fetch((input as string).replace(/:\d+\//, `:${port}/`), init);
   }
 

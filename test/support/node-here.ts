@@ -5,7 +5,7 @@ import { readNodeConfig } from "../../relay-node/config.ts";
 import { RelayNode } from "../../relay-node/node.ts";
 import type { StreamBounds } from "../../relay-node/streams.ts";
 import { eventually, logLines } from "./node-log.ts";
-import { grantsFor, type NodeProcess, prepareNode } from "./node-process.ts";
+import { grantsFor, type NodeIdentity, type NodeProcess, prepareNode } from "./node-process.ts";
 import { rawRequest, sendRaw } from "./raw-http.ts";
 
 /** What tests of streams need of a node. */
@@ -23,8 +23,9 @@ export interface NodeHere extends GrantedNode {
 export async function startNodeHere(
   bounds?: Partial<StreamBounds>,
   config: Readonly<Record<string, unknown>> = {},
+  identity?: NodeIdentity,
 ): Promise<NodeHere> {
-  const { id, dir, port, metricsPort, ca, key, witness } = await prepareNode(config);
+  const { id, dir, port, metricsPort, ca, key, witness } = await prepareNode(config, identity);
   const logFile = join(dir, "node.log");
   const log = pino({ level: "debug", base: { node: id } }, pino.destination({ dest: logFile, sync: true }));
   const relay = await RelayNode.start(readNodeConfig(join(dir, "node.json")), log, bounds);

@@ -1,6 +1,8 @@
 import { isRelayError, RelayError } from "../../../client/index.ts";
 import { fetchEgressList } from "../../../client/egress-list.ts";
+import { reachNode } from "../../../client/node/reach.ts";
 import { createSockets } from "../../../client/node/sockets.ts";
+import type { Via } from "../../../client/node/via.ts";
 import type { EgressList } from "../../../protocol/egress-list.ts";
 import { importPrivateKey, parseRelayUrl } from "../../../protocol/keys.ts";
 import { authorityOf } from "../destinations.ts";
@@ -10,6 +12,7 @@ import { asRelayError } from "../relay-errors.ts";
 import { createOpener } from "../../../client/node/opener.ts";
 import {
   clockFinding,
+  directFinding,
   destinationFinding,
   expectationFinding,
   failed,
@@ -22,13 +25,20 @@ import {
 /** What is to be looked at. */
 export interface Examination {
   readonly relayUrl: string | undefined;
+  /** How connections come to nodes: with `direct` it is looked whether they can. */
+  readonly via: Via;
   readonly destinations: readonly { readonly host: string; readonly port: number }[];
   /** The addresses that connections may leave from; empty for any that is published. */
   readonly expected: readonly string[];
 }
 
 /** Looks at everything between this machine and its destinations; each finding as soon as it is there. */
-export async function* examine({ relayUrl, destinations, expected }: Examination): AsyncGenerator<Finding> {
+export async function* examine({
+  relayUrl,
+  via,
+  destinations,
+  expected,
+}: Examination): AsyncGenerator<Finding> {
   const url = await readUrl(relayUrl);
   yield url.finding;
   if (url.edge === undefined) return;
@@ -53,6 +63,7 @@ export async function* examine({ relayUrl, destinations, expected }: Examination
       );
     }
   }
+  if (isTaken && via === "direct") yield* directFindings(relayUrl, destinations[0], nodes);
   for (const [index, probes] of probed.entries()) {
     yield destinationFinding(authorityOf(destinations[index]!), list.list, probes, expected);
   }
@@ -102,6 +113,27 @@ async function publishedList(edge: string): Promise<{ finding: Finding; list?: E
     return { finding: { check, ok: true, text: addresses.join(", ") }, list };
   } catch (error) {
     return { finding: failed(check, asRelayError(error, "edge_unreachable")) };
+  }
+}
+
+/** Whether the nodes of the client's pool answer straight from here. */
+async function* directFindings(
+  relayUrl: string | undefined,
+  destination: Examination["destinations"][number] | undefined,
+  nodes: readonly string[],
+): AsyncGenerator<Finding> {
+  if (destination === undefined) {
+    yield { check: "direct way", ok: true, text: "not tried, as no destination is named" };
+    return;
+  }
+  for (const node of nodes) {
+    try {
+      yield directFinding(node, await reachNode(relayUrl, destination, node));
+    } catch (error) {
+      const failure = asRelayError(error, "edge_unreachable");
+      // Of another client's pool.
+      if (failure.code !== "node_unknown") yield failed(`direct way to ${node}`, failure);
+    }
   }
 }
 

@@ -2,6 +2,8 @@ import type { RelayError } from "../../../client/index.ts";
 import { ERRORS } from "../../../protocol/errors.ts";
 import type { EgressList } from "../../../protocol/egress-list.ts";
 import { canonicalAddress } from "../../../protocol/receipts.ts";
+import type { Reach } from "../../../client/node/reach.ts";
+import { rootCause } from "../../report.ts";
 import { CLOCK_OFFSET_MAX_SECONDS } from "../limits.ts";
 import { relayCause } from "../messages.ts";
 import type { RelayVerdict } from "../relay-check.ts";
@@ -66,6 +68,18 @@ export function nodeFinding(node: string, list: EgressList, probes: readonly Pro
   const { error } = probes.find((probe) => "error" in probe)! as { readonly error: RelayError };
   if (error.code === "node_unknown") return ok("; not in this client's pool");
   return failed(check, error);
+}
+
+/** Whether a node answers straight from here. */
+export function directFinding(node: string, reach: Reach): Finding {
+  const check = `direct way to ${node}`;
+  if ("ms" in reach) return { check, ok: true, text: `${reach.url} answers in ${Math.round(reach.ms)} ms` };
+  return {
+    check,
+    ok: false,
+    text: `${reach.url} gives no answer (${rootCause(reach.cause)})`,
+    mend: "Let this machine connect to it, and trust its certificate's authority; until then connections go by the edge.",
+  };
 }
 
 /** Whether a destination is reached by every node that serves, and from addresses that are published and expected. */
