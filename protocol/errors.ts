@@ -100,15 +100,21 @@ export interface Problem {
   readonly retry_after?: number;
 }
 
-/** The answer to a failure: problem JSON (RFC 9457) with `Relay-Error` and `Proxy-Status` (RFC 9209). */
-export function problemResponse(error: RelayError): {
+/**
+ * The answer to a failure: problem JSON (RFC 9457) with `Relay-Error` and `Proxy-Status` (RFC 9209).
+ * @param status where it is not the table's
+ */
+export function problemResponse(
+  error: RelayError,
+  status: number = ERRORS[error.code].status,
+): {
   status: number;
   headers: [string, string][];
   body: string;
 } {
   const entry: ErrorRow = ERRORS[error.code];
   const problem: Problem = {
-    status: entry.status,
+    status,
     detail: error.detail,
     code: error.code,
     reached: error.reached,
@@ -119,7 +125,7 @@ export function problemResponse(error: RelayError): {
     ...(error.retryAfter !== undefined && { retry_after: error.retryAfter }),
   };
   return {
-    status: entry.status,
+    status,
     headers: [
       ["Content-Type", "application/problem+json"],
       ["Cache-Control", "no-store"],

@@ -109,9 +109,14 @@ export function writeRawFailure(
   socket.end(`${lines.join("\r\n")}\r\n\r\n${body}`);
 }
 
-function failureAnswer(
+/**
+ * A failure as HTTP says it.
+ * @param as where the door answers with another status than the table's
+ */
+export function failureAnswer(
   error: RelayError,
   marks: AnswerMarks,
+  as?: number,
 ): { status: number; fields: string[]; body: string } {
   const named = new RelayError(error.code, error.detail, {
     reached: error.reached,
@@ -119,7 +124,7 @@ function failureAnswer(
     node: marks.node,
     ...(marks.requestId !== undefined && { requestId: marks.requestId }),
   });
-  const { status, headers, body } = problemResponse(named);
+  const { status, headers, body } = problemResponse(named, as);
   const length = String(Buffer.byteLength(body));
   return { status, fields: [...headers.flat(), ...markFields(marks), "Content-Length", length], body };
 }
