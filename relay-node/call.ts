@@ -25,6 +25,8 @@ const UNPROVEN: ReadonlySet<ErrorCode> = new Set([
   "authorization_unavailable",
   "node_draining",
   "node_out_of_service",
+  "answer_cut",
+  "stream_cancelled",
 ]);
 
 /** Whether nobody who was proven to be a client has asked: its credentials were not looked at, or are no good. */

@@ -2,7 +2,7 @@ import type { IncomingMessage } from "node:http";
 import { checkRequestFields, type ResponseHead } from "../../protocol/envelope.ts";
 import { RelayError } from "../../protocol/errors.ts";
 import type { Framing } from "../../protocol/claims.ts";
-import { type Field, isFieldName, WIRE } from "../../protocol/headers.ts";
+import { type Field, WIRE } from "../../protocol/headers.ts";
 import { isWithin } from "../../protocol/proxy-grants.ts";
 import { checkHost, forwardTarget, readProxyRequest } from "../../protocol/proxy-requests.ts";
 import type { TargetUrl } from "../../protocol/targets.ts";
@@ -72,9 +72,9 @@ export class ForwardForm implements RequestForm {
 
   head({ status, reason, fields }: ResponseHead): void {
     const { node, response, outcome } = this.#parts;
-    // Judged before Node does: it would throw in the middle.
-    if (!isText(reason) || !fields.every(([name, value]) => isFieldName(name) && isText(value))) {
-      throw new RelayError("target_protocol", "the target's answer has characters that no head may hold");
+    // Of the fields the parser has judged this. Node would throw in the middle.
+    if (!/^[\t\x20-\x7e\x80-\xff]*$/.test(reason)) {
+      throw new RelayError("target_protocol", "the reason phrase has characters that it may not hold");
     }
     response.sendDate = false;
     if (node.draining) response.shouldKeepAlive = false;
@@ -146,9 +146,4 @@ function expectsContinue({ headers, httpVersion }: IncomingMessage): boolean {
 function framingOf(headers: NodeJS.Dict<string | string[]>): Framing {
   if (headers["transfer-encoding"] !== undefined) return "chunked";
   return headers["content-length"] === undefined ? "none" : Number(headers["content-length"]);
-}
-
-/** What may stand in a head's line, white space at its ends included. */
-function isText(text: string): boolean {
-  return /^[\t\x20-\x7e\x80-\xff]*$/.test(text);
 }
