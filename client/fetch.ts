@@ -1,5 +1,5 @@
 import { RelayError } from "../protocol/errors.ts";
-import { abortable } from "./abort.ts";
+import { abortable } from "../protocol/abort.ts";
 import { type Body, bodyKind, noBody } from "./body.ts";
 import { sendDirect } from "./direct.ts";
 import { type Hop, isRedirect, nextHop } from "./redirect.ts";

@@ -1,7 +1,7 @@
 import { RelayError } from "../protocol/errors.ts";
 import { WIRE } from "../protocol/headers.ts";
 import type { ReceiptClaims } from "../protocol/receipts.ts";
-import { abortable } from "./abort.ts";
+import { abortable } from "../protocol/abort.ts";
 import { openAnswer } from "./answer.ts";
 import type { Body } from "./body.ts";
 import { decodersFor } from "./decode.ts";

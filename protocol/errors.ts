@@ -102,11 +102,11 @@ export interface Problem {
 
 /**
  * The answer to a failure: problem JSON (RFC 9457) with `Relay-Error` and `Proxy-Status` (RFC 9209).
- * @param status where it is not the table's
+ * @param status where a door tells this failure by another one than the table's
  */
 export function problemResponse(
   error: RelayError,
-  status: number = ERRORS[error.code].status,
+  status: number = error.status,
 ): {
   status: number;
   headers: [string, string][];

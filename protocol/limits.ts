@@ -100,6 +100,9 @@ export const STREAM_WINDOW_BYTES = 1_048_576;
 export const STREAM_MESSAGE_MAX_BYTES = 262_144;
 export const STREAM_CONTROL_MAX_BYTES = 2_048;
 
+/** The longest capsule that is read and dropped, since nobody here knows its type (RFC 9297 section 3.2). */
+export const CAPSULE_UNKNOWN_MAX_BYTES = 65_536;
+
 /** The longest message of a stream without a protocol of its own: its sender cuts messages as it likes. */
 export const RAW_MESSAGE_MAX_BYTES = 16_777_216;
 

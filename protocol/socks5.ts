@@ -1,12 +1,7 @@
+import type { Read } from "./message-reader.ts";
 import { SOCKS_REPLY } from "./socks-replies.ts";
 
 /** The messages of SOCKS 5 (RFC 1928) and of its user and password (RFC 1929). */
-
-/** What was read, and how many bytes it took. */
-export interface Read<T> {
-  readonly value: T;
-  readonly length: number;
-}
 
 /** A message that can't be answered otherwise than by this reply, or by closing where there is none. */
 export class SocksRefusal extends Error {
@@ -68,7 +63,7 @@ export function readRequest(
   };
 }
 
-/** A reply; the address that the connection was made from is nobody's business here. */
+/** A reply. In place of the address that the connection was made from it has zeros: for CONNECT, nobody uses it. */
 export function replyBytes(reply: number): Uint8Array {
   return Uint8Array.from([5, reply, 0, 1, 0, 0, 0, 0, 0, 0]);
 }

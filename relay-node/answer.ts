@@ -75,6 +75,13 @@ export function writeAnswerHead(
   if (!inHead) response.write(section);
 }
 
+/** How a failure is told where a door has ways of its own. */
+export interface Telling {
+  readonly status?: number;
+  /** The reason phrase has the code: it is all that many clients of proxies show. */
+  readonly namesCode?: boolean;
+}
+
 /**
  * Answers with a failure of the relay's own.
  * @param more fields that this failure needs besides
@@ -84,9 +91,10 @@ export function writeFailure(
   error: RelayError,
   marks: AnswerMarks,
   more: readonly string[] = [],
+  told: Telling = {},
 ): void {
-  const { status, fields, body } = failureAnswer(error, marks);
-  response.writeHead(status, [...fields, ...more]);
+  const { status, reason, fields, body } = failureAnswer(error, marks, told);
+  response.writeHead(status, reason, [...fields, ...more]);
   response.end(body);
 }
 
@@ -96,35 +104,44 @@ export function writeRawFailure(
   error: RelayError,
   marks: AnswerMarks,
   more: readonly string[] = [],
+  told: Telling = {},
 ): void {
-  const { status, fields, body } = failureAnswer(error, marks);
-  const lines = [`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}`];
+  const { status, reason, fields, body } = failureAnswer(error, marks, told);
   const all = [...fields, ...more, "Connection", more.includes("Upgrade") ? "Upgrade, close" : "close"];
-  for (let i = 0; i < all.length; i += 2) lines.push(`${all[i]!}: ${all[i + 1]!}`);
   socket.on("error", () => socket.destroy());
   const timer = setTimeout(() => socket.destroy(), LAST_ANSWER_MS);
   socket.once("close", () => clearTimeout(timer));
   // What may still come is read and dropped: closing on it could cut the answer.
   socket.resume();
-  socket.end(`${lines.join("\r\n")}\r\n\r\n${body}`);
+  socket.end(`HTTP/1.1 ${status} ${reason}\r\n${fieldLines(all)}\r\n${body}`);
 }
 
-/**
- * A failure as HTTP says it.
- * @param as where the door answers with another status than the table's
- */
+/** Names and values in turn as the lines of a head. */
+export function fieldLines(fields: readonly string[]): string {
+  let lines = "";
+  for (let i = 0; i < fields.length; i += 2) lines += `${fields[i]!}: ${fields[i + 1]!}\r\n`;
+  return lines;
+}
+
+/** A failure as a head and a body. */
 export function failureAnswer(
   error: RelayError,
   marks: AnswerMarks,
-  as?: number,
-): { status: number; fields: string[]; body: string } {
+  told: Telling,
+): { status: number; reason: string; fields: string[]; body: string } {
   const named = new RelayError(error.code, error.detail, {
     reached: error.reached,
     ...(error.retryAfter !== undefined && { retryAfter: error.retryAfter }),
     node: marks.node,
     ...(marks.requestId !== undefined && { requestId: marks.requestId }),
   });
-  const { status, headers, body } = problemResponse(named, as);
+  const { status, headers, body } = problemResponse(named, told.status);
+  const reason = `${STATUS_CODES[status] ?? ""}${told.namesCode === true ? ` (${error.code})` : ""}`;
   const length = String(Buffer.byteLength(body));
-  return { status, fields: [...headers.flat(), ...markFields(marks), "Content-Length", length], body };
+  return {
+    status,
+    reason,
+    fields: [...headers.flat(), ...markFields(marks), "Content-Length", length],
+    body,
+  };
 }

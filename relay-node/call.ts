@@ -20,21 +20,7 @@ const UNPROVEN: ReadonlySet<ErrorCode> = new Set([
   "method_not_allowed",
   "upgrade_required",
   "request_invalid",
-  "url_invalid",
-  "fields_invalid",
-  "authorization_unavailable",
-  "node_draining",
-  "node_out_of_service",
-  "answer_cut",
-  "stream_cancelled",
 ]);
-
-/** Whether nobody who was proven to be a client has asked: its credentials were not looked at, or are no good. */
-function isUnproven({ code, status }: RelayError): boolean {
-  // A grant that doesn't fit tells an operator of clocks and keys.
-  const isCredentials = status === 407 || (status === 401 && !code.startsWith("grant_"));
-  return isCredentials || UNPROVEN.has(code);
-}
 
 /** What a call may do, and for whom, as far as its account goes. */
 export type CallClaims = Pick<GrantClaims, "jti" | "sub" | "htm" | "url" | "limits">;
@@ -121,11 +107,18 @@ export class Call {
   }
 
   /** Writes the canonical line: how it ended says how loud it is. */
-  protected write(log: Logger, line: object, message: string): void {
+  protected write(
+    log: Logger,
+    line: { readonly door: string; readonly [field: string]: unknown },
+    message: string,
+  ): void {
     const { claims, error } = this;
-    const isUnbounded =
-      error !== undefined && (UNBOUNDED.has(error.code) || (claims === undefined && isUnproven(error)));
-    if (isUnbounded) log.debug(line, message);
+    // At the proxy door anybody may ask as often as they like, until it is known who they are.
+    const isProxy = line.door === "proxy";
+    const isUnbounded = (code: ErrorCode) =>
+      UNBOUNDED.has(code) ||
+      (claims === undefined && (isProxy ? code !== "node_internal" : UNPROVEN.has(code)));
+    if (error !== undefined && isUnbounded(error.code)) log.debug(line, message);
     else if (error !== undefined && error.status >= 500) {
       log.warn({ ...line, cause: causeOf(error) }, message);
     } else log.info(line, message);

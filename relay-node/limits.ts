@@ -1,3 +1,5 @@
+import { HTTP_HEADER_MAX_BYTES } from "../protocol/limits.ts";
+
 /** Every limit, lifetime and deadline of a node that no other part has to know. Units stand in the names. */
 
 // Resolving names.
@@ -111,6 +113,15 @@ export const CONNECTIONS_MAX = 16_000;
 /** A connection from the edge may rest this long between requests; the edge closes its own earlier. */
 export const INBOUND_IDLE_MS = 120_000;
 
+/** The same as the listener takes it. It keeps a resting connection longer than the edge, and so never closes under a request. */
+export const LISTENER = {
+  headBytes: HTTP_HEADER_MAX_BYTES,
+  headMs: HEADERS_DEADLINE_MS,
+  idleMs: INBOUND_IDLE_MS,
+  perAddress: CONNECTIONS_PER_ADDRESS,
+  inAll: CONNECTIONS_MAX,
+} as const;
+
 /** How often certificate and key files are looked at for changes. */
 export const CERTIFICATE_POLL_MS = 2_000;
 
@@ -160,6 +171,17 @@ export const PROXY_GRANT_REFRESH_MS = 12_000;
 /** The edge has this long to answer whether somebody may use the proxy. */
 export const PROXY_AUTHORIZE_MS = 5_000;
 
+/** What the edge may answer: the longest grant, in JSON. */
+export const PROXY_ANSWER_MAX_BYTES = 66_560;
+
+/** Connections to the edge that questions share, and how long one may rest. */
+export const PROXY_EDGE_CONNECTIONS = 64;
+export const PROXY_EDGE_IDLE_MS = 60_000;
+
+/** Questions under way at once: in all, and those of unknown credentials, each of which has one at a time. */
+export const PROXY_QUESTIONS_MAX = 500;
+export const PROXY_STRANGER_QUESTIONS_MAX = 250;
+
 /** After it could not be asked, the edge is left alone for this long: what is granted goes on without waiting for it. */
 export const PROXY_EDGE_REST_MS = 1_000;
 
@@ -172,11 +194,18 @@ export const PROXY_REFUSED_MS = 10_000;
 /** Refusals that are remembered. */
 export const PROXY_REFUSED_MAX = 10_000;
 
-/** How many unknown credentials from one address, and from all together, may be asked about: a burst, and so many a second. */
+/** A credential is no stranger's for this long after its last grant; and so many are known. */
+export const PROXY_KNOWN_MS = 3_600_000;
+export const PROXY_KNOWN_MAX = 10_000;
+
+/**
+ * How many unknown credentials from one address, and from all together, may be asked about, and how many questions of one
+ * known credential may be refused: a burst, and so many a second. What is granted costs nothing.
+ */
 export const PROXY_STRANGER = { rate: 1, burst: 20 } as const;
 export const PROXY_STRANGERS = { rate: 50, burst: 500 } as const;
 
-/** Addresses whose failures are remembered. */
+/** Addresses, and known credentials, whose failures are remembered. */
 export const PROXY_SENDERS_MAX = 10_000;
 
 /** From a connection's beginning to the end of its TLS handshake, of a request's head, or of a SOCKS request. */
@@ -191,9 +220,18 @@ export const PROXY_PIPELINED_MAX = 32;
 /** A connection may rest this long between two requests. */
 export const PROXY_KEEP_ALIVE_MS = 60_000;
 
-/** Connections from one address, and in all, to each listener of the proxy door. */
+/** Connections from one address, and in all, to all listeners of the proxy door together. */
 export const PROXY_CONNECTIONS_PER_ADDRESS = 4_000;
 export const PROXY_CONNECTIONS_MAX = 16_000;
+
+/** The same as listeners take it. */
+export const PROXY_LISTENER = {
+  headBytes: PROXY_HEAD_MAX_BYTES,
+  headMs: PROXY_HEAD_MS,
+  idleMs: PROXY_KEEP_ALIVE_MS,
+  perAddress: PROXY_CONNECTIONS_PER_ADDRESS,
+  inAll: PROXY_CONNECTIONS_MAX,
+} as const;
 
 /** Connections that have shown no credentials yet: beyond this the oldest of them is dropped. */
 export const PROXY_STRANGERS_MAX = 2_000;

@@ -1,5 +1,4 @@
-import type { IncomingMessage, Server as HttpServer, ServerResponse } from "node:http";
-import type { Server } from "node:https";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { SecureContext } from "node:tls";
 import pino, { type Logger } from "pino";
@@ -10,6 +9,7 @@ import { AddressProof } from "./address-proof.ts";
 import { writeFailure } from "./answer.ts";
 import { ClientLimits } from "./client-limits.ts";
 import type { NodeConfig } from "./config.ts";
+import { ConnectionCaps } from "./connection-caps.ts";
 import { Connections } from "./connections.ts";
 import type { NodeContext } from "./context.ts";
 import { ConsumedIds } from "./consumed.ts";
@@ -17,8 +17,8 @@ import type { Dialer } from "./dialer.ts";
 import { consumedId } from "./begin.ts";
 import { FetchDoor } from "./fetch-door.ts";
 import { UPGRADE_FIELDS } from "./handshake.ts";
-import { DRAIN_ANSWER_MS, DRAIN_LINGER_MS } from "./limits.ts";
-import { type ListenerHandlers, listenHttps } from "./listener.ts";
+import { DRAIN_ANSWER_MS, DRAIN_LINGER_MS, LISTENER } from "./limits.ts";
+import { type ListenerHandlers, listenHttp } from "./listener.ts";
 import { Metrics } from "./metrics.ts";
 import { Outcome } from "./outcome.ts";
 import { Peers } from "./peers.ts";
@@ -52,7 +52,7 @@ export class RelayNode implements NodeContext {
   readonly #streams: Streams;
   readonly #requests: Requests;
   #proxy: ProxyDoor | undefined;
-  readonly #servers: (Server | HttpServer)[] = [];
+  readonly #servers: Server[] = [];
   #starting = true;
   #draining = false;
   /** Its first while: callers may not have heard of it, so that what they can't send elsewhere is still taken. */
@@ -107,12 +107,14 @@ export class RelayNode implements NodeContext {
     node.#peers = peers;
     peers.measure(node.#metrics.registry);
     const { listen, metrics } = config;
+    const caps = new ConnectionCaps(LISTENER);
     const handlers: ListenerHandlers = {
+      admit: (socket) => caps.admit(socket),
       request: (request, response) => node.#route(request, response),
-      upgradePath: "/stream",
+      isUpgrade: ({ url }) => url === "/stream",
       upgrade: (...upgrade) => node.#streams.upgrade(...upgrade),
     };
-    node.#servers.push(await listenHttps(listen, handlers, log));
+    node.#servers.push(await listenHttp(listen, handlers, LISTENER, log));
     if (metrics.port > 0) {
       const server = node.#metrics.server();
       await new Promise<void>((done, failed) =>

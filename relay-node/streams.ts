@@ -8,7 +8,7 @@ import { STREAM_RESUME_SECONDS, STREAM_TICK_MS } from "../protocol/limits.ts";
 import type { TunnelTarget } from "../protocol/targets.ts";
 import { newRequestId } from "../protocol/tokens.ts";
 import type { NodeContext } from "./context.ts";
-import { STREAMS_MAX } from "./limits.ts";
+import { PROXY_HALF_CLOSED_MS, STREAMS_MAX } from "./limits.ts";
 import type { Dialed } from "./dialer.ts";
 import { HeldStream, type NodeStream, type StreamParts } from "./held-stream.ts";
 import type { Metrics } from "./metrics.ts";
@@ -27,12 +27,15 @@ export interface StreamBounds {
   readonly resumeMs: number;
   /** Streams at once. */
   readonly maxStreams: number;
+  /** How long a tunnel of which one side has ended stands where nothing moves in the other direction. */
+  readonly halfClosedMs: number;
 }
 
 const BOUNDS: StreamBounds = {
   tickMs: STREAM_TICK_MS,
   resumeMs: STREAM_RESUME_SECONDS * 1_000,
   maxStreams: STREAMS_MAX,
+  halfClosedMs: PROXY_HALF_CLOSED_MS,
 };
 
 /** A stream that is being opened. */
@@ -136,7 +139,12 @@ export class Streams {
     client: Duplex,
     head: Buffer,
   ): void {
-    this.#openPlain(account, mode, socket, (parts) => new ProxyTunnel(parts, client, head));
+    this.#openPlain(
+      account,
+      mode,
+      socket,
+      (parts) => new ProxyTunnel(parts, client, head, this.#bounds.halfClosedMs),
+    );
   }
 
   #openPlain(

@@ -1,10 +1,11 @@
 import { RelayError } from "../protocol/errors.ts";
 import { CLOCK_LEEWAY_SECONDS, SCOPE_TOKEN_SECONDS } from "../protocol/limits.ts";
 import { checkScopeClaims, type ScopeAct, type ScopeClaims } from "../protocol/claims.ts";
+import { isHandle } from "../protocol/handles.ts";
 import { readBearer, verifySignature } from "../protocol/tokens.ts";
 import type { Client } from "./clients.ts";
 import type { Edge, Env } from "./edge.ts";
-import { hashOf, isHandle } from "./handles.ts";
+import { hashOf } from "./handles.ts";
 
 /** A proven scope: who may do what, until when. */
 export interface Scope {

@@ -1,8 +1,9 @@
 import { isRelayError, RelayError } from "../protocol/errors.ts";
+import { senderOf } from "../protocol/senders.ts";
 import { isOver } from "./ceilings.ts";
 import { clientAddress } from "./client-address.ts";
 import type { Edge, Env } from "./edge.ts";
-import { isCharged, senderOf } from "./failed-tokens.ts";
+import { isCharged } from "./failed-tokens.ts";
 
 /**
  * Proves a token at its sender's cost: one that fails is charged to the address that it came from. Once too many have

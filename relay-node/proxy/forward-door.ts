@@ -17,18 +17,16 @@ const waiting = new WeakMap<Socket, number>();
  * before the last answer was whole waits.
  *
  * @param request of HTTP's `request` event, and of `checkContinue` and `checkExpectation`: its user is asked for the body here
- * @param onKnown called once the user's credentials were found good
  */
 export function serveForward(
   context: ProxyContext,
   request: IncomingMessage,
   response: ServerResponse,
-  onKnown?: () => void,
 ): void {
   const { socket } = request;
   // Node gives a response its socket when the one before has ended.
   if (response.socket !== null) {
-    serve(context, request, response, onKnown);
+    serve(context, request, response);
     return;
   }
   const count = (waiting.get(socket) ?? 0) + 1;
@@ -39,17 +37,12 @@ export function serveForward(
   waiting.set(socket, count);
   response.once("socket", () => {
     waiting.set(socket, waiting.get(socket)! - 1);
-    serve(context, request, response, onKnown);
+    serve(context, request, response);
   });
 }
 
-function serve(
-  context: ProxyContext,
-  request: IncomingMessage,
-  response: ServerResponse,
-  onKnown: (() => void) | undefined,
-): void {
+function serve(context: ProxyContext, request: IncomingMessage, response: ServerResponse): void {
   const { node, requests } = context;
   const parts = { node, request, response, outcome: new Outcome(node.config, "proxy") };
-  requests.serve(new RelayedRequest(parts, new ForwardForm(context, parts, onKnown)), parts);
+  requests.serve(new RelayedRequest(parts, new ForwardForm(context, parts)), parts);
 }

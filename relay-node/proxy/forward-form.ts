@@ -10,13 +10,13 @@ import { newRequestId } from "../../protocol/tokens.ts";
 import { markFields } from "../answer.ts";
 import { dispatchOptions } from "../begin.ts";
 import { isRepeatable } from "../exchange.ts";
-import { dropRest } from "../late-upload.ts";
 import { LAST_ANSWER_MS, LATE_UPLOAD_MS } from "../limits.ts";
 import { RequestBody } from "../request-body.ts";
 import type { Entrance, RequestForm, RequestParts, RequestPlan } from "../request-form.ts";
 import { reset } from "../reset.ts";
+import type { ProxyUser } from "./authorizer.ts";
 import type { ProxyContext } from "./proxy-context.ts";
-import { proxyFailure } from "./proxy-failure.ts";
+import { refuseRequest, writeProxyFailure } from "./proxy-failure.ts";
 import { proxyUser } from "./proxy-user.ts";
 
 const NOTHING = Buffer.alloc(0);
@@ -28,24 +28,20 @@ const NOTHING = Buffer.alloc(0);
 export class ForwardForm implements RequestForm {
   readonly #context: ProxyContext;
   readonly #parts: RequestParts;
-  readonly #onKnown: (() => void) | undefined;
   /** The user holds its body back. */
   #isWaiting: boolean;
 
-  constructor(context: ProxyContext, parts: RequestParts, onKnown?: () => void) {
+  constructor(context: ProxyContext, parts: RequestParts) {
     this.#context = context;
     this.#parts = parts;
-    this.#onKnown = onKnown;
     this.#isWaiting = expectsContinue(parts.request);
   }
 
   async begin(entrance: Entrance): Promise<RequestPlan> {
     const { node, request, outcome } = this.#parts;
-    const { method, url, fields } = whatIsAsked(request);
-    const user = proxyUser(request);
+    const { method, url, fields, user } = whatIsAsked(request);
     node.assertServing(true);
     const { grant, rules } = await this.#context.authorizer.authorize(user, url.origin, entrance.signal);
-    this.#onKnown?.();
     const { sub, limits } = grant;
     outcome.claims = { jti: newRequestId(), sub, htm: method, url: url.origin, ...(limits && { limits }) };
     if (!isWithin(rules, method, url)) {
@@ -91,18 +87,13 @@ export class ForwardForm implements RequestForm {
 
   fail(error: RelayError): void {
     const { node, request, response, outcome } = this.#parts;
-    const { status, reason, fields, body } = proxyFailure(error, outcome.marks);
     response.sendDate = false;
     if (node.draining) response.shouldKeepAlive = false;
-    if (request.complete || this.#isWaiting) {
-      response.writeHead(status, reason, [...fields]).end(body);
-      return;
+    if (request.complete || this.#isWaiting) writeProxyFailure(response, error, outcome.marks);
+    else {
+      const ms = outcome.claims === undefined ? LAST_ANSWER_MS : LATE_UPLOAD_MS;
+      refuseRequest(request, response, error, outcome.marks, ms);
     }
-    // The answer is whole by its length, and the connection's end waits a while: what of the upload came after that would be
-    // answered by a reset, which overtakes the answer.
-    response.writeHead(status, reason, [...fields, "Connection", "close"]).write(body);
-    request.once("end", () => response.end());
-    dropRest(request, outcome.claims === undefined ? LAST_ANSWER_MS : LATE_UPLOAD_MS);
   }
 
   cut(): void {
@@ -119,13 +110,16 @@ export class ForwardForm implements RequestForm {
 }
 
 /**
- * What a request asks for, and the fields that go with it.
- * @throws RelayError `request_invalid`, `url_invalid`, `fields_invalid`, `method_not_allowed`
+ * What a request asks for, the fields that go with it, and whom it says it is from.
+ *
+ * @throws RelayError `request_invalid`, `url_invalid`, `fields_invalid`, `method_not_allowed`, `proxy_credentials_missing`,
+ *   `proxy_credentials_invalid`
  */
 function whatIsAsked(request: IncomingMessage): {
   readonly method: string;
   readonly url: TargetUrl;
   readonly fields: readonly Field[];
+  readonly user: ProxyUser;
 } {
   const asked = readProxyRequest(request);
   const { url, fields: admitted } = forwardTarget(asked);
@@ -134,7 +128,7 @@ function whatIsAsked(request: IncomingMessage): {
   if (asked.method === "TRACE") throw new RelayError("method_not_allowed", "TRACE is not relayed");
   const fields = admitted.filter(([name]) => !/^(host$|relay-)/i.test(name));
   checkRequestFields(fields);
-  return { method: asked.method, url, fields };
+  return { method: asked.method, url, fields, user: proxyUser(asked, request.socket.remoteAddress) };
 }
 
 /** Whether the user holds its body back until it is asked for it (RFC 9110 section 10.1.1), as Node reads it. */

@@ -1,4 +1,13 @@
+import { Admission } from "./admission.ts";
+import { HttpListener } from "./http-listener.ts";
 import type { ProxyContext } from "./proxy-context.ts";
+import { startSocks } from "./socks-door.ts";
+
+/** What the door listens by. */
+interface ProxyListener {
+  /** Takes no more connections. */
+  stop(): void;
+}
 
 /**
  * The proxy door: HTTP proxies over TLS and, where the operator opens them, plain, and SOCKS 5.
@@ -9,14 +18,41 @@ import type { ProxyContext } from "./proxy-context.ts";
  *   user ──Upgrade: connect-tcp─────────▶ TunnelOpening ──▶ ProxyTunnel
  */
 export class ProxyDoor {
+  readonly #context: ProxyContext;
+  readonly #admission: Admission;
+  readonly #listeners: ProxyListener[] = [];
+
+  private constructor(context: ProxyContext) {
+    this.#context = context;
+    this.#admission = new Admission(context.metrics.registry);
+  }
+
   /** Listens where the configuration says. @throws the system's error where it can't */
-  static async start(_context: ProxyContext): Promise<ProxyDoor> {
-    return new ProxyDoor();
+  static async start(context: ProxyContext): Promise<ProxyDoor> {
+    const door = new ProxyDoor(context);
+    const { https, http, socks5 } = context.node.config.proxy ?? {};
+    try {
+      for (const listen of [https, http]) {
+        if (listen === undefined) continue;
+        door.#listeners.push(await HttpListener.start(context, listen, door.#admission));
+      }
+      if (socks5 !== undefined) door.#listeners.push(await startSocks(context, socks5, door.#admission));
+    } catch (error) {
+      await door.close();
+      throw error;
+    }
+    return door;
   }
 
   /** Takes no more connections: whoever finds this address closed goes to the next one of the name. */
-  stop(): void {}
+  stop(): void {
+    for (const listener of this.#listeners) listener.stop();
+  }
 
   /** Closes everything. */
-  async close(): Promise<void> {}
+  async close(): Promise<void> {
+    this.stop();
+    this.#admission.cut();
+    await this.#context.authorizer.close();
+  }
 }

@@ -1,18 +1,12 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
 import type { RelayError } from "../../protocol/errors.ts";
-import { type AnswerMarks, failureAnswer } from "../answer.ts";
-import { STATUS_CODES } from "../node-http.ts";
+import { type AnswerMarks, failureAnswer, writeFailure, writeRawFailure } from "../answer.ts";
+import { dropRest } from "../late-upload.ts";
+import { LAST_ANSWER_MS } from "../limits.ts";
+import { hasBody } from "../request-body.ts";
 
-/** A failure as a user of the proxy is told it. */
-export interface ProxyFailure {
-  readonly status: number;
-  /** Names the code: many clients show nothing else. */
-  readonly reason: string;
-  /** Names and values in turn, Content-Length among them. */
-  readonly fields: readonly string[];
-  readonly body: string;
-}
-
-/** RFC 9110 section 11.7.1: what a 407 has to offer. */
+/** What whoever has shown no good credentials is asked for. */
 const CHALLENGES = [
   "Proxy-Authenticate",
   'Basic realm="holdfast", charset="UTF-8"',
@@ -21,17 +15,50 @@ const CHALLENGES = [
 ];
 
 /**
- * What the proxy door answers with. A 401 is for whoever asks an origin, so that here it is a 407.
- *
- * @example proxyFailure(new RelayError("target_not_allowed", "…"), marks).reason // "Forbidden (target_not_allowed)"
+ * How this door tells a failure: a 401 would be taken for the target's own word. Many clients show the reason phrase and nothing
+ * else, so it names the code.
  */
-export function proxyFailure(error: RelayError, marks: AnswerMarks): ProxyFailure {
-  const status = error.status === 401 ? 407 : error.status;
-  const { fields, body } = failureAnswer(error, marks, status);
+function telling({ status }: RelayError) {
+  const isUnknown = status === 401 || status === 407;
   return {
-    status,
-    reason: `${STATUS_CODES[status] ?? "Failed"} (${error.code})`,
-    fields: status === 407 ? [...fields, ...CHALLENGES] : fields,
-    body,
-  };
+    more: isUnknown ? CHALLENGES : [],
+    told: { status: isUnknown ? 407 : status, namesCode: true },
+  } as const;
+}
+
+/** Answers a request with a failure of the relay's own. */
+export function writeProxyFailure(response: ServerResponse, error: RelayError, marks: AnswerMarks): void {
+  const { more, told } = telling(error);
+  writeFailure(response, error, marks, more, told);
+}
+
+/** The same on a socket that HTTP's server has let go of. It is closed behind the answer, in a way that lets it arrive. */
+export function writeRawProxyFailure(socket: Duplex, error: RelayError, marks: AnswerMarks): void {
+  const { more, told } = telling(error);
+  if (socket.writable) writeRawFailure(socket, error, marks, more, told);
+  else socket.on("error", () => {}).destroy();
+}
+
+/**
+ * Answers a request whose connection has to go.
+ * @param ms how long what is left of its body is read and dropped: closing on it could cut the answer
+ */
+export function refuseRequest(
+  request: IncomingMessage,
+  response: ServerResponse,
+  error: RelayError,
+  marks: AnswerMarks,
+  ms = LAST_ANSWER_MS,
+): void {
+  if (request.complete || !hasBody(request)) {
+    response.shouldKeepAlive = false;
+    writeProxyFailure(response, error, marks);
+    return;
+  }
+  const { more, told } = telling(error);
+  const { status, reason, fields, body } = failureAnswer(error, marks, told);
+  // The answer is whole by its length; Node closes when it is told of the end.
+  response.writeHead(status, reason, [...fields, ...more, "Connection", "close"]).write(body);
+  request.once("end", () => response.end());
+  dropRest(request, ms);
 }

@@ -1,7 +1,7 @@
 import type { Duplex } from "node:stream";
-import { RelayError } from "../../protocol/errors.ts";
+import { isRelayError, RelayError } from "../../protocol/errors.ts";
 import type { NodeStream, StreamParts } from "../held-stream.ts";
-import { PROXY_HALF_CLOSED_MS, STREAM_TURN_BYTES } from "../limits.ts";
+import { STREAM_TURN_BYTES } from "../limits.ts";
 import { reset } from "../reset.ts";
 import { SocketReader } from "../socket-reader.ts";
 import { SocketWriter } from "../socket-writer.ts";
@@ -20,27 +20,30 @@ export class ProxyTunnel implements NodeStream {
   readonly #client: Duplex;
   readonly #up: SocketWriter;
   readonly #down: SocketWriter;
+  readonly #halfClosedMs: number;
   #movedAt = performance.now();
   #isOver = false;
 
   /**
    * @param client speaks the user's bytes; half-open capable, and paused
    * @param head what came of them already
+   * @param halfClosedMs how long one side may say nothing once the other one has ended
    */
-  constructor(parts: StreamParts, client: Duplex, head: Buffer) {
+  constructor(parts: StreamParts, client: Duplex, head: Buffer, halfClosedMs: number) {
     this.#parts = parts;
+    this.#halfClosedMs = halfClosedMs;
     this.#client = client;
     const { account, target } = parts;
     const mustRest = () => account.inDebt;
     const upReader = new SocketReader(client, {
       room: () => this.#room(this.#up),
       data: (chunk) => this.#up.write(chunk),
-      end: () => this.#up.end(),
+      end: () => this.#ended(this.#up),
     });
     const downReader = new SocketReader(target, {
       room: () => this.#room(this.#down),
       data: (chunk) => this.#down.write(chunk),
-      end: () => this.#down.end(),
+      end: () => this.#ended(this.#down),
     });
     this.#up = new SocketWriter(target, {
       mustRest,
@@ -61,17 +64,16 @@ export class ProxyTunnel implements NodeStream {
     };
     target.on("error", (error) => this.fail(targetFailure(error)));
     client.on("error", (cause) => {
-      this.fail(new RelayError("stream_cancelled", "the client's connection broke", { cause }));
+      const why = "the client's connection broke";
+      this.fail(isRelayError(cause) ? cause : new RelayError("stream_cancelled", why, { cause }));
     });
-    target.on("close", () =>
-      this.#onClose(target, "target_reset", "the connection to the target was closed"),
-    );
-    client.on("close", () => this.#onClose(client, "stream_cancelled", "the client's connection was closed"));
+    for (const side of [target, client]) side.on("close", () => this.#onClose(side));
     // One that was lost before tells nothing of it any more.
-    if (target.destroyed) {
-      this.fail(new RelayError("target_reset", "the connection to the target was closed"));
-    }
+    for (const side of [target, client]) if (side.destroyed) process.nextTick(() => this.#onClose(side));
     if (head.length > 0) this.#up.write(head);
+    // One that ended before it was listened to says so no more.
+    if (client.readableEnded) this.#up.end();
+    if (target.readableEnded) this.#down.end();
     upReader.goOn();
     downReader.goOn();
   }
@@ -90,11 +92,11 @@ export class ProxyTunnel implements NodeStream {
     const { target } = this.#parts;
     const isHalfClosed = this.#client.readableEnded || target.readableEnded;
     if (overdue !== undefined) this.fail(overdue);
-    else if (isHalfClosed && now - this.#movedAt >= PROXY_HALF_CLOSED_MS) {
+    else if (isHalfClosed && now - this.#movedAt >= this.#halfClosedMs) {
       this.fail(
         new RelayError(
           "stream_idle",
-          `one side has ended, and nothing moved for ${PROXY_HALF_CLOSED_MS / 1_000} s`,
+          `one side has ended, and nothing moved for ${this.#halfClosedMs / 1_000} s`,
         ),
       );
     }
@@ -120,10 +122,21 @@ export class ProxyTunnel implements NodeStream {
     this.#parts.account.moved(direction, bytes);
   }
 
-  #onClose(side: Duplex, code: "target_reset" | "stream_cancelled", why: string): void {
+  /** One side has ended: what the other one still has to say has its time from now on. */
+  #ended(other: SocketWriter): void {
+    this.#movedAt = performance.now();
+    other.end();
+  }
+
+  #onClose(side: Duplex): void {
     const isWhole = side.readableEnded && side.writableFinished;
-    if (!isWhole) this.fail(new RelayError(code, why));
-    else if (this.#client.closed && this.#parts.target.closed) this.#finish();
+    if (!isWhole) {
+      const [code, whose] =
+        side === this.#client
+          ? (["stream_cancelled", "the client's connection"] as const)
+          : (["target_reset", "the connection to the target"] as const);
+      this.fail(new RelayError(code, `${whose} was closed`));
+    } else if (this.#client.closed && this.#parts.target.closed) this.#finish();
     if (this.isClosed) this.#parts.onClosed();
   }
 

@@ -15,10 +15,13 @@ import type { ProxyContext } from "./proxy-context.ts";
 export class TunnelOpening implements Opening {
   readonly account: StreamAccount;
   readonly #context: ProxyContext;
+  readonly #onKnown: (() => void) | undefined;
   readonly #gone = new AbortController();
 
-  constructor(context: ProxyContext) {
+  /** @param onKnown called once the user's credentials were found good */
+  constructor(context: ProxyContext, onKnown?: () => void) {
     this.#context = context;
+    this.#onKnown = onKnown;
     this.account = new StreamAccount(context.node.config, "proxy");
   }
 
@@ -52,6 +55,7 @@ export class TunnelOpening implements Opening {
     node.assertServing(true);
     streams.assertRoom();
     const { grant } = await authorizer.authorize(user, target, signal);
+    this.#onKnown?.();
     const { sub, limits, iat } = grant;
     account.claims = {
       jti: newRequestId(),

@@ -351,6 +351,25 @@ describe("one connection", () => {
     expect(seen).toEqual(["GET /1 HTTP/1.1 1", "GET /2 HTTP/1.1 1", "GET /3 HTTP/1.1 1"]);
   });
 
+  test("that carries what is no HTTP behind a request is closed behind the answer", async () => {
+    let free = () => {};
+    origin.next(async (exchange) => {
+      await new Promise<void>((done) => (free = done));
+      await exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    });
+    const user = await open();
+    user.ask(`POST ${url}/`, [`Host: ${host}`, CREDENTIALS, "Content-Length: 1"], "x");
+    await (
+      await origin.request()
+    ).ended;
+    user.write("no HTTP\r\n\r\n");
+    await new Promise((done) => setTimeout(done, 50));
+    free();
+    const answer = await user.whole();
+    expect([answer.status, answer.text, answer.field("connection")]).toEqual([200, "ok", "close"]);
+    await user.closed;
+  });
+
   test("is cut where very many were sent at once", async () => {
     origin.next(() => {});
     const user = await open();

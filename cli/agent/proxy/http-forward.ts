@@ -118,6 +118,6 @@ function cut(response: ServerResponse): void {
 }
 
 /** Node's flat list of names and values as pairs. */
-export function pairs(raw: readonly string[]): Field[] {
+function pairs(raw: readonly string[]): Field[] {
   return Array.from({ length: raw.length / 2 }, (_, index): Field => [raw[2 * index]!, raw[2 * index + 1]!]);
 }

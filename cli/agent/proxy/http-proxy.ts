@@ -9,8 +9,8 @@ import { basicCredentials } from "../../../protocol/proxy-credentials.ts";
 import type { Credentials } from "../../../client/node/proxy/credentials.ts";
 import { answer, answerBytes, failureAnswer, type ProxyAnswer } from "./failure.ts";
 import { asRelayError } from "../relay-errors.ts";
-import { answerWith, forward, pairs } from "./http-forward.ts";
-import { connectTarget, forwardTarget, type ProxyRequest } from "../../../protocol/proxy-requests.ts";
+import { answerWith, forward } from "./http-forward.ts";
+import { connectTarget, forwardTarget, readProxyRequest } from "../../../protocol/proxy-requests.ts";
 import { listen, type LocalProxy, type LocalProxyOptions } from "../../../client/node/proxy/local-proxy.ts";
 
 const UNAUTHORIZED = answer(407, "this proxy wants the password that was made for this run", [
@@ -30,7 +30,7 @@ export async function startHttpProxy({ open, credentials, port }: LocalProxyOpti
   });
   server.maxConnections = PROXY_CONNECTIONS_MAX;
   const onRequest = (request: IncomingMessage, response: Parameters<typeof answerWith>[0]) => {
-    const asked = proxyRequest(request);
+    const asked = readProxyRequest(request);
     if (!isAdmitted(request, credentials)) return answerWith(response, UNAUTHORIZED);
     const fail = (error: unknown) => answerWith(response, failureAnswer(asRelayError(error)));
     try {
@@ -67,7 +67,7 @@ async function tunnel(
   socket.once("close", onClose);
   if (!isAdmitted(request, credentials)) return refuse(socket, UNAUTHORIZED);
   try {
-    const { host, port } = connectTarget(proxyRequest(request));
+    const { host, port } = connectTarget(readProxyRequest(request));
     const connection = await open({ host, port, signal: gone.signal });
     socket.off("close", onClose);
     if (head.length > 0) connection.write(head);
@@ -89,8 +89,4 @@ function refuse(socket: Duplex, told: ProxyAnswer): void {
 function isAdmitted({ headers }: IncomingMessage, { admits }: Credentials): boolean {
   const given = basicCredentials(headers["proxy-authorization"]);
   return given !== undefined && admits(given.user, given.password);
-}
-
-function proxyRequest({ method = "", url = "", httpVersion, rawHeaders }: IncomingMessage): ProxyRequest {
-  return { method, target: url, version: httpVersion, fields: pairs(rawHeaders) };
 }

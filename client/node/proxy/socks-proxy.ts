@@ -1,4 +1,5 @@
 import { createServer, type Socket } from "node:net";
+import { MessageReader } from "../../../protocol/message-reader.ts";
 import { parseTunnelUrl, tunnelUrl } from "../../../protocol/targets.ts";
 import { PROXY_CONNECTIONS_MAX, PROXY_HEAD_MS } from "../limits.ts";
 import { splice } from "../splice.ts";
@@ -9,7 +10,6 @@ import {
   NO_METHOD,
   NOT_ADMITTED,
   PASSWORD_METHOD,
-  type Read,
   readGreeting,
   readPassword,
   readRequest,
@@ -33,7 +33,7 @@ async function serve(socket: Socket, { open, credentials }: LocalProxyOptions): 
   const onClose = () => gone.abort();
   socket.once("close", onClose);
   const deadline = setTimeout(() => socket.destroy(), PROXY_HEAD_MS);
-  const reader = new Reader(socket);
+  const reader = new MessageReader(socket, () => new SocksRefusal("the program went away"));
   try {
     if (!(await reader.read(readGreeting))) return void socket.end(NO_METHOD);
     socket.write(PASSWORD_METHOD);
@@ -67,47 +67,4 @@ function targetOf({ host, port }: { readonly host: string; readonly port: number
 } {
   const { host: name, port: number } = parseTunnelUrl(tunnelUrl(host, port));
   return { host: name, port: number };
-}
-
-/** Reads whole messages from a socket, and keeps what came behind them. */
-class Reader {
-  readonly #socket: Socket;
-  #bytes = Buffer.alloc(0);
-
-  constructor(socket: Socket) {
-    this.#socket = socket;
-  }
-
-  /** @throws SocksRefusal where the socket ends before the message does, or what `parse` throws */
-  async read<T>(parse: (bytes: Buffer) => Read<T> | undefined): Promise<T> {
-    for (;;) {
-      const read = parse(this.#bytes);
-      if (read !== undefined) {
-        this.#bytes = this.#bytes.subarray(read.length);
-        return read.value;
-      }
-      const chunk = this.#socket.read() as Buffer | null;
-      if (chunk !== null) this.#bytes = Buffer.concat([this.#bytes, chunk]);
-      else await this.#more();
-    }
-  }
-
-  /** What came behind the last message. */
-  get rest(): Buffer {
-    return this.#bytes;
-  }
-
-  #more(): Promise<void> {
-    const socket = this.#socket;
-    return new Promise((resolve, reject) => {
-      const ended = () => reject(new SocksRefusal("the program went away"));
-      if (socket.readableEnded || socket.destroyed) return ended();
-      const settle = () => {
-        socket.off("readable", settle).off("end", settle).off("close", settle);
-        if (socket.readableEnded || socket.destroyed) ended();
-        else resolve();
-      };
-      socket.on("readable", settle).on("end", settle).on("close", settle);
-    });
-  }
 }

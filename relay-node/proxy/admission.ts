@@ -1,0 +1,66 @@
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { Counter, Gauge, type Registry } from "prom-client";
+import type { RelayError } from "../../protocol/errors.ts";
+import { ConnectionCaps } from "../connection-caps.ts";
+import { PROXY_LISTENER, PROXY_STRANGERS_MAX } from "../limits.ts";
+import { carrierOf } from "../reset.ts";
+import { Strangers } from "./strangers.ts";
+
+/** Which connections the listeners of the proxy door may have, all together. */
+export class Admission {
+  readonly #caps: ConnectionCaps;
+  readonly #strangers: Strangers;
+  readonly #refused: Counter;
+
+  /** @param sizes what the limits have where nothing else is said */
+  constructor(
+    registry: Registry,
+    sizes: Partial<typeof PROXY_LISTENER & { readonly strangers: number }> = {},
+  ) {
+    const caps = new ConnectionCaps({ ...PROXY_LISTENER, ...sizes });
+    const strangers = new Strangers(sizes.strangers ?? PROXY_STRANGERS_MAX);
+    this.#caps = caps;
+    this.#strangers = strangers;
+    const registers = [registry];
+    this.#refused = new Counter({
+      name: "holdfast_proxy_refused_total",
+      help: "What was refused at the proxy door before it was a request for anything, by code",
+      labelNames: ["reason"],
+      registers,
+    });
+    for (const [name, help, read] of [
+      ["connections", "Open connections to the proxy door", () => caps.size],
+      ["strangers", "Those of them that have shown no valid credentials yet", () => strangers.size],
+    ] as const) {
+      new Gauge({
+        name: `holdfast_proxy_${name}`,
+        help,
+        registers,
+        collect() {
+          this.set(read());
+        },
+      });
+    }
+  }
+
+  /** Takes one that was accepted, or destroys it, where there are too many. */
+  stranger(connection: Socket): void {
+    if (this.#caps.admit(connection)) this.#strangers.enter(connection);
+  }
+
+  /** Its user's credentials were found good. */
+  known(connection: Duplex): void {
+    this.#strangers.known(carrierOf(connection));
+  }
+
+  /** Counts what can't be a request of any user's. */
+  refused(error: RelayError): void {
+    this.#refused.inc({ reason: error.code });
+  }
+
+  /** Cuts all that there are. */
+  cut(): void {
+    this.#caps.cut();
+  }
+}

@@ -1,0 +1,72 @@
+import { createHash } from "node:crypto";
+import { checkScopeClaims } from "../../protocol/claims.ts";
+import { isRelayError, RelayError } from "../../protocol/errors.ts";
+import { isHandle } from "../../protocol/handles.ts";
+import { CLIENT_ID } from "../../protocol/keys.ts";
+import { TOKEN_MAX_BYTES } from "../../protocol/limits.ts";
+import { readBearer } from "../../protocol/tokens.ts";
+import type { ProxyUser } from "./authorizer.ts";
+
+/** A credential that has the right form; nothing of it is proven. */
+export interface Credential {
+  /**
+   * SHA-256 of user and credential in base64url: what a node remembers of them. A look-up by it tells nothing of the
+   * credential by its time.
+   */
+  readonly id: string;
+  /** The client that it must turn out to be; undefined: a handle that came alone. */
+  readonly sub: string | undefined;
+  readonly kind: "token" | "handle";
+}
+
+/** What a node knows when it looks at a credential. */
+export interface CredentialContext {
+  /** The origin of this node's edge. */
+  readonly edge: string;
+  /** Seconds since 1970. */
+  readonly now: number;
+}
+
+const COMPACT_JWS = /^[\w-]+\.[\w-]+\.[\w-]+$/;
+
+/**
+ * Judges what can be judged without the edge: a stranger's guesses end here.
+ *
+ * @throws RelayError `proxy_credentials_invalid`, and for a token what the edge would refuse it with: `token_malformed`,
+ *   `token_type`, `token_audience`, `token_act`, `token_expired`, `token_premature`, `token_lifetime`. It holds nothing of
+ *   the credential, and no cause
+ */
+export function checkCredential(
+  { user, credential }: Pick<ProxyUser, "user" | "credential">,
+  context: CredentialContext,
+): Credential {
+  if (user !== undefined && !CLIENT_ID.test(user)) throw invalid("the user is no client's id");
+  // Neither an id nor a credential holds a line's end, so that no two pairs are the same text.
+  const idOf = () =>
+    createHash("sha256")
+      .update(`${user ?? ""}\n${credential}`)
+      .digest("base64url");
+  if (isHandle(credential)) return { id: idOf(), sub: user, kind: "handle" };
+  const iss = issuerOf(credential, context);
+  if (user !== undefined && user !== iss) throw invalid("the token is another client's than the user");
+  return { id: idOf(), sub: iss, kind: "token" };
+}
+
+function issuerOf(credential: string, { edge, now }: CredentialContext): string {
+  if (credential.length <= TOKEN_MAX_BYTES && !COMPACT_JWS.test(credential)) {
+    throw invalid("the password is neither a token nor a handle");
+  }
+  try {
+    const { claims } = readBearer("scope", `Bearer ${credential}`);
+    // How long it may live is the client's own limit, which the edge knows.
+    return checkScopeClaims(claims, edge, now, "proxy", Number.MAX_SAFE_INTEGER).iss;
+  } catch (error) {
+    // A parser's error quotes what it read.
+    if (isRelayError(error)) throw new RelayError(error.code, error.detail);
+    throw invalid("the password can't be read");
+  }
+}
+
+function invalid(why: string): RelayError {
+  return new RelayError("proxy_credentials_invalid", why);
+}

@@ -1,0 +1,214 @@
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
+import { CONNECT_TCP_PREFIX, CONNECT_TCP_TOKENS } from "../../protocol/connect-tcp.ts";
+import { RelayError } from "../../protocol/errors.ts";
+import { checkHost, forwardTarget, readProxyRequest } from "../../protocol/proxy-requests.ts";
+import { asRelayError } from "../failure.ts";
+import { PROXY_HEAD_MAX_BYTES, PROXY_HEAD_MS, PROXY_LISTENER } from "../limits.ts";
+import { type ListenAddress, listenHttp, type OnSocket } from "../listener.ts";
+import { reset } from "../reset.ts";
+import type { Admission } from "./admission.ts";
+import type { ProxyAuthorizer } from "./authorizer.ts";
+import { serveConnect } from "./connect-door.ts";
+import { serveConnectTcp } from "./connect-tcp.ts";
+import { serveForward } from "./forward-door.ts";
+import type { ProxyContext } from "./proxy-context.ts";
+import { refuseRequest, writeRawProxyFailure } from "./proxy-failure.ts";
+import { StartLines } from "./start-lines.ts";
+
+/** What is known of a connection that speaks HTTP. */
+interface Speaker {
+  readonly lines: StartLines;
+  /** Reads along. */
+  readonly tap: (chunk: Buffer) => void;
+  /** The last request that came. */
+  request: IncomingMessage | undefined;
+  /** Answers that are not over. */
+  readonly answers: Set<ServerResponse>;
+  /** It has had its last answer. */
+  isRefused: boolean;
+}
+
+/**
+ * An HTTP proxy's listener, over TLS where it has a certificate. What could be read in two ways is refused here, before anybody is
+ * asked or dialled.
+ */
+export class HttpListener {
+  readonly #context: ProxyContext;
+  readonly #admission: Admission;
+  readonly #bounds: typeof PROXY_LISTENER;
+  readonly #speakers = new WeakMap<Duplex, Speaker>();
+  #server: Server | undefined;
+  #isStopped = false;
+
+  private constructor(context: ProxyContext, admission: Admission, bounds: Partial<typeof PROXY_LISTENER>) {
+    this.#context = context;
+    this.#admission = admission;
+    this.#bounds = { ...PROXY_LISTENER, ...bounds };
+  }
+
+  /**
+   * @param bounds what the limits have where nothing else is said
+   * @throws the system's error where it can't listen
+   */
+  static async start(
+    context: ProxyContext,
+    listen: ListenAddress,
+    admission: Admission,
+    bounds: Partial<typeof PROXY_LISTENER> = {},
+  ): Promise<HttpListener> {
+    const listener = new HttpListener(context, admission, bounds);
+    const onRequest = (request: IncomingMessage, response: ServerResponse) =>
+      listener.#onRequest(request, response);
+    const handlers = {
+      admit: (socket: Parameters<Admission["stranger"]>[0]) => {
+        admission.stranger(socket);
+        return !socket.destroyed;
+      },
+      opened: (socket: Duplex) => listener.#listenTo(socket),
+      request: onRequest,
+      // Judged before the user is asked for its body.
+      expecting: onRequest,
+      isUpgrade,
+      upgrade: listener.#taking(serveConnectTcp),
+      connect: listener.#taking(serveConnect),
+      unreadable: (error: NodeJS.ErrnoException, socket: Duplex) => listener.#onUnreadable(error, socket),
+    };
+    listener.#server = await listenHttp(listen, handlers, listener.#bounds, context.log);
+    return listener;
+  }
+
+  /** Takes no more connections, and closes those that rest between two requests. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#server?.close();
+  }
+
+  #listenTo(socket: Duplex): void {
+    const lines = new StartLines();
+    const speaker: Speaker = {
+      lines,
+      tap: (chunk) => {
+        if (speaker.request?.complete === true) lines.next();
+        lines.push(chunk);
+      },
+      request: undefined,
+      answers: new Set(),
+      isRefused: false,
+    };
+    this.#speakers.set(socket, speaker);
+    // Ahead of the parser, which is done with the bytes when it tells of a request.
+    socket.prependListener("data", speaker.tap);
+  }
+
+  #onRequest(request: IncomingMessage, response: ServerResponse): void {
+    const { socket } = request;
+    const speaker = this.#speakers.get(socket)!;
+    // What was sent behind a refused request is not served; its connection is about to be closed.
+    if (speaker.isRefused) return;
+    speaker.request = request;
+    speaker.answers.add(response);
+    response.once("close", () => speaker.answers.delete(response));
+    if (this.#isStopped) response.shouldKeepAlive = false;
+    try {
+      checkLines(speaker);
+      const asked = readProxyRequest(request);
+      checkHost(asked, forwardTarget(asked).url);
+    } catch (error) {
+      speaker.isRefused = true;
+      const known = this.#refuse(asRelayError(error));
+      refuseRequest(request, response, known, this.#marks);
+      return;
+    }
+    const onKnown = () => this.#admission.known(socket);
+    serveForward(telling(this.#context, onKnown), request, response);
+  }
+
+  /** What takes a connection over from HTTP's server. */
+  #taking(serve: (context: ProxyContext, ...rest: [...Parameters<OnSocket>, () => void]) => void): OnSocket {
+    return (request, socket, head) => {
+      const speaker = this.#speakers.get(socket)!;
+      socket.off("data", speaker.tap);
+      if (speaker.isRefused) {
+        request.socket.destroySoon();
+        return;
+      }
+      request.socket.setTimeout(0);
+      try {
+        checkLines(speaker);
+      } catch (error) {
+        writeRawProxyFailure(socket, this.#refuse(asRelayError(error)), this.#marks);
+        return;
+      }
+      // Answers to what came before have to leave first, and nobody can wait for them here.
+      if (speaker.answers.size > 0) reset(socket);
+      else serve(this.#context, request, socket, head, () => this.#admission.known(socket));
+    };
+  }
+
+  #onUnreadable(error: NodeJS.ErrnoException, socket: Duplex): void {
+    const speaker = this.#speakers.get(socket);
+    if (speaker?.isRefused === true) return;
+    if (speaker === undefined || !socket.writable || error.code === "ECONNRESET") {
+      socket.destroy();
+      return;
+    }
+    speaker.isRefused = true;
+    // What still comes is dropped.
+    socket.off("data", speaker.tap);
+    const known = this.#refuse(this.#whyUnreadable(error));
+    const last = [...speaker.answers].at(-1);
+    if (last === undefined) writeRawProxyFailure(socket, known, this.#marks);
+    // A body that goes nowhere: whoever serves its request hears that it was cut.
+    else if (speaker.request?.complete !== true || last.headersSent) reset(socket);
+    // What came before is served: a target may have it.
+    else last.shouldKeepAlive = false;
+  }
+
+  #whyUnreadable({ code = "", message }: NodeJS.ErrnoException): RelayError {
+    const { headMs } = this.#bounds;
+    if (code === "ERR_HTTP_REQUEST_TIMEOUT") {
+      return new RelayError("request_timeout", `the head took longer than ${headMs / 1_000} s`);
+    }
+    if (code === "HPE_HEADER_OVERFLOW") {
+      return new RelayError("fields_too_large", `the head is longer than ${PROXY_HEAD_MAX_BYTES} bytes`);
+    }
+    // The parser's words on its grammar quote nothing of what was sent.
+    const why = /^Parse Error: ([\x20-\x7e]{1,100})$/.exec(message)?.[1] ?? "it can't be read";
+    return new RelayError("request_invalid", `this is no valid HTTP/1.1: ${why}`);
+  }
+
+  /** Counts it; the log of the node would have as many lines as a stranger likes. */
+  #refuse(error: RelayError): RelayError {
+    this.#admission.refused(error);
+    return error;
+  }
+
+  get #marks() {
+    return { node: this.#context.node.config.id };
+  }
+}
+
+/** @throws RelayError `request_invalid` */
+function checkLines({ lines }: Speaker): void {
+  if (lines.isStrict) return;
+  const why = "the first line is not a method, a target and HTTP/1.1 with one space between each";
+  throw new RelayError("request_invalid", why);
+}
+
+function isUpgrade({ url = "", headers }: IncomingMessage): boolean {
+  return (
+    url.startsWith(CONNECT_TCP_PREFIX) && CONNECT_TCP_TOKENS.includes(headers.upgrade?.toLowerCase() ?? "")
+  );
+}
+
+/** The same context, which tells when somebody was let in. */
+function telling(context: ProxyContext, onKnown: () => void): ProxyContext {
+  const { authorizer } = context;
+  const authorize: ProxyAuthorizer["authorize"] = async (...asked) => {
+    const admission = await authorizer.authorize(...asked);
+    onKnown();
+    return admission;
+  };
+  return { ...context, authorizer: { authorize, close: () => authorizer.close() } };
+}

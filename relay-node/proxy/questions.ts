@@ -1,0 +1,122 @@
+import type { Logger } from "pino";
+import { isRelayError } from "../../protocol/errors.ts";
+import type { GrantKey } from "../../protocol/grants.ts";
+import { rulesOf, verifyProxyGrant } from "../../protocol/proxy-grants.ts";
+import { causeOf } from "../peer-client.ts";
+import type { ProxyAdmission, ProxyUser } from "./authorizer.ts";
+import type { Credential } from "./credentials.ts";
+import { type EdgeWord, type Unjudged, unanswered, wordOf } from "./edge-answer.ts";
+import type { EdgeClient } from "./edge-client.ts";
+import { grantKey } from "./grant-cache.ts";
+
+/** What is asked about. */
+export interface Asked {
+  readonly credential: Credential;
+  readonly user: ProxyUser;
+  readonly target: string;
+}
+
+/** What became of a question. */
+export type Verdict =
+  | { readonly kind: "granted"; readonly admission: ProxyAdmission }
+  | Extract<EdgeWord, { kind: "refused" }>
+  | Unjudged;
+
+/** What a node proves the edge's grants by. */
+export interface QuestionContext {
+  readonly client: EdgeClient;
+  readonly edge: string;
+  readonly nodeId: string;
+  readonly grantKeys: readonly GrantKey[];
+  /** Questions under way at once. */
+  readonly max: number;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  readonly log: Logger;
+}
+
+/** Questions to the edge that are under way: one at a time for a credential and a target. */
+export class Questions {
+  readonly #context: QuestionContext;
+  readonly #under = new Map<string, Promise<Verdict>>();
+  readonly #closing = new AbortController();
+
+  constructor(context: QuestionContext) {
+    this.#context = context;
+  }
+
+  /** How many are under way. */
+  get size(): number {
+    return this.#under.size;
+  }
+
+  /** The one that is under way. */
+  find({ credential, target }: Asked): Promise<Verdict> | undefined {
+    return this.#under.get(grantKey(credential.id, target));
+  }
+
+  /**
+   * Asks, or joins who asked already.
+   *
+   * @param settled hears what became of it, once, before anybody who waits
+   * @param askedAt milliseconds since 1970
+   * @returns never rejects
+   */
+  ask(asked: Asked, askedAt: number, settled: (verdict: Verdict) => void): Promise<Verdict> {
+    const current = this.find(asked);
+    if (current !== undefined) return current;
+    if (this.#closing.signal.aborted) return Promise.resolve(unanswered("closed"));
+    if (this.#under.size >= this.#context.max) {
+      return Promise.resolve({ ...unanswered("too_many_questions"), isEdgeThere: true });
+    }
+    const key = grantKey(asked.credential.id, asked.target);
+    const question = this.#ask(asked, askedAt).then((verdict) => {
+      this.#under.delete(key);
+      settled(verdict);
+      return verdict;
+    });
+    this.#under.set(key, question);
+    return question;
+  }
+
+  /** Cuts what is under way. */
+  async close(): Promise<void> {
+    this.#closing.abort(new Error("closed"));
+    await this.#context.client.close();
+    await Promise.all(this.#under.values());
+  }
+
+  async #ask(asked: Asked, askedAt: number): Promise<Verdict> {
+    const { user, target } = asked;
+    const question = {
+      ...(user.user !== undefined && { user: user.user }),
+      credential: user.credential,
+      target,
+    };
+    try {
+      const seconds = Math.floor(askedAt / 1_000);
+      const word = wordOf(await this.#context.client.ask(question, seconds, this.#closing.signal));
+      return word.kind === "granted" ? await this.#proven(word.grant, asked) : word;
+    } catch (error) {
+      return unanswered(this.#closing.signal.aborted ? "closed" : causeOf(error));
+    }
+  }
+
+  /** A grant that is not this node's, or not for what was asked, lets nobody in. */
+  async #proven(token: string, { credential, target }: Asked): Promise<Verdict> {
+    const { edge, nodeId, grantKeys, now, log } = this.#context;
+    let cause: string;
+    try {
+      const context = { edge, nodeId, keys: grantKeys, now: Math.floor(now() / 1_000) };
+      const grant = await verifyProxyGrant(token, context);
+      const rules = rulesOf(grant);
+      if (grant.target !== target) cause = "another_target";
+      else if (credential.sub !== undefined && grant.sub !== credential.sub) cause = "another_client";
+      else return { kind: "granted", admission: { grant, rules } };
+    } catch (error) {
+      cause = isRelayError(error) ? error.code : "grant_unreadable";
+    }
+    log.error({ cause }, "the edge gave a proxy grant that is not good here");
+    return { ...unanswered(cause), isEdgeThere: true };
+  }
+}

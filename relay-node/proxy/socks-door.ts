@@ -1,0 +1,180 @@
+import { once } from "node:events";
+import { type AddressInfo, createServer, type Socket } from "node:net";
+import { RelayError } from "../../protocol/errors.ts";
+import { MessageReader } from "../../protocol/message-reader.ts";
+import { haveCredentialForm } from "../../protocol/proxy-credentials.ts";
+import { SOCKS_REPLY, socksReply } from "../../protocol/socks-replies.ts";
+import {
+  ADMITTED,
+  NO_METHOD,
+  NOT_ADMITTED,
+  PASSWORD_METHOD,
+  readGreeting,
+  readPassword,
+  readRequest,
+  replyBytes,
+  SocksRefusal,
+} from "../../protocol/socks5.ts";
+import { tunnelUrl } from "../../protocol/targets.ts";
+import { asRelayError } from "../failure.ts";
+import { LAST_ANSWER_MS, PROXY_CONNECTIONS_MAX, PROXY_HEAD_MS, STREAM_BUFFER_BYTES } from "../limits.ts";
+import type { ProxyUser } from "./authorizer.ts";
+import type { ProxyContext } from "./proxy-context.ts";
+import { TunnelOpening } from "./tunnel-opening.ts";
+
+/** Counts a door's connections, and destroys those that are too many. */
+export interface SocketAdmission {
+  /** One was accepted, whose user has shown nothing yet. */
+  stranger(socket: Socket): void;
+  /** Its user's credentials were found good. */
+  known(socket: Socket): void;
+}
+
+/** A listener of SOCKS 5. */
+export interface SocksDoor {
+  readonly port: number;
+  /** Takes no more connections. */
+  stop(): void;
+  /** Cuts all that there are, tunnels as well. */
+  close(): Promise<void>;
+}
+
+/**
+ *   user ──methods, user and password──▶ their form is checked
+ *   user ──CONNECT host:port───────────▶ authorize ▶ limits ▶ dial ▶ reply ▶ ProxyTunnel
+ *
+ * SOCKS 5 (RFC 1928) with user and password (RFC 1929): CONNECT alone, names resolved here.
+ *
+ * The edge judges credentials and target together, but a user waits for the word on its password before it tells the target.
+ * So what can't be credentials at all is refused at once, all others are let in at first, and a reply of 2, "not allowed",
+ * then says that they, or the target for them, were refused.
+ *
+ * @throws the system's error where it can't listen
+ */
+export async function startSocks(
+  context: ProxyContext,
+  { host, port }: { readonly host: string; readonly port: number },
+  admission: SocketAdmission,
+): Promise<SocksDoor> {
+  const sockets = new Set<Socket>();
+  const server = createServer(
+    { allowHalfOpen: true, noDelay: true, highWaterMark: STREAM_BUFFER_BYTES },
+    (socket) => {
+      sockets.add(socket);
+      socket.on("error", () => {}).once("close", () => sockets.delete(socket));
+      admission.stranger(socket);
+      if (!socket.destroyed) void new SocksConnection(context, socket, admission).serve();
+    },
+  );
+  server.maxConnections = PROXY_CONNECTIONS_MAX;
+  server.listen({ host, port });
+  await once(server, "listening");
+  const stop = () => void server.close();
+  return {
+    port: (server.address() as AddressInfo).port,
+    stop,
+    async close() {
+      stop();
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+}
+
+/** What a user wants, as it said it. */
+interface Asked {
+  readonly user: ProxyUser;
+  readonly host: string;
+  readonly port: number;
+}
+
+/** One connection until it is a tunnel. */
+class SocksConnection {
+  readonly #context: ProxyContext;
+  readonly #socket: Socket;
+  readonly #admission: SocketAdmission;
+  readonly #reader: MessageReader;
+
+  constructor(context: ProxyContext, socket: Socket, admission: SocketAdmission) {
+    this.#context = context;
+    this.#socket = socket;
+    this.#admission = admission;
+    this.#reader = new MessageReader(socket, () => new SocksRefusal("the user went away"));
+  }
+
+  async serve(): Promise<void> {
+    const socket = this.#socket;
+    const deadline = setTimeout(() => socket.destroy(), PROXY_HEAD_MS);
+    let asked: Asked | undefined;
+    try {
+      asked = await this.#ask();
+    } catch (error) {
+      // What is no SOCKS 5 at all is not answered.
+      const reply = error instanceof SocksRefusal ? error.reply : socksReply(error);
+      if (reply === undefined) socket.destroy();
+      else this.#end(replyBytes(reply));
+    } finally {
+      clearTimeout(deadline);
+    }
+    if (asked !== undefined) await this.#open(asked);
+  }
+
+  /** Undefined: it was answered, and is closed. @throws SocksRefusal */
+  async #ask(): Promise<Asked | undefined> {
+    if (!(await this.#reader.read(readGreeting))) return this.#end(NO_METHOD);
+    this.#socket.write(PASSWORD_METHOD);
+    const user = await this.#login();
+    if (user === undefined) return this.#end(NOT_ADMITTED);
+    this.#socket.write(ADMITTED);
+    return { user, ...(await this.#reader.read(readRequest)) };
+  }
+
+  /** Undefined: these are no credentials. */
+  async #login(): Promise<ProxyUser | undefined> {
+    let login: { readonly user: string; readonly password: string };
+    try {
+      login = await this.#reader.read(readPassword);
+    } catch {
+      return undefined;
+    }
+    const { user, password } = login;
+    if (haveCredentialForm(user, password)) {
+      return { user, credential: password, from: this.#socket.remoteAddress ?? "" };
+    }
+    const why = "these are no client's id and its token or handle";
+    new TunnelOpening(this.#context).refused(new RelayError("proxy_credentials_invalid", why));
+    return undefined;
+  }
+
+  async #open({ user, host, port }: Asked): Promise<void> {
+    const { streams } = this.#context;
+    const socket = this.#socket;
+    const opening = new TunnelOpening(this.#context, () => this.#admission.known(socket));
+    // Its end alone says nothing: who sends all at once may end behind it, and wait for the answer.
+    socket.once("close", opening.onGone);
+    try {
+      const dialed = await opening.open(user, tunnelUrl(host, port));
+      socket.off("close", opening.onGone);
+      if (socket.destroyed) {
+        dialed.socket.destroy();
+        throw new RelayError("stream_cancelled", "the user went away", { reached: "no" });
+      }
+      socket.write(replyBytes(SOCKS_REPLY.succeeded));
+      const early = Buffer.from(this.#reader.rest);
+      streams.openTunnel(opening.account, "socks5", dialed, socket, early);
+    } catch (error) {
+      socket.off("close", opening.onGone);
+      const known = asRelayError(error);
+      opening.refused(known);
+      this.#end(replyBytes(socksReply(known)));
+    }
+  }
+
+  /** The last word: what may still come is read and dropped, since closing on it could cut the word. */
+  #end(bytes: Uint8Array): undefined {
+    const socket = this.#socket;
+    if (socket.destroyed) return;
+    const timer = setTimeout(() => socket.destroy(), LAST_ANSWER_MS);
+    socket.once("close", () => clearTimeout(timer));
+    socket.resume().end(bytes);
+  }
+}

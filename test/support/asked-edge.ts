@@ -1,0 +1,134 @@
+import { createPublicKey, generateKeyPairSync, randomBytes } from "node:crypto";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { createServer } from "node:https";
+import { createSecureContext, type SecureContext } from "node:tls";
+import type { JWK } from "jose";
+import { createCa, issueCertificate } from "../../dev/certificates.ts";
+import { isRelayError, RelayError } from "../../protocol/errors.ts";
+import { type GrantKey, importGrantKey } from "../../protocol/grants.ts";
+import { importPublicKey } from "../../protocol/keys.ts";
+import { verifyNodeMessage } from "../../protocol/node-messages.ts";
+import type { ProxyGrantClaims, ProxyQuestion } from "../../protocol/proxy-grants.ts";
+import { digestOf, newRequestId, TOKEN_TYPES } from "../../protocol/tokens.ts";
+import { compact, hmac, type Signer } from "./compact-jws.ts";
+import { sendError } from "./fake-edge.ts";
+import { freePort } from "./stack.ts";
+
+/** Answers a question; it may throw a RelayError. */
+export type Answer = (question: ProxyQuestion, response: ServerResponse) => void | Promise<void>;
+
+/** An edge of the test's own that a node asks who may use its proxy. */
+export interface AskedEdge {
+  readonly origin: string;
+  /** What a node that asks it is made of. */
+  readonly node: { readonly id: string; readonly signingKey: JWK; readonly grantKeys: readonly GrantKey[] };
+  readonly secureContext: SecureContext;
+  /** Questions that came, from a node that was proven. */
+  readonly asked: ProxyQuestion[];
+  /** Connections that were made to it. */
+  readonly connections: () => number;
+  /** Its clock, in milliseconds since 1970. */
+  now: () => number;
+  answer: Answer;
+  /** At first, everybody is granted everything. */
+  readonly grantAll: Answer;
+  /** Answers with a grant whose claims are changed. */
+  readonly grantWith: (changes: Readonly<Record<string, unknown>>, signer?: Signer) => Answer;
+  listen(): Promise<void>;
+  /** Stops listening, and breaks what is open. */
+  away(): Promise<void>;
+}
+
+/** Answers with an error, as the edge writes it. */
+export const refuse =
+  (...error: ConstructorParameters<typeof RelayError>): Answer =>
+  () => {
+    throw new RelayError(...error);
+  };
+
+/** Whose a credential is: a token's issuer, or `app`. */
+function ownerOf({ user, credential }: ProxyQuestion): string {
+  if (user !== undefined || !credential.includes(".")) return user ?? "app";
+  const claims = JSON.parse(Buffer.from(credential.split(".")[1]!, "base64url").toString()) as {
+    iss: string;
+  };
+  return claims.iss;
+}
+
+export async function startAskedEdge(): Promise<AskedEdge> {
+  const ca = await createCa("Edge test CA");
+  const port = await freePort();
+  const { privateKey } = generateKeyPairSync("ed25519");
+  const publicKey = await importPublicKey(createPublicKey(privateKey).export({ format: "jwk" }) as JWK);
+  const grantKey = randomBytes(32);
+  const origin = `https://localhost:${port}`;
+  let connections = 0;
+
+  const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk as Buffer);
+    const body = Uint8Array.from(Buffer.concat(chunks));
+    if (request.method !== "POST" || request.url !== "/authorize") {
+      throw new RelayError("not_found", "not POST /authorize");
+    }
+    const { digest } = await verifyNodeMessage(request.headers["relay-authorization"] as string, {
+      audience: origin,
+      nodes: new Map([["node-1", publicKey]]),
+      act: "authorize",
+      now: edge.now() / 1_000,
+    });
+    if (digest !== (await digestOf(body))) throw new RelayError("body_digest", "another body");
+    const question = JSON.parse(Buffer.from(body).toString()) as ProxyQuestion;
+    edge.asked.push(question);
+    await edge.answer(question, response);
+  };
+  const server = createServer(await issueCertificate(ca, { dns: ["localhost"] }), (request, response) => {
+    serve(request, response).catch((cause: unknown) => {
+      sendError(response, isRelayError(cause) ? cause : new RelayError("edge_internal", String(cause)));
+    });
+  });
+  server.on("secureConnection", () => (connections += 1));
+
+  const grantWith: AskedEdge["grantWith"] =
+    (changes, signer = hmac(grantKey)) =>
+    (question, response) => {
+      const iat = Math.floor(edge.now() / 1_000);
+      const claims: ProxyGrantClaims = {
+        iss: origin,
+        aud: "node-1",
+        sub: ownerOf(question),
+        act: "proxy",
+        iat,
+        exp: iat + 300,
+        jti: newRequestId(),
+        target: question.target,
+        ...changes,
+      };
+      const grant = compact({ alg: "HS256", typ: TOKEN_TYPES.grant }, claims, signer);
+      response.writeHead(200, { "Content-Type": "application/json" }).end(JSON.stringify({ grant }));
+    };
+  const grantAll = grantWith({});
+  const edge: AskedEdge = {
+    origin,
+    node: {
+      id: "node-1",
+      signingKey: privateKey.export({ format: "jwk" }) as JWK,
+      grantKeys: [await importGrantKey(Uint8Array.from(grantKey), "verify")],
+    },
+    secureContext: createSecureContext({ ca: ca.cert }),
+    asked: [],
+    connections: () => connections,
+    now: Date.now,
+    answer: grantAll,
+    grantAll,
+    grantWith,
+    listen: () => new Promise((done) => server.listen(port, "127.0.0.1", done)),
+    away: () =>
+      new Promise((done) => {
+        server.close(() => done());
+        server.closeAllConnections();
+      }),
+  };
+  await edge.listen();
+  return edge;
+}
