@@ -71,7 +71,7 @@ export const ERRORS = {
     400,
     "Send field names and values that RFC 9110 allows, and leave framing fields out.",
   ),
-  request_timeout: denied(408, "Send a request's head at once."),
+  head_late: denied(408, "Send a request's head at once."),
   fields_too_large: denied(431, "Send fewer or shorter header fields."),
   body_digest: denied(400, "Sign the digest of the body that is sent: they differ."),
   target_not_allowed: denied(403, "Add the target to the client's allow list."),

@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { reset } from "./reset.ts";
 
 /** How many connections may be open. */
 export interface CapSizes {
@@ -38,8 +39,8 @@ export class ConnectionCaps {
     return false;
   }
 
-  /** Cuts all that there are, whatever carries them. */
+  /** Cuts all that there are, so that nobody takes it for an end. */
   cut(): void {
-    for (const socket of this.#open) socket.destroy();
+    for (const socket of this.#open) reset(socket);
   }
 }

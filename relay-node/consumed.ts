@@ -148,6 +148,7 @@ export class ConsumedIds {
   }
 
   close(): void {
+    if (this.#fd === -1) return;
     closeSync(this.#fd);
     // What comes late must fail to be written: the number may soon be another file's.
     this.#fd = -1;

@@ -82,7 +82,7 @@ export async function listenHttp(
   // It would leave out all beyond a number, without a word; the bytes are bounded.
   server.maxHeadersCount = 0;
   server.on("upgrade", handlers.upgrade);
-  if (isProxy) server.on("connect", handlers.connect!);
+  if (isProxy) server.on("connect", handlers.connect);
   if (handlers.expecting !== undefined) server.on("checkContinue", handlers.expecting);
   // Node would answer an Expect that it doesn't know by itself, without a mark of ours; no field is expected to matter here.
   server.on("checkExpectation", handlers.request);

@@ -2,10 +2,13 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { Counter, Gauge, type Registry } from "prom-client";
 import type { RelayError } from "../../protocol/errors.ts";
-import { ConnectionCaps } from "../connection-caps.ts";
+import { type CapSizes, ConnectionCaps } from "../connection-caps.ts";
 import { PROXY_LISTENER, PROXY_STRANGERS_MAX } from "../limits.ts";
 import { carrierOf } from "../reset.ts";
 import { Strangers } from "./strangers.ts";
+
+/** How many connections there may be, and how many of them strangers'; what the limits have where nothing else is said. */
+export type AdmissionSizes = Partial<CapSizes & { readonly strangers: number }>;
 
 /** Which connections the listeners of the proxy door may have, all together. */
 export class Admission {
@@ -13,11 +16,7 @@ export class Admission {
   readonly #strangers: Strangers;
   readonly #refused: Counter;
 
-  /** @param sizes what the limits have where nothing else is said */
-  constructor(
-    registry: Registry,
-    sizes: Partial<typeof PROXY_LISTENER & { readonly strangers: number }> = {},
-  ) {
+  constructor(registry: Registry, sizes: AdmissionSizes = {}) {
     const caps = new ConnectionCaps({ ...PROXY_LISTENER, ...sizes });
     const strangers = new Strangers(sizes.strangers ?? PROXY_STRANGERS_MAX);
     this.#caps = caps;
@@ -29,10 +28,7 @@ export class Admission {
       labelNames: ["reason"],
       registers,
     });
-    for (const [name, help, read] of [
-      ["connections", "Open connections to the proxy door", () => caps.size],
-      ["strangers", "Those of them that have shown no valid credentials yet", () => strangers.size],
-    ] as const) {
+    const gauge = (name: string, help: string, read: () => number) =>
       new Gauge({
         name: `holdfast_proxy_${name}`,
         help,
@@ -41,7 +37,8 @@ export class Admission {
           this.set(read());
         },
       });
-    }
+    gauge("connections", "Open connections to the proxy door", () => caps.size);
+    gauge("strangers", "Those of them that have shown no valid credentials yet", () => strangers.size);
   }
 
   /** Takes one that was accepted, or destroys it, where there are too many. */

@@ -4,8 +4,8 @@ import { CONNECT_TCP_PREFIX, CONNECT_TCP_TOKENS } from "../../protocol/connect-t
 import { RelayError } from "../../protocol/errors.ts";
 import { checkHost, forwardTarget, readProxyRequest } from "../../protocol/proxy-requests.ts";
 import { asRelayError } from "../failure.ts";
-import { PROXY_HEAD_MAX_BYTES, PROXY_HEAD_MS, PROXY_LISTENER } from "../limits.ts";
-import { type ListenAddress, listenHttp, type OnSocket } from "../listener.ts";
+import { PROXY_LISTENER } from "../limits.ts";
+import { type ListenAddress, type ListenerBounds, listenHttp, type OnSocket } from "../listener.ts";
 import { reset } from "../reset.ts";
 import type { Admission } from "./admission.ts";
 import type { ProxyAuthorizer } from "./authorizer.ts";
@@ -36,12 +36,12 @@ interface Speaker {
 export class HttpListener {
   readonly #context: ProxyContext;
   readonly #admission: Admission;
-  readonly #bounds: typeof PROXY_LISTENER;
+  readonly #bounds: ListenerBounds;
   readonly #speakers = new WeakMap<Duplex, Speaker>();
   #server: Server | undefined;
   #isStopped = false;
 
-  private constructor(context: ProxyContext, admission: Admission, bounds: Partial<typeof PROXY_LISTENER>) {
+  private constructor(context: ProxyContext, admission: Admission, bounds: Partial<ListenerBounds>) {
     this.#context = context;
     this.#admission = admission;
     this.#bounds = { ...PROXY_LISTENER, ...bounds };
@@ -55,7 +55,7 @@ export class HttpListener {
     context: ProxyContext,
     listen: ListenAddress,
     admission: Admission,
-    bounds: Partial<typeof PROXY_LISTENER> = {},
+    bounds: Partial<ListenerBounds> = {},
   ): Promise<HttpListener> {
     const listener = new HttpListener(context, admission, bounds);
     const onRequest = (request: IncomingMessage, response: ServerResponse) =>
@@ -125,7 +125,7 @@ export class HttpListener {
   }
 
   /** What takes a connection over from HTTP's server. */
-  #taking(serve: (context: ProxyContext, ...rest: [...Parameters<OnSocket>, () => void]) => void): OnSocket {
+  #taking(serve: typeof serveConnect): OnSocket {
     return (request, socket, head) => {
       const speaker = this.#speakers.get(socket)!;
       socket.off("data", speaker.tap);
@@ -142,7 +142,7 @@ export class HttpListener {
       }
       // Answers to what came before have to leave first, and nobody can wait for them here.
       if (speaker.answers.size > 0) reset(socket);
-      else serve(this.#context, request, socket, head, () => this.#admission.known(socket));
+      else void serve(this.#context, request, socket, head, () => this.#admission.known(socket));
     };
   }
 
@@ -166,12 +166,12 @@ export class HttpListener {
   }
 
   #whyUnreadable({ code = "", message }: NodeJS.ErrnoException): RelayError {
-    const { headMs } = this.#bounds;
+    const { headMs, headBytes } = this.#bounds;
     if (code === "ERR_HTTP_REQUEST_TIMEOUT") {
-      return new RelayError("request_timeout", `the head took longer than ${headMs / 1_000} s`);
+      return new RelayError("head_late", `the head took longer than ${headMs / 1_000} s`);
     }
     if (code === "HPE_HEADER_OVERFLOW") {
-      return new RelayError("fields_too_large", `the head is longer than ${PROXY_HEAD_MAX_BYTES} bytes`);
+      return new RelayError("fields_too_large", `the head is longer than ${headBytes} bytes`);
     }
     // The parser's words on its grammar quote nothing of what was sent.
     const why = /^Parse Error: ([\x20-\x7e]{1,100})$/.exec(message)?.[1] ?? "it can't be read";

@@ -109,8 +109,8 @@ export class ProxyTunnel implements NodeStream {
   }
 
   destroy(): void {
-    this.#client.destroy();
-    this.#parts.target.destroy();
+    reset(this.#client);
+    reset(this.#parts.target);
   }
 
   #room(writer: SocketWriter): number {

@@ -1,8 +1,8 @@
 /** RFC 9112 section 3, for the versions that are served. */
 const START_LINE = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+ [\x21-\x7e]+ HTTP\/1\.[01]\r$/;
 
-/** A request with one of these may have a body behind its head. */
-const FRAMING = /^(content-length|transfer-encoding):/i;
+/** Behind the head of a request with one of these come other bytes than the next request's. */
+const BODY = /^(content-length|transfer-encoding|upgrade):/i;
 
 /**
  * Reads along what a connection's peer sends, for what Node's HTTP parser takes and tells nobody of: several spaces in a request's
@@ -50,9 +50,9 @@ export class StartLines {
       }
       this.#isStrict = START_LINE.test(line);
       this.#state = "head";
-      this.#hasBody = false;
+      this.#hasBody = line.startsWith("CONNECT ");
       this.#hasBlank = false;
     } else if (line === "\r") this.#state = this.#hasBody ? "body" : "start";
-    else if (FRAMING.test(line)) this.#hasBody = true;
+    else if (BODY.test(line)) this.#hasBody = true;
   }
 }

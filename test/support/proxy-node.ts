@@ -60,8 +60,9 @@ export async function startProxyNode(
 ): Promise<ProxyNode> {
   const asked: ProxyQuestion[] = [];
   const edge = createServer((request, response) => {
-    if (request.url !== "/authorize")
+    if (request.url !== "/authorize") {
       return sendError(response, new RelayError("not_found", "no such route"));
+    }
     let text = "";
     request.on("data", (chunk: Buffer) => (text += chunk.toString()));
     request.on("end", () => {

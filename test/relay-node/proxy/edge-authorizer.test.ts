@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import pino from "pino";
 import { Registry } from "prom-client";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { type ErrorCode, isRelayError, RelayError } from "../../../protocol/errors.ts";
+import { type ErrorCode, isRelayError, type RelayError } from "../../../protocol/errors.ts";
 import { newRequestId, TOKEN_TYPES } from "../../../protocol/tokens.ts";
 import { EdgeAuthorizer } from "../../../relay-node/proxy/edge-authorizer.ts";
 import type { ProxyUser } from "../../../relay-node/proxy/authorizer.ts";
