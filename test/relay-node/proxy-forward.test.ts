@@ -72,9 +72,18 @@ describe("a target sees", () => {
     expect(exchange.head.framing).toBe("none");
   });
 
-  test("a path of a slash where the URL has none", async () => {
-    const { exchange } = await relayed(`GET ${url}?a=b`);
-    expect(exchange.head.start).toBe("GET /?a=b HTTP/1.1");
+  test.each(["GET", "OPTIONS"])("a path of a slash where the URL has none: %s", async (method) => {
+    const { exchange } = await relayed(`${method} ${url}?a=b`);
+    expect(exchange.head.start).toBe(`${method} /?a=b HTTP/1.1`);
+  });
+
+  test("that its user is gone, which has ended its side", async () => {
+    origin.next(() => {});
+    const user = await open();
+    user.ask(`GET ${url}/`, [`Host: ${host}`, CREDENTIALS]);
+    const exchange = await origin.request();
+    user.socket.end();
+    await exchange.closed;
   });
 
   test("none of what is between a user and its proxy", async () => {
@@ -252,6 +261,12 @@ describe("a user sees", () => {
     const { answer } = await relayed(`GET ${url}/`);
     expect(answer.head.fields.filter(([name]) => name.startsWith("X-Field-")).length).toBe(1_500);
     expect(answer.text).toBe("ok");
+  });
+
+  test("not an answer of still more fields", async () => {
+    origin.next((exchange) => exchange.send(`HTTP/1.1 200 OK\r\nX-Long: ${"v".repeat(300_000)}\r\n\r\n`));
+    const { answer } = await relayed(`GET ${url}/`);
+    expect([answer.status, answer.field("relay-error")]).toEqual([502, "target_fields_too_large"]);
   });
 
   test("a head at once, and each piece of a body as it comes", async () => {
