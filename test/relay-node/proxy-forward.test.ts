@@ -84,6 +84,7 @@ describe("a target sees", () => {
     const exchange = await origin.request();
     user.socket.end();
     await exchange.closed;
+    expect(exchange.open).toBe(false);
   });
 
   test("none of what is between a user and its proxy", async () => {
