@@ -123,7 +123,8 @@ export function fieldLines(fields: readonly string[]): string {
   return lines;
 }
 
-function failureAnswer(
+/** A failure as a head and a body. */
+export function failureAnswer(
   error: RelayError,
   marks: AnswerMarks,
   told: Telling,

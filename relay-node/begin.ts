@@ -92,7 +92,7 @@ async function takeBody(
 
 /** What undici is to send. */
 export function dispatchOptions(
-  { htm, framing }: GrantClaims,
+  { htm, framing }: Pick<GrantClaims, "htm" | "framing">,
   { origin, path, authority }: TargetUrl,
   fields: string[],
   body: Buffer | RequestBody | null,

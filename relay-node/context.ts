@@ -17,6 +17,8 @@ export interface NodeContext {
   readonly seeds: SeedResolver;
   readonly limits: ClientLimits;
   readonly receipts: ReceiptSigner;
+  /** Whether the node takes nothing new, since it has to go. */
+  readonly draining: boolean;
   /** Seconds since 1970. */
   now(): number;
   /**

@@ -214,6 +214,9 @@ export const PROXY_HEAD_MS = 10_000;
 /** The longest head of a request: a JWT's 16 kB in it are the most that any field needs. */
 export const PROXY_HEAD_MAX_BYTES = 65_536;
 
+/** Requests on one connection that came before the answer to another one was whole. */
+export const PROXY_PIPELINED_MAX = 32;
+
 /** A connection may rest this long between two requests. */
 export const PROXY_KEEP_ALIVE_MS = 60_000;
 

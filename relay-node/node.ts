@@ -27,6 +27,7 @@ import { relayTls } from "./relay-tls.ts";
 import { EdgeAuthorizer } from "./proxy/edge-authorizer.ts";
 import { ProxyDoor } from "./proxy/proxy-door.ts";
 import { ReceiptSigner } from "./receipts.ts";
+import { RelayedRequest } from "./relayed-request.ts";
 import { hasBody } from "./request-body.ts";
 import { Requests } from "./requests.ts";
 import { serveResolve } from "./resolve-door.ts";
@@ -147,6 +148,10 @@ export class RelayNode implements NodeContext {
       "listening",
     );
     return node;
+  }
+
+  get draining(): boolean {
+    return this.#draining;
   }
 
   now(): number {
@@ -276,9 +281,8 @@ export class RelayNode implements NodeContext {
   }
 
   #fetch(request: IncomingMessage, response: ServerResponse): void {
-    const outcome = new Outcome(this.config);
-    const door = new FetchDoor(this, request, response, outcome);
-    this.#requests.serve(door, response, outcome);
+    const parts = { node: this, request, response, outcome: new Outcome(this.config, "fetch") };
+    this.#requests.serve(new RelayedRequest(parts, new FetchDoor(parts)), parts);
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Logger } from "pino";
 import { Call, rounded } from "./call.ts";
+import type { NodeConfig } from "./config.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Metrics } from "./metrics.ts";
 import { RequestBody } from "./request-body.ts";
@@ -8,6 +9,13 @@ import { RequestBody } from "./request-body.ts";
 export class Outcome extends Call {
   exchange: Exchange | undefined;
   body: Buffer | RequestBody | null = null;
+  readonly #door: "fetch" | "proxy";
+
+  /** @param door the one that it came by */
+  constructor(config: NodeConfig, door: "fetch" | "proxy") {
+    super(config);
+    this.#door = door;
+  }
 
   /** Bytes of the request's body that were passed on. */
   get bytesUp(): number {
@@ -21,7 +29,7 @@ export class Outcome extends Call {
     const down = exchange?.bytes ?? 0;
     metrics.finished(error?.code ?? "target", up, down, totalMs, this.timings);
     const line = {
-      door: "fetch",
+      door: this.#door,
       ...this.line,
       method: claims?.htm,
       decision: exchange === undefined ? "refused" : "relayed",

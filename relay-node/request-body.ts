@@ -22,6 +22,8 @@ export class RequestBody extends EventEmitter {
   ended = false;
   /** Told of each piece's length as it comes; where it says true, no more is read until `goOn`. */
   charge: ((bytes: number) => boolean) | undefined;
+  /** Called once, when the body is first asked for. */
+  onWanted: (() => void) | undefined;
   /** Nothing is read because the client has used its share of bytes up. */
   rests = false;
   readonly #source: IncomingMessage;
@@ -44,6 +46,7 @@ export class RequestBody extends EventEmitter {
   resume(): this {
     if (!this.#flowing) {
       this.#flowing = true;
+      this.onWanted?.();
       this.#source
         .on("data", this.#onData)
         .on("end", this.#onEnd)

@@ -36,7 +36,10 @@ export class Requests {
   }
 
   /** Serves one, and tells of its outcome when its answer is closed. */
-  serve(request: ServedRequest, response: ServerResponse, outcome: Outcome): void {
+  serve(
+    request: ServedRequest,
+    { response, outcome }: { readonly response: ServerResponse; readonly outcome: Outcome },
+  ): void {
     this.#active.add(request);
     // Begun first: that the caller went away is the door's to hear before it is told.
     void request.serve();

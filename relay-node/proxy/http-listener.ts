@@ -13,7 +13,7 @@ import { serveConnect } from "./connect-door.ts";
 import { serveConnectTcp } from "./connect-tcp.ts";
 import { serveForward } from "./forward-door.ts";
 import type { ProxyContext } from "./proxy-context.ts";
-import { refuseRequest, writeProxyFailure, writeRawProxyFailure } from "./proxy-failure.ts";
+import { refuseRequest, writeRawProxyFailure } from "./proxy-failure.ts";
 import { StartLines } from "./start-lines.ts";
 
 /** What is known of a connection that speaks HTTP. */
@@ -157,13 +157,12 @@ export class HttpListener {
     // What still comes is dropped.
     socket.off("data", speaker.tap);
     const known = this.#refuse(this.#whyUnreadable(error));
-    const [answer, ...others] = speaker.answers;
-    if (answer === undefined) writeRawProxyFailure(socket, known, this.#marks);
-    else if (others.length > 0 || answer.headersSent) reset(socket);
-    else {
-      answer.shouldKeepAlive = false;
-      writeProxyFailure(answer, known, this.#marks);
-    }
+    const last = [...speaker.answers].at(-1);
+    if (last === undefined) writeRawProxyFailure(socket, known, this.#marks);
+    // A body that goes nowhere: whoever serves its request hears that it was cut.
+    else if (speaker.request?.complete !== true || last.headersSent) reset(socket);
+    // What came before is served: a target may have it.
+    else last.shouldKeepAlive = false;
   }
 
   #whyUnreadable({ code = "", message }: NodeJS.ErrnoException): RelayError {

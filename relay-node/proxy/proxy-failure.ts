@@ -1,7 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import type { RelayError } from "../../protocol/errors.ts";
-import { type AnswerMarks, writeFailure, writeRawFailure } from "../answer.ts";
+import { type AnswerMarks, failureAnswer, writeFailure, writeRawFailure } from "../answer.ts";
+import { dropRest } from "../late-upload.ts";
 import { LAST_ANSWER_MS } from "../limits.ts";
 import { hasBody } from "../request-body.ts";
 
@@ -38,23 +39,26 @@ export function writeRawProxyFailure(socket: Duplex, error: RelayError, marks: A
   else socket.on("error", () => {}).destroy();
 }
 
-/** Answers a request that nobody can trust, and closes its connection. */
+/**
+ * Answers a request whose connection has to go.
+ * @param ms how long what is left of its body is read and dropped: closing on it could cut the answer
+ */
 export function refuseRequest(
   request: IncomingMessage,
   response: ServerResponse,
   error: RelayError,
   marks: AnswerMarks,
+  ms = LAST_ANSWER_MS,
 ): void {
-  const { socket } = request;
-  if (request.complete || !hasBody(request)) response.shouldKeepAlive = false;
-  else {
-    // What is left of the body is read and dropped for a while: closing on it could cut the answer.
-    response.once("finish", () => {
-      request.resume();
-      socket.end();
-      const timer = setTimeout(() => socket.destroy(), LAST_ANSWER_MS);
-      socket.once("close", () => clearTimeout(timer));
-    });
+  if (request.complete || !hasBody(request)) {
+    response.shouldKeepAlive = false;
+    writeProxyFailure(response, error, marks);
+    return;
   }
-  writeProxyFailure(response, error, marks);
+  const { more, told } = telling(error);
+  const { status, reason, fields, body } = failureAnswer(error, marks, told);
+  // The answer is whole by its length; Node closes when it is told of the end.
+  response.writeHead(status, reason, [...fields, ...more, "Connection", "close"]).write(body);
+  request.once("end", () => response.end());
+  dropRest(request, ms);
 }

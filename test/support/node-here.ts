@@ -50,7 +50,8 @@ export async function startNodeHere(
       return line === undefined ? undefined : Number(line.slice(name.length + 1));
     },
     async stop() {
-      await relay.close();
+      // A drain closes it by itself.
+      if (!relay.draining) await relay.close();
       await witness?.close();
       rmSync(dir, { recursive: true, force: true });
     },

@@ -1,0 +1,228 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ResponseHead } from "../protocol/envelope.ts";
+import { isRelayError, RelayError, withReached } from "../protocol/errors.ts";
+import type { GrantClaims } from "../protocol/grants.ts";
+import type { ClientSlot } from "./client-limits.ts";
+import type { Lease } from "./connections.ts";
+import type { NodeContext } from "./context.ts";
+import { type AnswerSink, Exchange } from "./exchange.ts";
+import { asRelayError } from "./failure.ts";
+import { forHttp2 } from "./http2-request.ts";
+import { dropRest } from "./late-upload.ts";
+import type { Outcome } from "./outcome.ts";
+import { RequestBody } from "./request-body.ts";
+import type { Entrance, RequestForm, RequestParts, RequestPlan } from "./request-form.ts";
+import type { ServedRequest } from "./requests.ts";
+
+/**
+ *   caller ──▶ form.begin ▶ connection ──▶ target
+ *   caller ◀── form.head ◀── exchange ◀──────┘
+ *
+ * One request on its way to a target and back, by whichever door it came.
+ */
+export class RelayedRequest implements AnswerSink, Entrance, ServedRequest {
+  readonly #node: NodeContext;
+  readonly #request: IncomingMessage;
+  readonly #response: ServerResponse;
+  readonly #outcome: Outcome;
+  readonly #form: RequestForm;
+  readonly #gone = new AbortController();
+  #plan: RequestPlan | undefined;
+  #attempts = 0;
+  #lease: Lease | undefined;
+  #exchange: Exchange | undefined;
+  #slot: ClientSlot | undefined;
+  /** The answer's body waits: for its reader, or for the client's share of bytes. */
+  #rests = false;
+  #isClosed = false;
+  #wasReused = false;
+  /** The first of two attempts may have reached the target. */
+  #sentBefore = false;
+
+  constructor({ node, request, response, outcome }: RequestParts, form: RequestForm) {
+    this.#node = node;
+    this.#request = request;
+    this.#response = response;
+    this.#outcome = outcome;
+    this.#form = form;
+  }
+
+  async serve(): Promise<void> {
+    this.#response.on("drain", () => this.#goOn());
+    this.#response.on("close", () => {
+      if (this.#response.writableFinished) return;
+      const reached = this.#exchange === undefined ? "no" : "yes";
+      this.abort(new RelayError("answer_cut", "the caller went away", { reached }));
+    });
+    try {
+      const plan = await this.#form.begin(this);
+      this.#outcome.lap("node_queue");
+      this.#outcome.body = plan.body;
+      this.#plan = plan;
+      await this.#attempt(plan);
+    } catch (error) {
+      this.fail(asRelayError(error));
+    }
+  }
+
+  get signal(): AbortSignal {
+    return this.#gone.signal;
+  }
+
+  enter({ sub, limits, iat }: Pick<GrantClaims, "sub" | "limits" | "iat">): ClientSlot {
+    // A slot that is taken after the end would never be left.
+    if (this.#isClosed) throw new RelayError("answer_cut", "the caller went away", { reached: "no" });
+    const slot = this.#node.limits.enter(sub, limits, iat);
+    slot.onPaid = () => {
+      if (this.#outcome.body instanceof RequestBody) this.#outcome.body.goOn();
+      this.#goOn();
+    };
+    this.#slot = slot;
+    return slot;
+  }
+
+  is(clientId: string, requestId: string): boolean {
+    const { claims } = this.#outcome;
+    return claims?.sub === clientId && claims.jti === requestId;
+  }
+
+  get hasSent(): boolean {
+    return this.#sentBefore || this.#exchange?.sent === true;
+  }
+
+  abort(error: RelayError): void {
+    this.#outcome.error ??= error;
+    this.#gone.abort(error);
+    this.#exchange?.abort(error);
+  }
+
+  head(head: ResponseHead): void {
+    this.#outcome.lap("target");
+    // A head and a short body that came together leave together: killed in between, the node would have answered in part.
+    const { socket } = this.#response;
+    socket?.cork();
+    process.nextTick(() => socket?.uncork());
+    try {
+      this.#form.head(head, this.#lease!.dialed);
+    } catch (error) {
+      this.#exchange?.abort(asAnswerError(error));
+    }
+  }
+
+  write(chunk: Buffer): boolean {
+    const hasRoom = this.#response.write(chunk);
+    const inDebt = this.#slot!.spend(chunk.length);
+    this.#rests = inDebt || !hasRoom;
+    return !this.#rests;
+  }
+
+  isUnread(): boolean {
+    return this.#response.writableNeedDrain;
+  }
+
+  /** The client's slot is free, whatever the end was. */
+  close(): void {
+    this.#isClosed = true;
+    this.#slot?.leave();
+  }
+
+  #goOn(): void {
+    if (!this.#rests || this.isUnread() || this.#slot!.inDebt) return;
+    this.#rests = false;
+    this.#exchange?.resume();
+  }
+
+  end(): void {
+    const body = this.#plan?.body;
+    if (body instanceof RequestBody && !body.ended) {
+      // The answer is whole before its request. What is still to come is read and dropped: closing on it could cut the answer.
+      if (this.#lease?.dialed.alpn === "h2") this.#lease.cut();
+      body.destroy();
+      dropRest(this.#request);
+    }
+    this.#release();
+    this.#response.end();
+  }
+
+  fail(error: RelayError): void {
+    const plan = this.#plan;
+    // Node can't reset an HTTP/2 stream in mid-upload: it ends it, or says nothing. So the connection goes, which is why an
+    // upload has one for itself.
+    if (plan?.body instanceof RequestBody && this.#lease?.dialed.alpn === "h2") this.#lease.cut();
+    this.#release();
+    if (plan !== undefined && this.#mayRepeat(plan, error)) {
+      this.#sentBefore = this.hasSent;
+      this.#attempt(plan).catch((next: unknown) => this.fail(asRelayError(next)));
+      return;
+    }
+    // A second attempt that reached nobody doesn't tell what became of the first.
+    this.#answerFailure(this.#sentBefore && error.reached === "no" ? withReached(error, "unknown") : error);
+  }
+
+  #answerFailure(error: RelayError): void {
+    const body = this.#plan?.body;
+    this.#outcome.error ??= error;
+    this.#outcome.failed();
+    if (body instanceof RequestBody) body.destroy();
+    if (this.#response.headersSent) this.#form.cut();
+    else if (!this.#response.destroyed) this.#form.fail(error);
+  }
+
+  async #attempt(plan: RequestPlan): Promise<void> {
+    const { connections } = this.#node;
+    const { clientId, target, repeatable, body } = plan;
+    const { signal } = this.#gone;
+    const { onStage } = this.#outcome;
+    this.#lease =
+      this.#attempts++ === 0
+        ? await connections.lease(
+            clientId,
+            target,
+            { repeatable, exclusive: body instanceof RequestBody },
+            signal,
+            onStage,
+          )
+        : await connections.leaseFresh(clientId, target, signal, onStage);
+    this.#outcome.connected(this.#lease.dialed, this.#lease.reused);
+    if (signal.aborted) throw signal.reason;
+    const exchange = new Exchange(this, body instanceof RequestBody ? body : undefined);
+    this.#exchange = exchange;
+    this.#outcome.exchange = exchange;
+    const isHttp2 = this.#lease.dialed.alpn === "h2";
+    // Heard before the stream over it, which would end the body as it is destroyed.
+    if (isHttp2 && body instanceof RequestBody) {
+      // Its head has left before the first byte of a body, unlike with HTTP/1.
+      body.once("error", (error) => exchange.abort(withReached(asRelayError(error), "yes")));
+    }
+    this.#lease.send(isHttp2 ? forHttp2(plan.options) : plan.options, plan.framing, exchange);
+  }
+
+  /**
+   * A warm connection that its target closed a moment ago shows only when it is used. What was not sent at all, or is safe
+   * to repeat, and has no body that could be gone, goes once more over a new one.
+   */
+  #mayRepeat({ repeatable, body }: RequestPlan, error: RelayError): boolean {
+    const isUnsent = this.#exchange?.sent === false && !(body instanceof RequestBody);
+    return (
+      (isUnsent || (repeatable && error.code === "target_closed")) &&
+      this.#attempts === 1 &&
+      this.#wasReused &&
+      !this.#response.headersSent &&
+      !this.#gone.signal.aborted
+    );
+  }
+
+  #release(): void {
+    this.#wasReused = this.#lease?.reused ?? this.#wasReused;
+    this.#lease?.release();
+    this.#lease = undefined;
+  }
+}
+
+/** What is wrong with an answer's head is told by the codes for requests, which say that the target has seen nothing. */
+function asAnswerError(error: unknown): RelayError {
+  if (!isRelayError(error) || error.reached === "yes") return asRelayError(error);
+  return new RelayError("target_protocol", `the target's answer can't be passed on: ${error.detail}`, {
+    cause: error,
+  });
+}

@@ -1,0 +1,57 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Dispatcher } from "undici";
+import type { Framing } from "../protocol/claims.ts";
+import type { ResponseHead } from "../protocol/envelope.ts";
+import type { RelayError } from "../protocol/errors.ts";
+import type { GrantClaims } from "../protocol/grants.ts";
+import type { TargetUrl } from "../protocol/targets.ts";
+import type { ClientSlot } from "./client-limits.ts";
+import type { NodeContext } from "./context.ts";
+import type { Dialed } from "./dialer.ts";
+import type { Outcome } from "./outcome.ts";
+import type { RequestBody } from "./request-body.ts";
+
+/** A request that came, and what it came to. */
+export interface RequestParts {
+  readonly node: NodeContext;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly outcome: Outcome;
+}
+
+/** What is to be done, once it may be. */
+export interface RequestPlan {
+  readonly clientId: string;
+  readonly target: TargetUrl;
+  readonly framing: Framing;
+  readonly body: Buffer | RequestBody | null;
+  readonly options: Dispatcher.DispatchOptions;
+  /** Whether it may be sent a second time, where a warm connection turns out to be closed. */
+  readonly repeatable: boolean;
+}
+
+/** What a request is let in by. */
+export interface Entrance {
+  /** Aborted, with the error as its reason, when nobody waits for the request any more. */
+  readonly signal: AbortSignal;
+  /**
+   * Takes the request's place among its client's.
+   * @throws RelayError `concurrency_limited`, `rate_limited`, `answer_cut`
+   */
+  enter(grant: Pick<GrantClaims, "sub" | "limits" | "iat">): ClientSlot;
+}
+
+/** What differs from door to door: who may ask for what, and how the answer is written. */
+export interface RequestForm {
+  /**
+   * Judges the request, lets it in, and says what is to be sent.
+   * @throws RelayError
+   */
+  begin(entrance: Entrance): Promise<RequestPlan>;
+  /** Writes the head of the target's answer. @throws RelayError where it can't be passed on */
+  head(head: ResponseHead, dialed: Dialed): void;
+  /** Answers with the relay's own failure, and deals with what is left of an upload. */
+  fail(error: RelayError): void;
+  /** Breaks the answer that has begun: nobody may take it for a whole one. */
+  cut(): void;
+}
