@@ -47,9 +47,11 @@ function varied(length: number): Buffer {
   return bytes;
 }
 
+/** All until its end. A loop over it would destroy it then, whatever is still to be written. */
 async function readAll(socket: Socket): Promise<Buffer> {
   const chunks: Buffer[] = [];
-  for await (const chunk of socket) chunks.push(chunk as Buffer);
+  socket.on("data", (chunk: Buffer) => chunks.push(chunk));
+  await once(socket.resume(), "end");
   return Buffer.concat(chunks);
 }
 
