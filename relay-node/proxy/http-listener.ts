@@ -13,7 +13,7 @@ import { serveConnect } from "./connect-door.ts";
 import { serveConnectTcp } from "./connect-tcp.ts";
 import { serveForward } from "./forward-door.ts";
 import type { ProxyContext } from "./proxy-context.ts";
-import { refuseRequest, writeRawProxyFailure } from "./proxy-failure.ts";
+import { refuseRequest, writeProxyFailure, writeRawProxyFailure } from "./proxy-failure.ts";
 import { StartLines } from "./start-lines.ts";
 
 /** What is known of a connection that speaks HTTP. */
@@ -157,10 +157,17 @@ export class HttpListener {
     // What still comes is dropped.
     socket.off("data", speaker.tap);
     const known = this.#refuse(this.#whyUnreadable(error));
-    const last = [...speaker.answers].at(-1);
+    const answers = [...speaker.answers];
+    const last = answers.at(-1);
+    const isCut = speaker.request?.complete !== true;
     if (last === undefined) writeRawProxyFailure(socket, known, this.#marks);
-    // A body that goes nowhere: whoever serves its request hears that it was cut.
-    else if (speaker.request?.complete !== true || last.headersSent) reset(socket);
+    // The answer closes the connection, and whoever serves the request hears that its body was cut.
+    else if (isCut && answers.length === 1 && !last.headersSent) {
+      last.shouldKeepAlive = false;
+      // Node tells nobody of a body that is cut behind its answer.
+      last.once("finish", () => speaker.request?.destroy(known));
+      writeProxyFailure(last, known, this.#marks);
+    } else if (isCut || last.headersSent) reset(socket);
     // What came before is served: a target may have it.
     else last.shouldKeepAlive = false;
   }

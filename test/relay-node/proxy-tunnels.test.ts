@@ -47,9 +47,11 @@ function varied(length: number): Buffer {
   return bytes;
 }
 
+/** All until its end. A loop over it would destroy it then, whatever is still to be written. */
 async function readAll(socket: Socket): Promise<Buffer> {
   const chunks: Buffer[] = [];
-  for await (const chunk of socket) chunks.push(chunk as Buffer);
+  socket.on("data", (chunk: Buffer) => chunks.push(chunk));
+  await once(socket.resume(), "end");
   return Buffer.concat(chunks);
 }
 
@@ -201,7 +203,7 @@ describe.each(["http", "https"] as const)("over %s,", (way) => {
   });
 
   test("a client that reads nothing slows the target, and costs no more than a bound", async () => {
-    const much = 64_000_000;
+    const much = 32_000_000;
     serve = (socket) => void socket.end(Buffer.alloc(much, 7));
     const down = async () => (await node.metric('holdfast_stream_bytes_total{direction="down"}')) ?? 0;
     const before = await down();
@@ -232,7 +234,7 @@ describe.each(["http", "https"] as const)("over %s,", (way) => {
   test("a target that reads nothing slows the client", async () => {
     serve = (socket) => void socket.pause();
     const tunnel = await node.tunnel(target.url, { way });
-    const much = varied(64_000_000);
+    const much = varied(32_000_000);
     tunnel.end(much);
     let last = -1;
     await eventually(async () => {
