@@ -138,7 +138,10 @@ export const ERRORS = {
   tls_failed: row(502, "tls_protocol_error", "no", true, "The target did not complete the TLS handshake."),
 
   // Streams.
-  upgrade_required: denied(426, "Ask for a WebSocket: a stream can't be carried by a plain request."),
+  upgrade_required: denied(
+    426,
+    "Ask for the protocol that Upgrade names: a stream can't be carried by a plain request.",
+  ),
   stream_unknown: row(
     410,
     "connection_terminated",

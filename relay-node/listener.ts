@@ -107,17 +107,18 @@ function overTls(
   handlers: ListenerHandlers,
   log: Logger,
 ): void {
-  /** Connections by their far end, for as long as nobody knows what TLS makes of them. */
+  /** Connections by their ends, for as long as nobody knows what TLS makes of them. */
   const carriers = new Map<string, Socket>();
-  const farEnd = ({ remoteAddress, remotePort }: Socket) => `${remoteAddress} ${remotePort}`;
+  const ends = ({ remoteAddress, remotePort, localAddress }: Socket) =>
+    `${remoteAddress} ${remotePort} ${localAddress}`;
   server.on("connection", (socket: Socket) => {
     if (!handlers.admit(socket)) return;
-    const name = farEnd(socket);
+    const name = ends(socket);
     carriers.set(name, socket);
     socket.once("close", () => carriers.delete(name));
   });
   server.on("secureConnection", (socket: TLSSocket) => {
-    const carrier = carriers.get(farEnd(socket));
+    const carrier = carriers.get(ends(socket));
     if (carrier !== undefined) carry(socket, carrier);
     handlers.opened?.(socket);
   });

@@ -1,7 +1,7 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { SecureContext } from "node:tls";
-import pino, { type Logger } from "pino";
+import type { Logger } from "pino";
 import { isRelayError, RelayError, withReached } from "../protocol/errors.ts";
 import { type GrantKey, importGrantKey, verifyGrant } from "../protocol/grants.ts";
 import { WIRE } from "../protocol/headers.ts";
@@ -18,6 +18,7 @@ import { consumedId } from "./begin.ts";
 import { FetchDoor } from "./fetch-door.ts";
 import { UPGRADE_FIELDS } from "./handshake.ts";
 import { DRAIN_ANSWER_MS, DRAIN_LINGER_MS, LISTENER } from "./limits.ts";
+import { logger } from "./logger.ts";
 import { type ListenerHandlers, listenHttp } from "./listener.ts";
 import { Metrics } from "./metrics.ts";
 import { Outcome } from "./outcome.ts";
@@ -284,11 +285,6 @@ export class RelayNode implements NodeContext {
     const parts = { node: this, request, response, outcome: new Outcome(this.config, "fetch") };
     this.#requests.serve(new RelayedRequest(parts, new FetchDoor(parts)), parts);
   }
-}
-
-/** Written at once: the last lines before a kill are the ones that are asked for. */
-function logger({ id, logLevel }: NodeConfig): Logger {
-  return pino({ level: logLevel, base: { node: id } }, pino.destination({ sync: true }));
 }
 
 /** An IPv4 caller of a dual-stack listener shows as a mapped address. */

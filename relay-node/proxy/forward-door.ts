@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import { PROXY_PIPELINED_MAX } from "../limits.ts";
 import { Outcome } from "../outcome.ts";
 import { RelayedRequest } from "../relayed-request.ts";
-import { ForwardForm } from "./forward-form.ts";
+import { ForwardForm, type ForwardRequest } from "./forward-form.ts";
 import type { ProxyContext } from "./proxy-context.ts";
 
 /** Requests that wait for their turn, by connection. */
@@ -17,16 +17,25 @@ const waiting = new WeakMap<Socket, number>();
  * before the last answer was whole waits.
  *
  * @param request of HTTP's `request` event, and of `checkContinue` and `checkExpectation`: its user is asked for the body here
+ * @param asked what was read of it
+ * @param onKnown called once the user's credentials were found good
  */
 export function serveForward(
   context: ProxyContext,
   request: IncomingMessage,
   response: ServerResponse,
+  asked: ForwardRequest,
+  onKnown: () => void,
 ): void {
   const { socket } = request;
+  const serve = () => {
+    const { node, requests } = context;
+    const parts = { node, request, response, outcome: new Outcome(node.config, "proxy") };
+    requests.serve(new RelayedRequest(parts, new ForwardForm(context, parts, asked, onKnown)), parts);
+  };
   // Node gives a response its socket when the one before has ended.
   if (response.socket !== null) {
-    serve(context, request, response);
+    serve();
     return;
   }
   const count = (waiting.get(socket) ?? 0) + 1;
@@ -37,12 +46,6 @@ export function serveForward(
   waiting.set(socket, count);
   response.once("socket", () => {
     waiting.set(socket, waiting.get(socket)! - 1);
-    serve(context, request, response);
+    serve();
   });
-}
-
-function serve(context: ProxyContext, request: IncomingMessage, response: ServerResponse): void {
-  const { node, requests } = context;
-  const parts = { node, request, response, outcome: new Outcome(node.config, "proxy") };
-  requests.serve(new RelayedRequest(parts, new ForwardForm(context, parts)), parts);
 }

@@ -4,7 +4,12 @@ import { RelayError } from "../../protocol/errors.ts";
 import type { Framing } from "../../protocol/claims.ts";
 import { type Field, WIRE } from "../../protocol/headers.ts";
 import { isWithin } from "../../protocol/proxy-grants.ts";
-import { checkHost, forwardTarget, readProxyRequest } from "../../protocol/proxy-requests.ts";
+import {
+  checkHost,
+  forwardTarget,
+  type ProxyRequest,
+  readProxyRequest,
+} from "../../protocol/proxy-requests.ts";
 import type { TargetUrl } from "../../protocol/targets.ts";
 import { newRequestId } from "../../protocol/tokens.ts";
 import { markFields } from "../answer.ts";
@@ -14,7 +19,6 @@ import { LAST_ANSWER_MS, LATE_UPLOAD_MS } from "../limits.ts";
 import { RequestBody } from "../request-body.ts";
 import type { Entrance, RequestForm, RequestParts, RequestPlan } from "../request-form.ts";
 import { reset } from "../reset.ts";
-import type { ProxyUser } from "./authorizer.ts";
 import type { ProxyContext } from "./proxy-context.ts";
 import { refuseRequest, writeProxyFailure } from "./proxy-failure.ts";
 import { proxyUser } from "./proxy-user.ts";
@@ -28,20 +32,32 @@ const NOTHING = Buffer.alloc(0);
 export class ForwardForm implements RequestForm {
   readonly #context: ProxyContext;
   readonly #parts: RequestParts;
+  readonly #asked: ForwardRequest;
+  readonly #onKnown: () => void;
   /** The user holds its body back. */
   #isWaiting: boolean;
 
-  constructor(context: ProxyContext, parts: RequestParts) {
+  /** @param onKnown called once the user's credentials were found good */
+  constructor(context: ProxyContext, parts: RequestParts, asked: ForwardRequest, onKnown: () => void) {
     this.#context = context;
     this.#parts = parts;
+    this.#asked = asked;
+    this.#onKnown = onKnown;
     this.#isWaiting = expectsContinue(parts.request);
   }
 
   async begin(entrance: Entrance): Promise<RequestPlan> {
     const { node, request, outcome } = this.#parts;
-    const { method, url, fields, user } = whatIsAsked(request);
+    const { asked, url } = this.#asked;
+    const { method } = asked;
+    // The answer to it would show the request's fields to whoever reads it.
+    if (method === "TRACE") throw new RelayError("method_not_allowed", "TRACE is not relayed");
+    const fields = this.#asked.fields.filter(([name]) => !/^(host$|relay-)/i.test(name));
+    checkRequestFields(fields);
+    const user = proxyUser(asked, request.socket.remoteAddress);
     node.assertServing(true);
     const { grant, rules } = await this.#context.authorizer.authorize(user, url.origin, entrance.signal);
+    this.#onKnown();
     const { sub, limits } = grant;
     outcome.claims = { jti: newRequestId(), sub, htm: method, url: url.origin, ...(limits && { limits }) };
     if (!isWithin(rules, method, url)) {
@@ -109,26 +125,20 @@ export class ForwardForm implements RequestForm {
   }
 }
 
-/**
- * What a request asks for, the fields that go with it, and whom it says it is from.
- *
- * @throws RelayError `request_invalid`, `url_invalid`, `fields_invalid`, `method_not_allowed`, `proxy_credentials_missing`,
- *   `proxy_credentials_invalid`
- */
-function whatIsAsked(request: IncomingMessage): {
-  readonly method: string;
+/** A request in the absolute form that can be read in one way alone. Nothing is known of its user. */
+export interface ForwardRequest {
+  readonly asked: ProxyRequest;
   readonly url: TargetUrl;
+  /** Those that go to a target from the agent's proxy, Host first. */
   readonly fields: readonly Field[];
-  readonly user: ProxyUser;
-} {
+}
+
+/** @throws RelayError `request_invalid`, `url_invalid` */
+export function readForwardRequest(request: IncomingMessage): ForwardRequest {
   const asked = readProxyRequest(request);
-  const { url, fields: admitted } = forwardTarget(asked);
+  const { url, fields } = forwardTarget(asked);
   checkHost(asked, url);
-  // The answer to it would show the request's fields to whoever reads it.
-  if (asked.method === "TRACE") throw new RelayError("method_not_allowed", "TRACE is not relayed");
-  const fields = admitted.filter(([name]) => !/^(host$|relay-)/i.test(name));
-  checkRequestFields(fields);
-  return { method: asked.method, url, fields, user: proxyUser(asked, request.socket.remoteAddress) };
+  return { asked, url, fields };
 }
 
 /** Whether the user holds its body back until it is asked for it (RFC 9110 section 10.1.1), as Node reads it. */

@@ -2,16 +2,15 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { CONNECT_TCP_PREFIX, CONNECT_TCP_TOKENS } from "../../protocol/connect-tcp.ts";
 import { RelayError } from "../../protocol/errors.ts";
-import { checkHost, forwardTarget, readProxyRequest } from "../../protocol/proxy-requests.ts";
 import { asRelayError } from "../failure.ts";
 import { PROXY_LISTENER } from "../limits.ts";
 import { type ListenAddress, type ListenerBounds, listenHttp, type OnSocket } from "../listener.ts";
 import { reset } from "../reset.ts";
 import type { Admission } from "./admission.ts";
-import type { ProxyAuthorizer } from "./authorizer.ts";
 import { serveConnect } from "./connect-door.ts";
 import { serveConnectTcp } from "./connect-tcp.ts";
 import { serveForward } from "./forward-door.ts";
+import { type ForwardRequest, readForwardRequest } from "./forward-form.ts";
 import type { ProxyContext } from "./proxy-context.ts";
 import { refuseRequest, writeProxyFailure, writeRawProxyFailure } from "./proxy-failure.ts";
 import { StartLines } from "./start-lines.ts";
@@ -110,18 +109,20 @@ export class HttpListener {
     speaker.answers.add(response);
     response.once("close", () => speaker.answers.delete(response));
     if (this.#isStopped) response.shouldKeepAlive = false;
+    let asked: ForwardRequest;
     try {
       checkLines(speaker);
-      const asked = readProxyRequest(request);
-      checkHost(asked, forwardTarget(asked).url);
+      if (request.url?.startsWith(CONNECT_TCP_PREFIX) === true) {
+        throw new RelayError("upgrade_required", "this path speaks connect-tcp alone");
+      }
+      asked = readForwardRequest(request);
     } catch (error) {
       speaker.isRefused = true;
       const known = this.#refuse(asRelayError(error));
       refuseRequest(request, response, known, this.#marks);
       return;
     }
-    const onKnown = () => this.#admission.known(socket);
-    serveForward(telling(this.#context, onKnown), request, response);
+    serveForward(this.#context, request, response, asked, () => this.#admission.known(socket));
   }
 
   /** What takes a connection over from HTTP's server. */
@@ -207,15 +208,4 @@ function isUpgrade({ url = "", headers }: IncomingMessage): boolean {
   return (
     url.startsWith(CONNECT_TCP_PREFIX) && CONNECT_TCP_TOKENS.includes(headers.upgrade?.toLowerCase() ?? "")
   );
-}
-
-/** The same context, which tells when somebody was let in. */
-function telling(context: ProxyContext, onKnown: () => void): ProxyContext {
-  const { authorizer } = context;
-  const authorize: ProxyAuthorizer["authorize"] = async (...asked) => {
-    const admission = await authorizer.authorize(...asked);
-    onKnown();
-    return admission;
-  };
-  return { ...context, authorizer: { authorize, close: () => authorizer.close() } };
 }

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
+import { CONNECT_TCP_TOKENS } from "../../protocol/connect-tcp.ts";
 import type { RelayError } from "../../protocol/errors.ts";
 import { type AnswerMarks, failureAnswer, writeFailure, writeRawFailure } from "../answer.ts";
 import { dropRest } from "../late-upload.ts";
@@ -14,6 +15,9 @@ const CHALLENGES = [
   'Bearer realm="holdfast"',
 ];
 
+/** What a path of the door's own is asked for by. */
+const UPGRADES = ["Upgrade", CONNECT_TCP_TOKENS[0]!];
+
 /**
  * How this door tells a failure: a 401 would be taken for the target's own word. Many clients show the reason phrase and nothing
  * else, so it names the code.
@@ -21,7 +25,7 @@ const CHALLENGES = [
 function telling({ status }: RelayError) {
   const isUnknown = status === 401 || status === 407;
   return {
-    more: isUnknown ? CHALLENGES : [],
+    more: isUnknown ? CHALLENGES : status === 426 ? UPGRADES : [],
     told: { status: isUnknown ? 407 : status, namesCode: true },
   } as const;
 }

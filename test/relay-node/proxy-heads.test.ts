@@ -215,6 +215,13 @@ test("a probe learns what this port is, and no more", async () => {
   }
 });
 
+test("a path of connect-tcp without its Upgrade learns what to ask for", async () => {
+  const line = "GET /.well-known/masque/tcp/db.example.com/5432/";
+  const answer = await node.ask(rawRequest(line, ["Host: x"]));
+  expect([answer?.status, answer?.field("relay-error")]).toEqual([426, "upgrade_required"]);
+  expect(answer?.field("upgrade")).toBe("connect-tcp");
+});
+
 test("a head that is too long is told so", async () => {
   const answer = await node.ask(connect("CONNECT A HTTP/1.1", [`X: ${"x".repeat(70_000)}`]));
   expect([answer?.status, answer?.field("relay-error")]).toEqual([431, "fields_too_large"]);
