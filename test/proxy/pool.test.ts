@@ -4,7 +4,7 @@ import { eventually } from "../support/node-log.ts";
 import { beginOnClient } from "./support/client.ts";
 import { buildClients, CLIENTS, get, type RealClient, told, userUrl } from "./support/clients.ts";
 import { EGRESS, POOL, PROXY_NAMES, TARGETS } from "./support/hosts.ts";
-import { BACK_MS, POLL_MS, REVOKED_MS } from "./support/limits.ts";
+import { BACK_MS, DRAIN_BYTES, DRAIN_BYTES_PER_SECOND, POLL_MS, REVOKED_MS } from "./support/limits.ts";
 import { type ProxyStack, proxyUrl, startProxyStack } from "./support/stack.ts";
 import type { Call } from "./support/target-server.ts";
 
@@ -46,35 +46,36 @@ describe.for([0, 1])("while node %i of two is dead", (dead) => {
 });
 
 test("a node that drains finishes its tunnels, and new ones go by the other", async () => {
-  const bytes = 4_000_000;
-  const slow = beginOnClient(
-    stack,
-    [
-      "curl",
-      "-sS",
-      "--fail",
-      "--limit-rate",
-      "2000000",
-      "-o",
-      "/dev/null",
-      "-w",
-      "%{size_download}",
-      `${url}bytes/${bytes}`,
-    ],
-    { env: { https_proxy: userUrl(stack, "https", PROXY_NAMES[0]) } },
-  );
+  const command = [
+    "curl",
+    "-sS",
+    "--fail",
+    "--limit-rate",
+    `${DRAIN_BYTES_PER_SECOND}`,
+    "-o",
+    "/dev/null",
+    "-w",
+    "%{size_download}",
+    `${url}bytes/${DRAIN_BYTES}`,
+  ];
+  const env = { https_proxy: userUrl(stack, "https", PROXY_NAMES[0]) };
+  const slow = beginOnClient(stack, command, { env });
+  let hasEnded = false;
+  const ended = slow.ended.finally(() => (hasEnded = true));
   await eventually(
-    async () => (await stack.calls()).some(({ url: path }) => path === `/bytes/${bytes}`),
+    async () => (await stack.calls()).some(({ url: path }) => path === `/bytes/${DRAIN_BYTES}`),
     "the tunnel is open",
   );
   const gone = node(0).remove("SIGTERM");
-  await sleep(POLL_MS);
-  const ran = await get(stack, named("curl"), userUrl(stack, "https"), url);
-  expect(ran.code, ran.stderr).toBe(0);
-  expect((told(ran) as Call).from).toBe(EGRESS[1]);
-  const ended = await slow.ended;
-  expect(ended.code, ended.stderr).toBe(0);
-  expect(ended.stdout).toBe(String(bytes));
+  await eventually(async () => {
+    const ran = await get(stack, named("curl"), userUrl(stack, "https"), url);
+    expect(ran.code, ran.stderr).toBe(0);
+    return (told(ran) as Call).from === EGRESS[1];
+  }, "new tunnels go by the other node");
+  expect(hasEnded).toBe(false);
+  const { code, stdout, stderr } = await ended;
+  expect(code, stderr).toBe(0);
+  expect(stdout).toBe(String(DRAIN_BYTES));
   await gone;
   await back(0);
 });

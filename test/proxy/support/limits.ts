@@ -22,7 +22,7 @@ export const FUZZ_MS = 10_000;
 export const HALF_OPEN = 10_000;
 
 /** The others' requests are answered by then, whatever strangers do. */
-export const SERVED_MS = 5_000;
+export const SERVED_MS = 10_000;
 
 /** By how much a node's memory may have grown once the strangers are gone for the second time. */
 export const GROWTH_BYTES = 33_554_432;
@@ -34,7 +34,11 @@ export const PEAK_BYTES = 201_326_592;
 export const SETTLED_MS = 30_000;
 
 /** A node that ends lets what it carries go on for so long. */
-export const DRAIN_SECONDS = 5;
+export const DRAIN_SECONDS = 20;
+
+/** What a tunnel still carries meanwhile, and how fast: its end is on its way when the node begins to end. */
+export const DRAIN_BYTES = 12_000_000;
+export const DRAIN_BYTES_PER_SECOND = 3_000_000;
 
 /** A node that was ended serves again by then. */
 export const BACK_MS = 20_000;
@@ -49,5 +53,5 @@ export const TRICKLE_MS = 100;
 /** Whoever trickles is thrown out by then: the door's own deadline, and some. */
 export const TRICKLED_MS = 20_000;
 
-/** What the log may have grown by, for thousands of strangers. */
-export const LOG_BYTES = 1_000_000;
+/** Lines of the node's own that its log may have besides those of a client's. */
+export const OWN_LINES = 20;
