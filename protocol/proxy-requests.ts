@@ -29,7 +29,9 @@ export function readProxyRequest(parsed: {
  */
 export function connectTarget(request: ProxyRequest): TunnelTarget {
   refuseAmbiguous(request);
-  if (count(request, "content-length") + count(request, "transfer-encoding") > 0) {
+  // Erlang's client announces a body of no length.
+  const hasLength = count(request, "content-length") > 0 && value(request, "content-length") !== "0";
+  if (hasLength || count(request, "transfer-encoding") > 0) {
     throw new RelayError("request_invalid", "a CONNECT has no body");
   }
   return parseTunnelUrl(`tcp://${request.target}`);

@@ -98,3 +98,15 @@ describe("what two parsers could read in two ways:", () => {
     });
   });
 });
+
+describe("a CONNECT has no body:", () => {
+  test.each([
+    ["Content-Length", "0", true],
+    ["Content-Length", "5", false],
+    ["Content-Length", "00", false],
+    ["Transfer-Encoding", "chunked", false],
+  ] as const)("%s: %s", (name, value, isTaken) => {
+    const asked = () => connectTarget(request("CONNECT", "a.test:443", [[name, value]])).port;
+    expect(outcome(asked)).toEqual(isTaken ? { value: 443 } : { error: "request_invalid" });
+  });
+});

@@ -30,10 +30,15 @@ export interface RelayPlan<Host extends string> {
   readonly peers: readonly NodePlace<Host>[];
   /** Of every node, besides what follows from the plan. */
   readonly nodeConfig: Readonly<Record<string, unknown>>;
+  /** Where each node's proxy door listens, by its own address; none unless told. */
+  readonly proxy?: Readonly<Record<"https" | "http" | "socks5", number>>;
+  /** Variables of the edge, besides what follows from the plan. */
+  readonly edgeVars?: Readonly<Record<string, unknown>>;
 }
 
 /** A relay whose parts stand on hosts of their own. */
 export interface HostedRelay<Host extends string> {
+  readonly operator: Operator;
   readonly edge: HostedEdge;
   readonly nodes: ReadonlyMap<string, SupervisedNode<Host>>;
   /** HOLDFAST_URL of a client. */
@@ -78,6 +83,7 @@ export async function startHostedRelay<Host extends string>(
     key: await importPrivateKey(keys.operator.privateKey),
   };
   return {
+    operator,
     edge,
     nodes,
     url: (client) => plan.edge.origin.replace("://", `://${client}:${keys.client.privateKey}@`),
@@ -107,7 +113,7 @@ function nodeUrl({ id }: NodePlace): string {
 
 function nodeConfig(
   place: NodePlace,
-  { edge, port, peers, nodeConfig: rest }: RelayPlan<string>,
+  { edge, port, peers, proxy, nodeConfig: rest }: RelayPlan<string>,
   keys: DevKeys,
 ): Record<string, unknown> {
   return {
@@ -122,6 +128,11 @@ function nodeConfig(
         key: publicHalf(keys.nodeSigningKeys[other.id]!),
         addresses: [other.public],
       })),
+    ...(proxy !== undefined && {
+      proxy: Object.fromEntries(
+        Object.entries(proxy).map(([kind, proxyPort]) => [kind, { host: place.bind, port: proxyPort }]),
+      ),
+    }),
     ...rest,
   };
 }
@@ -140,6 +151,7 @@ function edgeOf<Host extends string>(wire: Wire<Host>, plan: RelayPlan<Host>, ke
         addresses: [{ address: place.public, since: "2026-01-01" }],
       })),
       OPERATOR_KEYS: { keys: [{ ...keys.operator.publicJwk, kid: "operator" }] },
+      ...plan.edgeVars,
     },
     secrets: {
       GRANT_MASTER_KEY: keys.grantMasterKey,

@@ -14,7 +14,7 @@ import {
   SERVER_PAUSE_MS,
 } from "./support/limits.ts";
 import { type Peer, startPeer } from "./support/peer.ts";
-import { residentBytes } from "./support/process.ts";
+import { residentBytes } from "../support/process.ts";
 import { Program } from "./support/program.ts";
 import { startTunnel, type TunnelStack } from "./support/stack.ts";
 

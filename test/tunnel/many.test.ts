@@ -11,7 +11,7 @@ import {
   ROUNDS,
 } from "./support/limits.ts";
 import { type Peer, startPeer } from "./support/peer.ts";
-import { openFiles, residentBytes } from "./support/process.ts";
+import { openFiles, residentBytes } from "../support/process.ts";
 import { Program } from "./support/program.ts";
 import { startTunnel, type TunnelStack } from "./support/stack.ts";
 import { until } from "./support/until.ts";

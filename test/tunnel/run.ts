@@ -1,34 +1,31 @@
-import { dirname, join, resolve } from "node:path";
-import { createRequire } from "node:module";
-import { enterNamespaces, expectNamespaces } from "../support/namespaces.ts";
-import { installMissing } from "./support/packages.ts";
-import { INSIDE } from "./support/setup.ts";
+import { runSuite } from "../support/suite.ts";
+import { SUITE } from "./support/setup.ts";
 
 /**
  * `npm run test:tunnel`: real databases, and the tools that speak to them, on hosts that are network namespaces. It installs
- * what is missing of them and runs vitest in namespaces that take every process and every interface with them when they end.
- * Arguments go to vitest: `npm run test:tunnel -- test/tunnel/resume.test.ts`.
+ * what is missing of them: servers, the tools that speak to them, and what makes hosts of namespaces.
  */
-
-const ROOT = resolve(import.meta.dirname, "../..");
-const VITEST = join(dirname(createRequire(import.meta.url).resolve("vitest/package.json")), "vitest.mjs");
-
-async function outside(): Promise<number> {
-  try {
-    if (process.getuid?.() !== 0) {
-      throw new Error(
-        "they need root: a database server runs as a user of its own, and packages may be installed",
-      );
-    }
-    await expectNamespaces();
-    await installMissing();
-  } catch (error) {
-    console.error(`test:tunnel: ${(error as Error).message}`);
-    return 1;
-  }
-  process.chdir(ROOT);
-  const args = [VITEST, "run", "-c", "vitest.tunnel.config.ts", ...process.argv.slice(2)];
-  return enterNamespaces(args, { [INSIDE]: "1" });
-}
-
-process.exitCode = await outside();
+process.exitCode = await runSuite({
+  ...SUITE,
+  config: "vitest.tunnel.config.ts",
+  packages: [
+    "postgresql",
+    "postgresql-client",
+    "mariadb-server",
+    "mariadb-client",
+    "redis-server",
+    "redis-tools",
+    "openssh-server",
+    "openssh-client",
+    "openssl",
+    "libnss-wrapper",
+    "tini",
+    "python3-psycopg2",
+    "busybox-static",
+    "golang-go",
+    "nftables",
+    "iproute2",
+    "util-linux",
+    "curl",
+  ],
+});

@@ -1,16 +1,15 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { expectInside } from "../../support/suite.ts";
 import { EGRESS, WIRE } from "./hosts.ts";
 
-/** Says that a process is in the namespaces that `run.ts` makes. */
-export const INSIDE = "HOLDFAST_TUNNEL_INSIDE";
+/** How these tests are named outside of the namespaces that `run.ts` makes, and in there. */
+export const SUITE = { name: "test:tunnel", inside: "HOLDFAST_TUNNEL_INSIDE" } as const;
 
 /** Makes the hosts, once for all files; `db` admits the pool's addresses and drops whatever else comes. */
 export async function setup(): Promise<() => void> {
-  if (process.env[INSIDE] === undefined) {
-    throw new Error("these tests change the network that they run in: start them by npm run test:tunnel");
-  }
+  expectInside(SUITE);
   const dir = mkdtempSync(join(tmpdir(), "holdfast-wire-"));
   await WIRE.make(dir);
   await WIRE.inside("db", [

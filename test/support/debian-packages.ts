@@ -3,40 +3,19 @@ import { once } from "node:events";
 import { chmodSync, existsSync, rmSync, writeFileSync } from "node:fs";
 import { promisify } from "node:util";
 
-/** What the tests run, from Debian: servers, the tools that speak to them, and what makes hosts of namespaces. */
-const PACKAGES = [
-  "postgresql",
-  "postgresql-client",
-  "mariadb-server",
-  "mariadb-client",
-  "redis-server",
-  "redis-tools",
-  "openssh-server",
-  "openssh-client",
-  "openssl",
-  "libnss-wrapper",
-  "tini",
-  "python3-psycopg2",
-  "busybox-static",
-  "golang-go",
-  "nftables",
-  "iproute2",
-  "util-linux",
-  "curl",
-] as const;
-
 /** Asked by Debian's packages before they start a service: 101 says no. */
 const POLICY = "/usr/sbin/policy-rc.d";
 
 /**
  * Installs what is missing, and starts none of it.
+ * @param by who says so
  * @throws Error on a system without Debian's packages, and where one can't be installed
  */
-export async function installMissing(): Promise<void> {
+export async function installMissing(packages: readonly string[], by: string): Promise<void> {
   const missing: string[] = [];
-  for (const name of PACKAGES) if (!(await isInstalled(name))) missing.push(name);
+  for (const name of packages) if (!(await isInstalled(name))) missing.push(name);
   if (missing.length === 0) return;
-  console.log(`test:tunnel: installs ${missing.join(" ")}`);
+  console.log(`${by}: installs ${missing.join(" ")}`);
   const isOurs = !existsSync(POLICY);
   if (isOurs) writeFileSync(POLICY, "#!/bin/sh\nexit 101\n");
   try {
@@ -46,7 +25,7 @@ export async function installMissing(): Promise<void> {
   } finally {
     if (isOurs) rmSync(POLICY);
   }
-  console.log(`test:tunnel: installed ${missing.length} packages`);
+  console.log(`${by}: installed ${missing.length} packages`);
 }
 
 async function isInstalled(name: string): Promise<boolean> {
