@@ -45,7 +45,7 @@ function dialerOf(
 ) {
   const { open = LOOPBACK, own = () => [], ipv6 = false, ...rest } = options;
   return createDialer({
-    resolver: createResolver({ servers: [dns.address], ipv6, timeoutMs: 300, tries: 1 }),
+    resolver: createResolver({ servers: [dns.address], ipv6, timeoutMs: 1_500, tries: 1 }),
     guard: createGuard({ open, own }),
     egress: { ipv4: "127.0.0.1", ...(ipv6 && { ipv6: "::1" }) },
     ca: [ca.cert],
