@@ -136,3 +136,34 @@ test("a resting connection is closed when the node takes no more", async () => {
   await draining;
   await other.stop();
 });
+
+describe("a user that resets its connection at once", () => {
+  const upgrade = rawRequest("GET /.well-known/masque/tcp/127.0.0.1/9/", [
+    "Host: x",
+    "Connection: Upgrade",
+    "Upgrade: connect-tcp",
+  ]);
+  const refused = rawRequest("GET /", ["Host: x"]);
+
+  test.each([
+    ["a CONNECT behind what was refused", () => refused + connectRequest("tcp://127.0.0.1:9")],
+    ["an upgrade behind what was refused", () => refused + upgrade],
+    ["a CONNECT behind a request", () => get("/1") + connectRequest("tcp://127.0.0.1:9")],
+    ["no HTTP behind what was refused", () => `${refused}\0\0\r\n\r\n`],
+    ["a CONNECT that is refused", () => connectRequest("tcp://user@127.0.0.1:9")],
+    ["a first line that is refused", () => `  ${connectRequest("tcp://127.0.0.1:9")}`],
+  ])("ends nobody else: %s", async (_what, bytes) => {
+    const uncaught: unknown[] = [];
+    const onUncaught = (error: unknown) => uncaught.push(error);
+    process.on("uncaughtException", onUncaught);
+    for (let round = 0; round < 5; round++) {
+      const socket = await node.connect();
+      socket.write(bytes());
+      // What it has sent is still read, and every answer fails.
+      socket.resetAndDestroy();
+    }
+    expect(await inTurn(get("/after"))).toMatchObject([{ status: 200 }]);
+    process.off("uncaughtException", onUncaught);
+    expect(uncaught).toEqual([]);
+  });
+});
