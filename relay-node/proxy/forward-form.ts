@@ -120,7 +120,9 @@ export class ForwardForm implements RequestForm {
   }
 
   #askForBody(): void {
-    if (this.#isWaiting) this.#parts.response.writeContinue();
+    const { response } = this.#parts;
+    // What was sent behind the head unasked may have been answered already, as no HTTP.
+    if (this.#isWaiting && !response.headersSent) response.writeContinue();
     this.#isWaiting = false;
   }
 }

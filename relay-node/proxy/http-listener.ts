@@ -130,6 +130,8 @@ export class HttpListener {
     return (request, socket, head) => {
       const speaker = this.#speakers.get(socket)!;
       socket.off("data", speaker.tap);
+      // HTTP's server hears its errors no more, and those of answers to what came before would end the process.
+      socket.on("error", () => {});
       if (speaker.isRefused) {
         request.socket.destroySoon();
         return;

@@ -58,6 +58,15 @@ async function inTurn(...requests: readonly string[]): Promise<RawAnswer[]> {
   return parseAnswers(said);
 }
 
+/** What would have ended a process of the node's own meanwhile. */
+async function whileHearing(work: () => Promise<void>): Promise<unknown[]> {
+  const uncaught: unknown[] = [];
+  const hear = (error: unknown) => uncaught.push(error);
+  process.on("uncaughtException", hear);
+  await work().finally(() => process.off("uncaughtException", hear));
+  return uncaught;
+}
+
 const told = (answers: readonly RawAnswer[]) =>
   answers.map((answer) => answer.field("relay-error") ?? answer.body);
 
@@ -122,6 +131,20 @@ describe("a body that can't be read", () => {
   });
 });
 
+test("a body that can't be read ends nobody else, where it was sent before it was asked for", async () => {
+  const uncaught = await whileHearing(async () => {
+    // From now on a connection to the target is warm.
+    await inTurn(get("/1"));
+    const before = bodies.length;
+    const fields = ["Transfer-Encoding: chunked", "Expect: 100-continue"];
+    const answer = await node.ask(post("zz\r\n", fields.join("\r\n")), "https");
+    expect(answer?.field("relay-error")).toBe("request_invalid");
+    await eventually(async () => (await node.metric("holdfast_requests_active")) === 0, "it is over");
+    expect(bodies.length).toBe(before);
+  });
+  expect(uncaught).toEqual([]);
+});
+
 test("a resting connection is closed when the node takes no more", async () => {
   const other = await startProxyNode(undefined, { drainSeconds: 0.3 });
   const socket: Socket = await other.connect();
@@ -135,4 +158,33 @@ test("a resting connection is closed when the node takes no more", async () => {
   expect(performance.now() - began).toBeLessThan(250);
   await draining;
   await other.stop();
+});
+
+describe("a user that resets its connection at once", () => {
+  const upgrade = rawRequest("GET /.well-known/masque/tcp/127.0.0.1/9/", [
+    "Host: x",
+    "Connection: Upgrade",
+    "Upgrade: connect-tcp",
+  ]);
+  const refused = rawRequest("GET /", ["Host: x"]);
+
+  test.each([
+    ["a CONNECT behind what was refused", () => refused + connectRequest("tcp://127.0.0.1:9")],
+    ["an upgrade behind what was refused", () => refused + upgrade],
+    ["a CONNECT behind a request", () => get("/1") + connectRequest("tcp://127.0.0.1:9")],
+    ["no HTTP behind what was refused", () => `${refused}\0\0\r\n\r\n`],
+    ["a CONNECT that is refused", () => connectRequest("tcp://user@127.0.0.1:9")],
+    ["a first line that is refused", () => `  ${connectRequest("tcp://127.0.0.1:9")}`],
+  ])("ends nobody else: %s", async (_what, bytes) => {
+    const uncaught = await whileHearing(async () => {
+      for (let round = 0; round < 5; round++) {
+        const socket = await node.connect();
+        socket.write(bytes());
+        // What it has sent is still read, and every answer fails.
+        socket.resetAndDestroy();
+      }
+      expect(await inTurn(get("/after"))).toMatchObject([{ status: 200 }]);
+    });
+    expect(uncaught).toEqual([]);
+  });
 });
