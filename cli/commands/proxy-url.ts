@@ -26,7 +26,7 @@ to stdout: https://<client id>:<token>@proxy.example.com:9443. The password is a
 HOLDFAST_URL. Whoever has the URL can use it: treat it as a password. docs/proxy.md tells which software takes which URL.
 
       --allow TARGET   what it opens: https://api.bank.com, tcp://db.example.com:5432, or for requests without TLS
-                       http://legacy.example.com/v1/*; may be repeated
+                       http://legacy.example.com/v1/*; may be repeated. The client's own list has to admit it, too
       --ttl TIME       how long it lives: 90d, 12h, 30m or 60s
       --scheme SCHEME  https (the default), http or socks5h; the last two show the password to whoever listens on the way
       --handle         a short handle in the token's place, which can be revoked; socks5h has one always. It is made with
@@ -161,8 +161,7 @@ function parse(args: readonly string[]): ProxyUrlArguments {
   const { allow, ttl = "", scheme: named = "https", handle = false, node, out } = parseOptions(args);
   if (allow === undefined) throw new UsageError("name at least one target with --allow");
   const ttlSeconds = durationSeconds(ttl);
-  if (ttlSeconds === undefined)
-    throw new UsageError("say how long it is to live: --ttl 90d, 12h, 30m or 60s");
+  if (ttlSeconds === undefined) throw new UsageError("say how long it lives: --ttl 90d, 12h, 30m or 60s");
   const scheme = PROXY_SCHEMES.find((one) => one === named);
   if (scheme === undefined) throw new UsageError(`--scheme takes ${PROXY_SCHEMES.join(", ")}`);
   return {

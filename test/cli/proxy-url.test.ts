@@ -282,7 +282,7 @@ describe("holdfast proxy-url refuses", () => {
   test("wrong usage", async () => {
     const life = await proxyUrl("--allow", "https://api.bank.com", "--ttl", "1x");
     expect([life.code, life.stdout]).toEqual([2, ""]);
-    expect(life.stderr).toContain("say how long it is to live: --ttl 90d");
+    expect(life.stderr).toContain("say how long it lives: --ttl 90d");
     const ran = await proxyUrl("--ttl", "1h");
     expect([ran.code, ran.stdout]).toEqual([2, ""]);
     expect(ran.stderr).toContain("name at least one target");
