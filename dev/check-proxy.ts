@@ -8,7 +8,14 @@ const CHECK_MS = 20_000;
 
 /** An application that knows nothing of the relay. */
 const PROGRAM = `
-const response = await fetch(process.argv[1]);
+let response;
+try {
+  response = await fetch(process.argv[1]);
+} catch (error) {
+  while (error.cause) error = error.cause;
+  console.error(error.message);
+  process.exit(1);
+}
 process.stdout.write(JSON.stringify({ status: response.status, seen: await response.json() }));
 `;
 
@@ -48,8 +55,8 @@ export async function throughProxy(
     return { what, egress: seen.from, status: String(status), stages: `total ${total.toFixed(1)}`, wrong };
   } catch (error) {
     const { stderr } = error as { readonly stderr?: string };
-    // Undici's own words, which hold the status and the reason phrase of the proxy's answer and no credentials.
-    const cause = /\[cause\]: (.*)/.exec(stderr ?? "")?.[1] ?? (error as Error).message.split("\n")[0]!;
-    return { what, egress: "-", status: "failed", stages: "-", wrong: cause };
+    // Undici's own words, which hold the status of the proxy's answer and no credentials.
+    const words = (stderr === undefined || stderr === "" ? (error as Error).message : stderr).split("\n")[0];
+    return { what, egress: "-", status: "failed", stages: "-", wrong: words };
   }
 }

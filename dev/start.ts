@@ -73,6 +73,7 @@ Try it in another terminal, behind that line:
   npx holdfast tunnel localhost:5432      (a PostgreSQL on this machine: connect to the address that is told)
   HTTPS_PROXY=$(npx holdfast proxy-url --allow ${target} --ttl 1h) \\
     curl --proxy-cacert ${caFile} --cacert ${caFile} ${target}/hello
+  npx holdfast proxy-url --allow ${target} --ttl 1h --scheme socks5h --out ${DIR}      (so with --handle: the operator key is there)
 `);
 }
 

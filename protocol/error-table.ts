@@ -65,7 +65,7 @@ export const ERRORS = {
   request_invalid: denied(400, "Correct the request as the detail says."),
   url_invalid: denied(
     400,
-    "Write the target as an absolute http(s) URL, a stream's as tcp://host:port, in its canonical form.",
+    "Write the target in its canonical form: an absolute http(s) URL, a stream's as tcp://host:port, a CONNECT's as host:port.",
   ),
   fields_invalid: denied(
     400,
@@ -74,7 +74,10 @@ export const ERRORS = {
   head_late: denied(408, "Send a request's head at once."),
   fields_too_large: denied(431, "Send fewer or shorter header fields."),
   body_digest: denied(400, "Sign the digest of the body that is sent: they differ."),
-  target_not_allowed: denied(403, "Add the target to the client's allow list."),
+  target_not_allowed: denied(
+    403,
+    "Add the target to the client's allow list and, of a scope token or handle, to its own.",
+  ),
   address_refused: row(
     403,
     "destination_ip_prohibited",
@@ -104,7 +107,10 @@ export const ERRORS = {
   ),
 
   // The grant, judged at the node. A caller meets these only when edge and node disagree.
-  grant_missing: denied(401, "A node takes requests from its edge alone."),
+  grant_missing: denied(
+    401,
+    "Send the request to the edge: a node takes none but under a grant that the edge signed.",
+  ),
   grant_invalid: denied(401, "Check that edge and node share the grant key and the edge's origin."),
   grant_expired: row(401, "http_request_denied", "no", true, "Try again; check the clocks of edge and node."),
   grant_node: denied(403, "Check the node's URL in the edge's configuration: the grant names another node."),

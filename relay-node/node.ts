@@ -26,7 +26,7 @@ import { Peers } from "./peers.ts";
 import { dialerOf, resolverOf, seedResolverOf } from "./outbound.ts";
 import { relayTls } from "./relay-tls.ts";
 import { EdgeAuthorizer } from "./proxy/edge-authorizer.ts";
-import { ProxyDoor } from "./proxy/proxy-door.ts";
+import { listensAt, ProxyDoor } from "./proxy/proxy-door.ts";
 import { ReceiptSigner } from "./receipts.ts";
 import { RelayedRequest } from "./relayed-request.ts";
 import { hasBody } from "./request-body.ts";
@@ -145,7 +145,12 @@ export class RelayNode implements NodeContext {
     await peers.read();
     node.#starting = false;
     log.info(
-      { listen: `${listen.host}:${listen.port}`, egress: config.egress, open: config.open },
+      {
+        listen: `${listen.host}:${listen.port}`,
+        proxy: listensAt(config.proxy),
+        egress: config.egress,
+        open: config.open,
+      },
       "listening",
     );
     return node;

@@ -47,8 +47,10 @@ export function permitProxy(target: string, lists: readonly AllowList[]): ProxyG
 
 function assertTunnel({ whose, allow }: AllowList, { host, port, authority }: TunnelTarget): void {
   if (isTunnelAllowed(allow, { host, port })) return;
-  const isLimited = allow.some((entry) => isAtOrigin(entry, { scheme: "https", host, port }));
-  const why = isLimited ? ": it is limited to paths or methods there, which nobody sees inside a tunnel" : "";
+  const at = (scheme: "https" | "http") => allow.some((entry) => isAtOrigin(entry, { scheme, host, port }));
+  let why = "";
+  if (at("https")) why = ": it is limited to paths or methods there, which nobody sees inside a tunnel";
+  else if (at("http")) why = `: an http:// target opens none, tcp://${authority} does`;
   throw new RelayError("target_not_allowed", `${whose} may open no tunnel to ${authority}${why}`);
 }
 

@@ -10,6 +10,7 @@ import {
   type PublishedProxy,
 } from "../../client/proxy-list.ts";
 import { parseRelayUrl } from "../../protocol/keys.ts";
+import { SCOPE_TOKEN_SECONDS } from "../../protocol/limits.ts";
 import { type Command, EXIT, UsageError } from "../command.ts";
 import { durationSeconds } from "../duration.ts";
 import { readOperator } from "../init/operator.ts";
@@ -25,7 +26,7 @@ to stdout: https://<client id>:<token>@proxy.example.com:9443. The password is a
 HOLDFAST_URL. Whoever has the URL can use it: treat it as a password. docs/proxy.md tells which software takes which URL.
 
       --allow TARGET   what it opens: https://api.bank.com, tcp://db.example.com:5432, or for requests without TLS
-                       http://legacy.example.com/v1/*; may be repeated
+                       http://legacy.example.com/v1/*; may be repeated. The client's own list has to admit it, too
       --ttl TIME       how long it lives: 90d, 12h, 30m or 60s
       --scheme SCHEME  https (the default), http or socks5h; the last two show the password to whoever listens on the way
       --handle         a short handle in the token's place, which can be revoked; socks5h has one always. It is made with
@@ -82,7 +83,15 @@ async function make(asked: ProxyUrlArguments, relayUrl: string | undefined): Pro
   const made = operator === undefined ? undefined : await makeHandle(operator, token);
   const until = new Date((Math.floor(now / 1_000) + ttlSeconds) * 1_000).toISOString();
   tell(`opens ${allow.join(", ")} for client ${clientId}, until ${until}`);
-  if (made !== undefined) tell(`its handle is ${made.id}: \`holdfast handle --revoke ${made.id}\` ends it`);
+  if (made !== undefined) {
+    const inFolder = dir === resolve(DEFAULT_OUT) ? "" : ` --out ${dir}`;
+    tell(`its handle is ${made.id}: \`holdfast handle --revoke ${made.id}${inFolder}\` ends it`);
+  }
+  if (ttlSeconds > SCOPE_TOKEN_SECONDS) {
+    tell(
+      "that is more than 90 days: the edge refuses it but where the client's record has a longer scopeSeconds",
+    );
+  }
   tell(await addresses);
   if (node !== undefined) {
     tell(`${authority} has to lead to ${node.join(", ")} alone: any other node refuses this password`);
@@ -109,7 +118,7 @@ function choose(proxies: readonly PublishedProxy[], scheme: ProxyScheme, edge: s
 /** @throws Error that says what a handle needs */
 async function operatorOf(dir: string, edge: string, scheme: ProxyScheme): Promise<Operator> {
   const why =
-    scheme === "socks5h" ? "a SOCKS password has at most 255 bytes, so this needs a handle" : "a handle";
+    scheme === "socks5h" ? "a SOCKS password has at most 255 bytes, so it is a handle" : "a handle is wanted";
   let operator: Operator;
   try {
     operator = await readOperator(dir);
@@ -117,7 +126,7 @@ async function operatorOf(dir: string, edge: string, scheme: ProxyScheme): Promi
     const { code = "it can't be read" } = cause as NodeJS.ErrnoException;
     throw new RelayError(
       "request_invalid",
-      `${why}, which is made with the operator key, and ${dir} has none (${code}): name the deployment's folder by --out`,
+      `${why}; that takes the operator key, and ${dir} has none (${code}): name the deployment's folder by --out`,
     );
   }
   if (operator.edge === edge) return operator;
@@ -135,7 +144,7 @@ async function egressLine(
     const used = addresses.filter(({ node }) => nodes === undefined || nodes.includes(node));
     const list = [...new Set(used.map(({ address }) => address))];
     return list.length === 0
-      ? "no address is published for it"
+      ? `no address is published for ${nodes?.join(", ") ?? "any node"}: \`holdfast ips\` tells the nodes that there are`
       : `targets see ${list.join(", ")}: \`holdfast ips\` tells more of them`;
   } catch (error) {
     const why = isRelayError(error) ? `${error.code}: ${error.detail}` : (error as Error).message;
@@ -152,7 +161,7 @@ function parse(args: readonly string[]): ProxyUrlArguments {
   const { allow, ttl = "", scheme: named = "https", handle = false, node, out } = parseOptions(args);
   if (allow === undefined) throw new UsageError("name at least one target with --allow");
   const ttlSeconds = durationSeconds(ttl);
-  if (ttlSeconds === undefined) throw new UsageError("say how long it is to live, as in --ttl 30d");
+  if (ttlSeconds === undefined) throw new UsageError("say how long it lives: --ttl 90d, 12h, 30m or 60s");
   const scheme = PROXY_SCHEMES.find((one) => one === named);
   if (scheme === undefined) throw new UsageError(`--scheme takes ${PROXY_SCHEMES.join(", ")}`);
   return {

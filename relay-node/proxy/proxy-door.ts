@@ -1,7 +1,9 @@
+import { isIPv6 } from "node:net";
 import { Admission } from "./admission.ts";
 import { HttpListener } from "./http-listener.ts";
 import type { ProxyContext } from "./proxy-context.ts";
 import { startSocks } from "./socks-door.ts";
+import type { ProxyConfig } from "../config.ts";
 
 /** What the door listens by. */
 interface ProxyListener {
@@ -55,4 +57,16 @@ export class ProxyDoor {
     this.#admission.cut();
     await this.#context.authorizer.close();
   }
+}
+
+/** Where the door listens, for the log: `{ https: "0.0.0.0:9443" }`; undefined where there is none. */
+export function listensAt(config: ProxyConfig | undefined): Readonly<Record<string, string>> | undefined {
+  if (config === undefined) return undefined;
+  const { https, http, socks5 } = config;
+  const all = Object.entries({ https, http, socks5 });
+  return Object.fromEntries(
+    all.flatMap(([kind, at]) =>
+      at ? [[kind, isIPv6(at.host) ? `[${at.host}]:${at.port}` : `${at.host}:${at.port}`]] : [],
+    ),
+  );
 }

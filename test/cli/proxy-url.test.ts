@@ -152,11 +152,21 @@ describe("holdfast proxy-url", () => {
     expect(ran.stderr).not.toContain(parts(ran).password);
   });
 
+  test("warns of a life that the edge admits only where a record says so", async () => {
+    const within = await proxyUrl("--allow", "https://api.bank.com", "--ttl", "90d");
+    expect(within.stderr).not.toContain("scopeSeconds");
+    const beyond = await proxyUrl("--allow", "https://api.bank.com", "--ttl", "91d");
+    expect(beyond.code).toBe(0);
+    expect(beyond.stderr).toContain("more than 90 days");
+  });
+
   test("puts a handle into the URL with --handle, made by the operator's key", async () => {
     asked.length = 0;
     const ran = await proxyUrl(...BANK, "--handle", "--out", "deploy");
     expect(ran.stdout).toBe(`https://shop:${HANDLE}@proxy.example.com:9443\n`);
-    expect(ran.stderr).toContain(`\`holdfast handle --revoke ${HANDLE_ID}\` ends it`);
+    expect(ran.stderr).toMatch(
+      new RegExp(`\`holdfast handle --revoke ${HANDLE_ID} --out /.*/deploy\` ends it`),
+    );
     expect(ran.stderr).not.toContain(HANDLE);
     const [{ authorization, token }] = asked as [(typeof asked)[number]];
     expect(decodeJwt(authorization.slice("Bearer ".length))).toMatchObject({ iss: "operator", act: "admin" });
@@ -270,6 +280,9 @@ describe("holdfast proxy-url refuses", () => {
   });
 
   test("wrong usage", async () => {
+    const life = await proxyUrl("--allow", "https://api.bank.com", "--ttl", "1x");
+    expect([life.code, life.stdout]).toEqual([2, ""]);
+    expect(life.stderr).toContain("say how long it lives: --ttl 90d");
     const ran = await proxyUrl("--ttl", "1h");
     expect([ran.code, ran.stdout]).toEqual([2, ""]);
     expect(ran.stderr).toContain("name at least one target");

@@ -145,6 +145,15 @@ test("a deployment serves its client from each node's address", { timeout: 60_00
   }
 });
 
+test("and is a proxy, by the node that opens it", async () => {
+  const relay = environmentOf(join(out, "clients/shop.env"));
+  const url = `http://127.0.0.1:${target.port}`;
+  const made = await untilOk(() => holdfast(["proxy-url", "--allow", url, "--ttl", "1h"], relay));
+  const env = { http_proxy: made.stdout.trim() };
+  const ran = await run("curl", ["-sS", "--proxy-cacert", join(dir, "ca.pem"), `${url}/`], { env });
+  expect(ran).toEqual({ code: 0, stdout: NODES[0].address, stderr: "" });
+});
+
 test("registering again changes nothing; a changed record replaces the old one", async () => {
   await untilOk(() => holdfast(["register", "--out", out]));
   expect((await holdfast(["register", "--out", out])).stdout).toBe("shop: registered already\n");

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { SocksClient } from "socks";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { listensAt } from "../../relay-node/proxy/proxy-door.ts";
 import { CAPSULE, CapsuleDecoder, capsuleHead } from "../../protocol/capsules.ts";
 import { eventually } from "../support/node-log.ts";
 import { handleOf, LOGIN, type ProxyNode, readHead, startProxyNode } from "../support/proxy-node.ts";
@@ -29,6 +30,15 @@ function bySocks(password: string) {
     destination: { host: "127.0.0.1", port: echo.port },
   });
 }
+
+test("the log tells where the doors are", () => {
+  const http = { host: "0.0.0.0", port: 9293 };
+  expect(listensAt({ http, socks5: { host: "::1", port: 1080 } })).toEqual({
+    http: "0.0.0.0:9293",
+    socks5: "[::1]:1080",
+  });
+  expect(listensAt(undefined)).toBeUndefined();
+});
 
 test("SOCKS 5: a handle is a password, and the edge is asked", async () => {
   const { socket } = await bySocks(handleOf("app"));

@@ -111,4 +111,7 @@ test("a refusal tells whose list is in the way, and that a limit is", async () =
   expect(await message("tcp://api.example.com:443", [api], [`${api}/v1/*`])).toMatch(
     /acme may open no tunnel to api\.example\.com:443: it is limited to paths or methods/,
   );
+  expect(await message("tcp://legacy.example.com:80", ["http://legacy.example.com"], [])).toMatch(
+    /this token may open no tunnel to legacy\.example\.com:80: an http:\/\/ target opens none, tcp:\/\/legacy\.example\.com:80 does$/,
+  );
 });
