@@ -131,22 +131,12 @@ export async function verifyGrant(
   if (token === undefined || token.length > TOKEN_MAX_BYTES) {
     throw invalidGrant("it is no compact JWS of a permitted size");
   }
-  const claims: Partial<GrantClaims> = await provenGrant(token, context.keys);
-  // Who signed is settled; a grant for another node tells of a wrong configuration, so it has its own code.
-  if (claims.aud !== context.nodeId) throw new RelayError("grant_node", `this is node ${context.nodeId}`);
-  if (claims.iss !== context.edge) throw invalidGrant("iss is not this node's edge");
-  if (claims.act !== act) throw invalidGrant(`act is not ${act}`);
+  const claims: Partial<GrantClaims> = await provenGrant(token, context, act);
   if (
-    typeof claims.sub !== "string" ||
-    !CLIENT_ID.test(claims.sub) ||
-    typeof claims.jti !== "string" ||
-    !REQUEST_ID.test(claims.jti) ||
     typeof claims.htm !== "string" ||
     !isMethod(claims.htm) ||
     typeof claims.url !== "string" ||
     !isFraming(claims.framing) ||
-    !Number.isSafeInteger(claims.iat) ||
-    !Number.isSafeInteger(claims.exp) ||
     !Number.isSafeInteger(claims.tat) ||
     (claims.digest !== undefined && typeof claims.digest !== "string") ||
     typeof claims.pass !== "string" ||
@@ -155,10 +145,9 @@ export async function verifyGrant(
     (claims.idempotent !== undefined && typeof claims.idempotent !== "boolean") ||
     (claims.receipt !== undefined && typeof claims.receipt !== "boolean") ||
     (claims.tail !== undefined && (!isCount(claims.tail) || claims.tail > GRANT_TAIL_MAX_BYTES)) ||
-    (claims.resume !== undefined && (act !== "stream" || !isResume(claims.resume))) ||
-    (claims.limits !== undefined && !areLimits(claims.limits))
+    (claims.resume !== undefined && (act !== "stream" || !isResume(claims.resume)))
   ) {
-    throw invalidGrant("a claim is missing or of another type");
+    throw badClaims();
   }
   checkGrantTimes(claims as GrantClaims, context.now);
   return claims as GrantClaims;
@@ -181,8 +170,7 @@ function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
-/** Whether a value is a client's limits. */
-export function areLimits(value: unknown): value is GrantLimits {
+function areLimits(value: unknown): value is GrantLimits {
   return (
     typeof value === "object" &&
     value !== null &&
@@ -191,10 +179,33 @@ export function areLimits(value: unknown): value is GrantLimits {
 }
 
 /**
- * The claims of a grant of any kind, of which nothing but its signature was looked at.
- * @throws RelayError `grant_invalid`
+ * The claims of a grant of any kind: whose it is, for whom, what for and when, and the limits, are judged; but not whether it is
+ * alive, and nothing of what its kind has besides.
+ *
+ * @throws RelayError `grant_invalid`, `grant_node`
  */
-export async function provenGrant(token: string, keys: readonly GrantKey[]): Promise<object> {
+export async function provenGrant(token: string, context: GrantContext, act: string): Promise<object> {
+  const claims = await signedClaims(token, context.keys);
+  const { aud, iss, sub, jti, iat, exp, limits } = claims;
+  // Who signed is settled; a grant for another node tells of a wrong configuration, so it has its own code.
+  if (aud !== context.nodeId) throw new RelayError("grant_node", `this is node ${context.nodeId}`);
+  if (iss !== context.edge) throw invalidGrant("iss is not this node's edge");
+  if (claims.act !== act) throw invalidGrant(`act is not ${act}`);
+  if (
+    typeof sub !== "string" ||
+    !CLIENT_ID.test(sub) ||
+    typeof jti !== "string" ||
+    !REQUEST_ID.test(jti) ||
+    !Number.isSafeInteger(iat) ||
+    !Number.isSafeInteger(exp) ||
+    (limits !== undefined && !areLimits(limits))
+  ) {
+    throw badClaims();
+  }
+  return claims;
+}
+
+async function signedClaims(token: string, keys: readonly GrantKey[]): Promise<Partial<GrantClaims>> {
   for (const key of keys) {
     try {
       const { payload } = await compactVerify(token, key, { algorithms: ["HS256"] });
@@ -209,6 +220,11 @@ export async function provenGrant(token: string, keys: readonly GrantKey[]): Pro
     }
   }
   throw invalidGrant("no grant key of this node verifies it");
+}
+
+/** A grant whose claims are not what they have to be. */
+export function badClaims(): RelayError {
+  return invalidGrant("a claim is missing or of another type");
 }
 
 /** A grant that is not good for what it came with. */

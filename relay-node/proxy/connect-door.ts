@@ -1,15 +1,12 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import { RelayError } from "../../protocol/errors.ts";
 import { checkHost, connectTarget, readProxyRequest } from "../../protocol/proxy-requests.ts";
 import { fieldLines, markFields } from "../answer.ts";
-import type { Dialed } from "../dialer.ts";
 import { asRelayError } from "../failure.ts";
-import { reset } from "../reset.ts";
 import type { ProxyContext } from "./proxy-context.ts";
 import { writeRawProxyFailure } from "./proxy-failure.ts";
 import { proxyUser } from "./proxy-user.ts";
-import { TunnelOpening } from "./tunnel-opening.ts";
+import { type OpenedTunnel, TunnelOpening } from "./tunnel-opening.ts";
 import { WaitingUser } from "./waiting-user.ts";
 
 /**
@@ -30,19 +27,13 @@ export async function serveConnect(
   const opening = new TunnelOpening(context, onKnown);
   const waiting = new WaitingUser(socket, head, opening.onGone);
   const { account } = opening;
-  let dialed: Dialed;
-  let early: Buffer;
+  let opened: OpenedTunnel;
   try {
     const asked = readProxyRequest(request);
     const target = connectTarget(asked);
     checkHost(asked, target);
     const user = proxyUser(asked, request.socket.remoteAddress);
-    dialed = await opening.open(user, `tcp://${target.authority}`);
-    early = waiting.release();
-    if (waiting.isGone || socket.destroyed) {
-      reset(dialed.socket);
-      throw new RelayError("stream_cancelled", "the user went away", { reached: "no" });
-    }
+    opened = await opening.open(waiting, user, `tcp://${target.authority}`);
   } catch (error) {
     waiting.release();
     const known = asRelayError(error);
@@ -51,5 +42,6 @@ export async function serveConnect(
     return;
   }
   socket.write(`HTTP/1.1 200 Connection established\r\n${fieldLines(markFields(account.marks))}\r\n`);
+  const { dialed, early } = opened;
   context.streams.openTunnel(account, "connect", dialed, socket, early);
 }

@@ -1,17 +1,15 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { CONNECT_TCP_TOKENS, connectTcpRequest } from "../../protocol/connect-tcp.ts";
-import { RelayError } from "../../protocol/errors.ts";
+import type { RelayError } from "../../protocol/errors.ts";
 import { WIRE } from "../../protocol/headers.ts";
 import { readProxyRequest } from "../../protocol/proxy-requests.ts";
 import { fieldLines, markFields, writeRawFailure } from "../answer.ts";
-import type { Dialed } from "../dialer.ts";
 import { asRelayError } from "../failure.ts";
-import { reset } from "../reset.ts";
 import { CapsuleStream } from "./capsule-stream.ts";
 import type { ProxyContext } from "./proxy-context.ts";
 import { proxyUser } from "./proxy-user.ts";
-import { TunnelOpening } from "./tunnel-opening.ts";
+import { type OpenedTunnel, TunnelOpening } from "./tunnel-opening.ts";
 import { WaitingUser } from "./waiting-user.ts";
 
 /** What an answer without credentials asks for. A proxy of this kind is an origin: it answers 401, never 407. */
@@ -41,9 +39,8 @@ export async function serveConnectTcp(
   const opening = new TunnelOpening(context, onKnown);
   const waiting = new WaitingUser(socket, head, opening.onGone);
   const { account } = opening;
-  let dialed: Dialed;
+  let opened: OpenedTunnel;
   let token: string;
-  let early: Buffer;
   try {
     const asked = readProxyRequest(request);
     const { target, upgrade } = connectTcpRequest(asked);
@@ -52,12 +49,7 @@ export async function serveConnectTcp(
     if (request.headers.expect?.toLowerCase() === "100-continue") {
       socket.write("HTTP/1.1 100 Continue\r\n\r\n");
     }
-    dialed = await opening.open(user, `tcp://${target.authority}`);
-    early = waiting.release();
-    if (waiting.isGone || socket.destroyed) {
-      reset(dialed.socket);
-      throw new RelayError("stream_cancelled", "the user went away", { reached: "no" });
-    }
+    opened = await opening.open(waiting, user, `tcp://${target.authority}`);
   } catch (error) {
     waiting.release();
     refuse(opening, socket, asRelayError(error));
@@ -66,6 +58,7 @@ export async function serveConnectTcp(
   const fields = ["Upgrade", token, "Capsule-Protocol", "?1", "Proxy-Status", "holdfast"];
   fields.push(WIRE.status, "target", ...markFields(account.marks));
   socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n${fieldLines(fields)}\r\n`);
+  const { dialed, early } = opened;
   const user = new CapsuleStream(socket, early);
   context.streams.openTunnel(account, "connect-tcp", dialed, user, Buffer.alloc(0));
 }

@@ -1,6 +1,5 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
-import { RelayError } from "../../protocol/errors.ts";
 import { MessageReader } from "../../protocol/message-reader.ts";
 import { SOCKS_REPLY, socksReply } from "../../protocol/socks-replies.ts";
 import {
@@ -15,14 +14,12 @@ import {
   SocksRefusal,
 } from "../../protocol/socks5.ts";
 import { tunnelUrl } from "../../protocol/targets.ts";
-import type { Dialed } from "../dialer.ts";
 import { asRelayError } from "../failure.ts";
 import { LAST_ANSWER_MS, PROXY_CONNECTIONS_MAX, PROXY_HEAD_MS, STREAM_BUFFER_BYTES } from "../limits.ts";
-import { reset } from "../reset.ts";
 import type { ProxyUser } from "./authorizer.ts";
 import { checkCredential } from "./credentials.ts";
 import type { ProxyContext } from "./proxy-context.ts";
-import { TunnelOpening } from "./tunnel-opening.ts";
+import { type OpenedTunnel, TunnelOpening } from "./tunnel-opening.ts";
 import { WaitingUser } from "./waiting-user.ts";
 
 /** Counts a door's connections, and destroys those that are too many. */
@@ -159,15 +156,9 @@ class SocksConnection {
     const socket = this.#socket;
     const opening = new TunnelOpening(this.#context, () => this.#admission.known(socket));
     const waiting = new WaitingUser(socket, Buffer.from(this.#reader.rest), opening.onGone);
-    let dialed: Dialed;
-    let early: Buffer;
+    let opened: OpenedTunnel;
     try {
-      dialed = await opening.open(user, tunnelUrl(host, port));
-      early = waiting.release();
-      if (waiting.isGone || socket.destroyed) {
-        reset(dialed.socket);
-        throw new RelayError("stream_cancelled", "the user went away", { reached: "no" });
-      }
+      opened = await opening.open(waiting, user, tunnelUrl(host, port));
     } catch (error) {
       waiting.release();
       const known = asRelayError(error);
@@ -176,6 +167,7 @@ class SocksConnection {
       return;
     }
     socket.write(replyBytes(SOCKS_REPLY.succeeded));
+    const { dialed, early } = opened;
     streams.openTunnel(opening.account, "socks5", dialed, socket, early);
   }
 

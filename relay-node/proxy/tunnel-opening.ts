@@ -2,10 +2,18 @@ import { RelayError } from "../../protocol/errors.ts";
 import { parseTunnelUrl } from "../../protocol/targets.ts";
 import { newRequestId } from "../../protocol/tokens.ts";
 import type { Dialed } from "../dialer.ts";
+import { reset } from "../reset.ts";
 import { StreamAccount } from "../stream-account.ts";
 import type { Opening } from "../streams.ts";
 import type { ProxyUser } from "./authorizer.ts";
 import type { ProxyContext } from "./proxy-context.ts";
+import type { WaitingUser } from "./waiting-user.ts";
+
+/** The target's connection, and what came of the user before it stood. */
+export interface OpenedTunnel {
+  readonly dialed: Dialed;
+  readonly early: Buffer;
+}
 
 /**
  *   user ──CONNECT, SOCKS, connect-tcp──▶ authorize ▶ limits ▶ dial ──▶ the answer that the user waits for
@@ -26,14 +34,19 @@ export class TunnelOpening implements Opening {
   }
 
   /**
-   * Judges and dials.
+   * Judges and dials, for a user whose connection waits meanwhile.
    *
    * @param target `tcp://host:port`
+   * @returns the connection, and what the user has said already
    * @throws RelayError as the authorizer, the client's limits and the dialer, `node_draining`, `node_out_of_service`,
    *   `node_full`, and what `abort` was given; the account has been told of it
    */
-  async open(user: ProxyUser, target: string): Promise<Dialed> {
-    return this.#context.streams.opening(this, this.#open(user, target));
+  async open(waiting: WaitingUser, user: ProxyUser, target: string): Promise<OpenedTunnel> {
+    const dialed = await this.#context.streams.opening(this, this.#open(user, target));
+    const early = waiting.release();
+    if (!waiting.isGone) return { dialed, early };
+    reset(dialed.socket);
+    throw gone();
   }
 
   is(): boolean {
@@ -45,8 +58,7 @@ export class TunnelOpening implements Opening {
   }
 
   /** The user went away. */
-  readonly onGone = (): void =>
-    this.abort(new RelayError("stream_cancelled", "the user went away", { reached: "no" }));
+  readonly onGone = (): void => this.abort(gone());
 
   async #open(user: ProxyUser, target: string): Promise<Dialed> {
     const { node, streams, authorizer } = this.#context;
@@ -90,4 +102,8 @@ export class TunnelOpening implements Opening {
     this.account.failed();
     this.#context.streams.refused(this.account);
   }
+}
+
+function gone(): RelayError {
+  return new RelayError("stream_cancelled", "the user went away", { reached: "no" });
 }

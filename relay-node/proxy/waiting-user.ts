@@ -25,7 +25,7 @@ export class WaitingUser {
   }
 
   get isGone(): boolean {
-    return this.#isGone;
+    return this.#isGone || this.#socket.destroyed;
   }
 
   /** Listens no more: the socket is paused. @returns what came so far */
