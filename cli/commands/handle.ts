@@ -16,6 +16,8 @@ handle is written to stdout, once; its id, by which it is revoked, to stderr. Si
 
       --revoke ID     revoke a handle; it ends within 10 s
   -o, --out DIR       the deployment's folder; default ${DEFAULT_OUT}
+
+Exit codes: 0 done, 1 it can't be made or revoked, 2 wrong usage.
 `;
 
 /** `holdfast handle`: a handle for a scope token. */

@@ -117,18 +117,11 @@ function choose(proxies: readonly PublishedProxy[], scheme: ProxyScheme, edge: s
 
 /** @throws Error that says what a handle needs */
 async function operatorOf(dir: string, edge: string, scheme: ProxyScheme): Promise<Operator> {
-  const why =
-    scheme === "socks5h" ? "a SOCKS password has at most 255 bytes, so it is a handle" : "a handle is wanted";
-  let operator: Operator;
-  try {
-    operator = await readOperator(dir);
-  } catch (cause) {
-    const { code = "it can't be read" } = cause as NodeJS.ErrnoException;
-    throw new RelayError(
-      "request_invalid",
-      `${why}; that takes the operator key, and ${dir} has none (${code}): name the deployment's folder by --out`,
-    );
-  }
+  const operator = await readOperator(dir).catch((error: unknown) => {
+    if (scheme !== "socks5h" || !isRelayError(error)) throw error;
+    const why = "a SOCKS password has at most 255 bytes, so it is a handle";
+    throw new RelayError("request_invalid", `${why}; ${error.detail}`);
+  });
   if (operator.edge === edge) return operator;
   throw new RelayError("request_invalid", `${dir} is of ${operator.edge}, and HOLDFAST_URL names ${edge}`);
 }

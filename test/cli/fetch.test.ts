@@ -252,7 +252,7 @@ describe("holdfast fetch", () => {
     expect(stderr.split("\n")).toEqual([
       "holdfast: target_not_allowed: not yours",
       "  reached: no, the target has seen nothing of it",
-      "  mend: Add the target to the client's allow list.",
+      "  mend: Add the target to the client's allow list and, of a scope token or handle, to its own.",
       "  node: node-a",
       "",
     ]);

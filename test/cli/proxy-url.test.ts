@@ -273,7 +273,9 @@ describe("holdfast proxy-url refuses", () => {
   test("a handle without the operator's key, and says what it needs", async () => {
     const socks = await proxyUrl(...BANK, "--scheme", "socks5h");
     expect([socks.code, socks.stdout]).toEqual([1, ""]);
-    expect(socks.stderr).toMatch(/at most 255 bytes.*holdfast-deploy has none \(ENOENT\).*--out/);
+    expect(socks.stderr).toMatch(
+      /at most 255 bytes.*takes the operator key.*holdfast-deploy has none \(ENOENT\).*--out/,
+    );
     const other = await proxyUrl(...BANK, "--handle", "--out", "another");
     expect([other.code, other.stdout, paths]).toEqual([1, "", []]);
     expect(other.stderr).toContain("is of https://edge.example.net, and HOLDFAST_URL names");

@@ -111,6 +111,12 @@ describe("holdfast token", () => {
 });
 
 describe("holdfast handle", () => {
+  test("says what it needs where the folder is none of a deployment", async () => {
+    const { code, stdout, stderr } = await holdfast(["handle", "--out", join(dir, "nowhere")], "token");
+    expect([code, stdout]).toEqual([1, ""]);
+    expect(stderr).toMatch(/takes the operator key, and .*nowhere has none \(ENOENT\): .*--out/);
+  });
+
   test("makes a handle of a token on stdin, and revokes it", async () => {
     const { stdout: token } = await holdfast([...TOKEN, "1h"]);
     const { code, stdout, stderr } = await holdfast(["handle", "--out", dir], token);
