@@ -1,8 +1,10 @@
 import type { Socket } from "node:net";
+import { senderOf } from "../protocol/senders.ts";
 import { reset } from "./reset.ts";
 
 /** How many connections may be open. */
 export interface CapSizes {
+  /** Of an IPv6 network of 64 bits, which is one sender's, together. */
   readonly perAddress: number;
   readonly inAll: number;
 }
@@ -11,7 +13,7 @@ export interface CapSizes {
 export class ConnectionCaps {
   readonly #sizes: CapSizes;
   readonly #open = new Set<Socket>();
-  readonly #byAddress = new Map<string, number>();
+  readonly #bySender = new Map<string, number>();
 
   constructor(sizes: CapSizes) {
     this.#sizes = sizes;
@@ -24,15 +26,15 @@ export class ConnectionCaps {
 
   /** Counts one that was accepted; false: it was cut, since there are too many. */
   admit(socket: Socket): boolean {
-    const address = socket.remoteAddress ?? "";
-    const count = (this.#byAddress.get(address) ?? 0) + 1;
+    const sender = senderOf(socket.remoteAddress ?? "");
+    const count = (this.#bySender.get(sender) ?? 0) + 1;
     this.#open.add(socket);
-    this.#byAddress.set(address, count);
+    this.#bySender.set(sender, count);
     socket.once("close", () => {
       this.#open.delete(socket);
-      const left = this.#byAddress.get(address)! - 1;
-      if (left === 0) this.#byAddress.delete(address);
-      else this.#byAddress.set(address, left);
+      const left = this.#bySender.get(sender)! - 1;
+      if (left === 0) this.#bySender.delete(sender);
+      else this.#bySender.set(sender, left);
     });
     if (count <= this.#sizes.perAddress && this.#open.size <= this.#sizes.inAll) return true;
     socket.destroy();

@@ -98,7 +98,7 @@ export const WHOLE_BODY_MS = 10_000;
 /** A caller has this long to send a request's head. */
 export const HEADERS_DEADLINE_MS = 10_000;
 
-/** Open connections from one address. An edge's own are few, and clients that come straight here may share one: no small number. */
+/** Open connections from one address, or one IPv6 network of 64 bits. An edge's own are few, and clients that come straight here may share one: no small number. */
 export const CONNECTIONS_PER_ADDRESS = 4_000;
 
 /**
@@ -182,11 +182,17 @@ export const PROXY_EDGE_IDLE_MS = 60_000;
 export const PROXY_QUESTIONS_MAX = 500;
 export const PROXY_STRANGER_QUESTIONS_MAX = 250;
 
+/** And those of one known credential, whatever its targets: its flood leaves room for others. */
+export const PROXY_CREDENTIAL_QUESTIONS_MAX = 200;
+
 /** After it could not be asked, the edge is left alone for this long: what is granted goes on without waiting for it. */
 export const PROXY_EDGE_REST_MS = 1_000;
 
 /** Grants that are kept, some kB each. */
 export const PROXY_GRANTS_MAX = 10_000;
+
+/** Those of one client: beyond this its own go first, or one that may go everywhere would drop all others'. */
+export const PROXY_GRANTS_PER_CLIENT = 2_500;
 
 /** How long it is remembered that somebody may not use the proxy. */
 export const PROXY_REFUSED_MS = 10_000;
@@ -217,6 +223,9 @@ export const PROXY_HEAD_MAX_BYTES = 65_536;
 /** Requests on one connection that came before the answer to another one was whole. */
 export const PROXY_PIPELINED_MAX = 32;
 
+/** And the bytes of their heads: each of all the connections may hold so many while no limit of a client's counts them. */
+export const PROXY_PIPELINED_BYTES = 131_072;
+
 /** A connection may rest this long between two requests. */
 export const PROXY_KEEP_ALIVE_MS = 60_000;
 
@@ -235,6 +244,9 @@ export const PROXY_LISTENER = {
 
 /** Connections that have shown no credentials yet: beyond this the oldest of them is dropped. */
 export const PROXY_STRANGERS_MAX = 2_000;
+
+/** Those of one sender: beyond this its own oldest is dropped, so that one sender alone cuts nobody else. */
+export const PROXY_STRANGERS_PER_SENDER = 500;
 
 // Used request ids, between the nodes of a pool.
 

@@ -3,12 +3,14 @@ import type { Duplex } from "node:stream";
 import { Counter, Gauge, type Registry } from "prom-client";
 import type { RelayError } from "../../protocol/errors.ts";
 import { type CapSizes, ConnectionCaps } from "../connection-caps.ts";
-import { PROXY_LISTENER, PROXY_STRANGERS_MAX } from "../limits.ts";
+import { PROXY_LISTENER, PROXY_STRANGERS_MAX, PROXY_STRANGERS_PER_SENDER } from "../limits.ts";
 import { carrierOf } from "../reset.ts";
 import { Strangers } from "./strangers.ts";
 
 /** How many connections there may be, and how many of them strangers'; what the limits have where nothing else is said. */
-export type AdmissionSizes = Partial<CapSizes & { readonly strangers: number }>;
+export type AdmissionSizes = Partial<
+  CapSizes & { readonly strangers: number; readonly strangersPerSender: number }
+>;
 
 /** Which connections the listeners of the proxy door may have, all together. */
 export class Admission {
@@ -18,7 +20,10 @@ export class Admission {
 
   constructor(registry: Registry, sizes: AdmissionSizes = {}) {
     const caps = new ConnectionCaps({ ...PROXY_LISTENER, ...sizes });
-    const strangers = new Strangers(sizes.strangers ?? PROXY_STRANGERS_MAX);
+    const strangers = new Strangers({
+      inAll: sizes.strangers ?? PROXY_STRANGERS_MAX,
+      perSender: sizes.strangersPerSender ?? PROXY_STRANGERS_PER_SENDER,
+    });
     this.#caps = caps;
     this.#strangers = strangers;
     const registers = [registry];

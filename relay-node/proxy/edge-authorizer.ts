@@ -8,6 +8,7 @@ import { isProxyTarget } from "../../protocol/proxy-grants.ts";
 import { senderOf } from "../../protocol/senders.ts";
 import type { NodeConfig } from "../config.ts";
 import {
+  PROXY_CREDENTIAL_QUESTIONS_MAX,
   PROXY_GRANTS_MAX,
   PROXY_KNOWN_MAX,
   PROXY_KNOWN_MS,
@@ -86,6 +87,7 @@ export class EdgeAuthorizer implements ProxyAuthorizer {
       nodeId: id,
       grantKeys,
       max: PROXY_QUESTIONS_MAX,
+      maxEach: PROXY_CREDENTIAL_QUESTIONS_MAX,
       now,
       log,
     });
@@ -217,16 +219,23 @@ export class EdgeAuthorizer implements ProxyAuthorizer {
     if (verdict.kind === "granted") {
       this.#grants.put(id, verdict.admission, askedAt);
       this.#known.set(id, true, now);
-    } else if (verdict.kind === "unjudged") this.#grants.vain(id, target, now);
-    else if (verdict.of === "credential") {
+    } else if (verdict.kind === "unjudged") {
+      this.#grants.vain(id, target, now);
+      // What the edge puts off is asked in vain as well, as often as its user likes.
+      if (verdict.error.code === "rate_limited") this.#chargeKnown(id, now);
+    } else if (verdict.of === "credential") {
       this.#grants.dropAll(id);
       this.#known.delete(id);
       this.#refusals.set(id, verdict.error, now);
     } else {
       this.#grants.drop(id, target);
       this.#refusals.set(grantKey(id, target), verdict.error, now);
-      if (this.#known.get(id, now) !== undefined) this.#strangers.refused(id, now);
+      this.#chargeKnown(id, now);
     }
+  }
+
+  #chargeKnown(id: string, now: number): void {
+    if (this.#known.get(id, now) !== undefined) this.#strangers.refused(id, now);
   }
 
   #noteReach(verdict: Verdict, now: number): void {

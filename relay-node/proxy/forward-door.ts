@@ -1,13 +1,13 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import { PROXY_PIPELINED_MAX } from "../limits.ts";
+import { PROXY_PIPELINED_BYTES, PROXY_PIPELINED_MAX } from "../limits.ts";
 import { Outcome } from "../outcome.ts";
 import { RelayedRequest } from "../relayed-request.ts";
 import { ForwardForm, type ForwardRequest } from "./forward-form.ts";
 import type { ProxyContext } from "./proxy-context.ts";
 
-/** Requests that wait for their turn, by connection. */
-const waiting = new WeakMap<Socket, number>();
+/** Requests that wait for their turn, and the bytes of their heads, by connection. */
+const waiting = new WeakMap<Socket, { count: number; bytes: number }>();
 
 /**
  *   user ──GET http://host/path──▶ authorize ▶ judge ▶ limits ▶ connection ──▶ target
@@ -38,14 +38,22 @@ export function serveForward(
     serve();
     return;
   }
-  const count = (waiting.get(socket) ?? 0) + 1;
-  if (count > PROXY_PIPELINED_MAX) {
+  const queue = waiting.get(socket) ?? { count: 0, bytes: 0 };
+  const bytes = headBytes(request);
+  queue.count += 1;
+  queue.bytes += bytes;
+  waiting.set(socket, queue);
+  if (queue.count > PROXY_PIPELINED_MAX || queue.bytes > PROXY_PIPELINED_BYTES) {
     socket.destroy();
     return;
   }
-  waiting.set(socket, count);
   response.once("socket", () => {
-    waiting.set(socket, waiting.get(socket)! - 1);
+    queue.count -= 1;
+    queue.bytes -= bytes;
     serve();
   });
+}
+
+function headBytes({ url = "", rawHeaders }: IncomingMessage): number {
+  return rawHeaders.reduce((sum, text) => sum + text.length, url.length);
 }

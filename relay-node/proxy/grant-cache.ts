@@ -5,6 +5,7 @@ import {
   PROXY_GRANT_FRESH_MS,
   PROXY_GRANT_REFRESH_MS,
   PROXY_GRANTS_MAX,
+  PROXY_GRANTS_PER_CLIENT,
 } from "../limits.ts";
 import type { ProxyAdmission } from "./authorizer.ts";
 
@@ -52,16 +53,24 @@ interface Kept {
   vainAt?: number;
 }
 
-/** The grants of a node's proxy door, by credential and target. The one that was used least recently goes first. */
+/**
+ * The grants of a node's proxy door, by credential and target. The one that was used least recently goes first, of a client with many
+ * its own.
+ */
 export class GrantCache {
   readonly #max: number;
+  readonly #maxEach: number;
   // A Map keeps the order of insertion: what is used moves to its end.
   readonly #grants = new Map<string, Kept>();
   /** The keys of each credential's grants. */
   readonly #byCredential = new Map<string, Set<string>>();
+  /** And of each client's, in the order in which they were used. */
+  readonly #byClient = new Map<string, Set<string>>();
 
-  constructor(max: number = PROXY_GRANTS_MAX) {
+  /** @param maxEach of one client's */
+  constructor(max: number = PROXY_GRANTS_MAX, maxEach: number = PROXY_GRANTS_PER_CLIENT) {
     this.#max = max;
+    this.#maxEach = maxEach;
   }
 
   get size(): number {
@@ -81,18 +90,24 @@ export class GrantCache {
     }
     this.#grants.delete(key);
     this.#grants.set(key, kept);
+    const own = this.#byClient.get(admission.grant.sub)!;
+    own.delete(key);
+    own.add(key);
     return { standing, admission };
   }
 
   /** @param askedAt when its question left */
   put(credential: string, admission: ProxyAdmission, askedAt: number): void {
-    const { target } = admission.grant;
+    const { target, sub } = admission.grant;
+    this.drop(credential, target);
     const key = grantKey(credential, target);
-    this.#grants.delete(key);
     this.#grants.set(key, { credential, target, admission, askedAt });
     const keys = this.#byCredential.get(credential) ?? new Set();
     this.#byCredential.set(credential, keys.add(key));
-    if (this.#grants.size > this.#max) this.#drop(...this.#grants.entries().next().value!);
+    const own = this.#byClient.get(sub) ?? new Set();
+    this.#byClient.set(sub, own.add(key));
+    const [first] = own.size > this.#maxEach ? own : this.#grants.size > this.#max ? this.#grants.keys() : [];
+    if (first !== undefined) this.#drop(first, this.#grants.get(first)!);
   }
 
   /** It was asked for anew and nobody could tell: it is not for a while. */
@@ -109,8 +124,7 @@ export class GrantCache {
 
   /** Drops the grants of a credential for whichever target. */
   dropAll(credential: string): void {
-    for (const key of this.#byCredential.get(credential) ?? []) this.#grants.delete(key);
-    this.#byCredential.delete(credential);
+    for (const key of this.#byCredential.get(credential) ?? []) this.#drop(key, this.#grants.get(key)!);
   }
 
   /** Drops what is dead. */
@@ -121,12 +135,17 @@ export class GrantCache {
     }
   }
 
-  #drop(key: string, { credential }: Kept): void {
+  #drop(key: string, { credential, admission }: Kept): void {
     this.#grants.delete(key);
-    const keys = this.#byCredential.get(credential);
-    keys?.delete(key);
-    if (keys?.size === 0) this.#byCredential.delete(credential);
+    forget(this.#byCredential, credential, key);
+    forget(this.#byClient, admission.grant.sub, key);
   }
+}
+
+function forget(index: Map<string, Set<string>>, name: string, key: string): void {
+  const keys = index.get(name);
+  keys?.delete(key);
+  if (keys?.size === 0) index.delete(name);
 }
 
 /** One text for a credential and a target; neither holds a space. */

@@ -1,5 +1,5 @@
 import type { Logger } from "pino";
-import { isRelayError } from "../../protocol/errors.ts";
+import { isRelayError, RelayError } from "../../protocol/errors.ts";
 import type { GrantKey } from "../../protocol/grants.ts";
 import { rulesOf, verifyProxyGrant } from "../../protocol/proxy-grants.ts";
 import { causeOf } from "../peer-client.ts";
@@ -28,8 +28,9 @@ export interface QuestionContext {
   readonly edge: string;
   readonly nodeId: string;
   readonly grantKeys: readonly GrantKey[];
-  /** Questions under way at once. */
+  /** Questions under way at once, and those of one credential. */
   readonly max: number;
+  readonly maxEach: number;
   /** Milliseconds since 1970. */
   readonly now: () => number;
   readonly log: Logger;
@@ -39,6 +40,8 @@ export interface QuestionContext {
 export class Questions {
   readonly #context: QuestionContext;
   readonly #under = new Map<string, Promise<Verdict>>();
+  /** How many are under way, by the credentials' ids. */
+  readonly #each = new Map<string, number>();
   readonly #closing = new AbortController();
 
   constructor(context: QuestionContext) {
@@ -69,14 +72,25 @@ export class Questions {
     if (this.#under.size >= this.#context.max) {
       return Promise.resolve({ ...unanswered("too_many_questions"), isEdgeThere: true });
     }
-    const key = grantKey(asked.credential.id, asked.target);
+    const { id } = asked.credential;
+    const each = this.#each.get(id) ?? 0;
+    if (each >= this.#context.maxEach) return Promise.resolve(tooManyOf());
+    const key = grantKey(id, asked.target);
+    this.#each.set(id, each + 1);
     const question = this.#ask(asked, askedAt).then((verdict) => {
       this.#under.delete(key);
+      this.#answered(id);
       settled(verdict);
       return verdict;
     });
     this.#under.set(key, question);
     return question;
+  }
+
+  #answered(id: string): void {
+    const left = this.#each.get(id)! - 1;
+    if (left === 0) this.#each.delete(id);
+    else this.#each.set(id, left);
   }
 
   /** Cuts what is under way. */
@@ -119,4 +133,10 @@ export class Questions {
     log.error({ cause }, "proxy grant not good here");
     return { ...unanswered(cause), isEdgeThere: true };
   }
+}
+
+function tooManyOf(): Unjudged {
+  const detail = "too many targets of these credentials are being asked about";
+  const error = new RelayError("rate_limited", detail, { retryAfter: 1 });
+  return { kind: "unjudged", error, cause: "too_many_questions", isEdgeThere: true };
 }

@@ -324,3 +324,32 @@ test("the log has one line a request, with neither path, query nor credentials",
   });
   expect(JSON.stringify(proxy.node.log())).not.toMatch(/secret/);
 });
+
+describe("requests that wait for the answer before", () => {
+  const padded = [`X-Pad: ${"x".repeat(20_000)}`];
+
+  test("are as many as there is room for their heads", async () => {
+    const user = await open();
+    for (let asked = 0; asked < 6; asked++) {
+      user.ask(`GET ${url}/`, [`Host: ${host}`, CREDENTIALS, ...padded]);
+    }
+    for (let answered = 0; answered < 6; answered++) {
+      await origin.request();
+      expect((await user.whole()).status).toBe(200);
+    }
+  });
+
+  test.each([
+    ["their heads are too long together", 8, padded],
+    ["they are too many", 34, []],
+  ])("end their connection where %s", async (_what, count, fields) => {
+    origin.next(() => {});
+    const user = await open();
+    for (let asked = 0; asked < count; asked++) {
+      user.ask(`GET ${url}/`, [`Host: ${host}`, CREDENTIALS, ...fields]);
+    }
+    await user.closed;
+    await origin.request();
+    await expect.poll(() => proxy.node.relay.limits.slots).toBe(0);
+  });
+});

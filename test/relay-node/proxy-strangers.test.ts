@@ -17,7 +17,10 @@ import { startTcpTarget, type TcpTarget } from "../support/tcp-target.ts";
 /** What anybody on the internet can do to the proxy door without credentials. */
 
 describe("strangers:", () => {
-  /** `+a` comes, `a!` is known, `-a` goes; what is cut by all of it. */
+  /**
+   * `+a` comes, `a!` is known, `-a` goes; what is cut by all of it. Those of one letter are one sender's each, which has two; three are
+   * there in all.
+   */
   const CASES: readonly (readonly [what: string, steps: string, cut: string, left: number])[] = [
     ["as many as may be", "+a +b +c", "", 3],
     ["one more cuts the oldest", "+a +b +c +d", "a", 3],
@@ -26,15 +29,20 @@ describe("strangers:", () => {
     ["who is known is never cut", "+a a! +b +c +d +e", "b", 3],
     ["who has gone leaves room", "+a +b +c -b +d", "", 3],
     ["who was cut and goes counts once", "+a +b +c +d -a +e", "a b", 3],
+    ["a sender's third one cuts its own oldest", "+a +b1 +b2 +b3", "b1", 3],
+    ["and nobody else's, however many come", "+a +b1 +b2 +b3 +b4 +b5", "b1 b2 b3", 3],
+    ["those of a sender who are known don't count", "+a1 +a2 a1! a2! +a3 +a4", "", 2],
   ];
   test.each(CASES)("%s", async (_what, steps, cut, left) => {
-    const strangers = new Strangers(3);
+    const strangers = new Strangers({ inAll: 3, perSender: 2 });
     const connections = new Map<string, PassThrough>();
     const gone = new Set<string>();
     for (const step of steps.split(" ")) {
       const name = step.replaceAll(/[+!-]/g, "");
       if (step.startsWith("+")) {
-        connections.set(name, new PassThrough());
+        // Of one network of 64 bits, each with an address of its own.
+        const remoteAddress = `2001:db8:0:${name[0]}::${name.slice(1)}`;
+        connections.set(name, Object.assign(new PassThrough(), { remoteAddress }));
         strangers.enter(connections.get(name)!);
       } else if (step.endsWith("!")) strangers.known(connections.get(name)!);
       else {
@@ -90,7 +98,7 @@ const opened = (port: number, count: number): Promise<Socket[]> =>
   Promise.all(Array.from({ length: count }, () => openRaw({ port })));
 
 test("a flood of connections that say nothing locks nobody out", async () => {
-  const port = await listen({ strangers: 50 });
+  const port = await listen({ strangers: 50, strangersPerSender: 50 });
   const flood = await opened(port, 200);
   const answering = openRaw({ port }).then((socket) => {
     const reading = readRaw(socket);

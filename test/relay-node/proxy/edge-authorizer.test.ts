@@ -560,6 +560,34 @@ describe("a flood", () => {
     expect(await ends(who)).toBe("app");
   });
 
+  test("of a known client's whom the edge puts off is bounded as well", async () => {
+    const who = user();
+    await ends(who);
+    edge.answer = refuse("rate_limited", "too many");
+    edge.asked.length = 0;
+    for (let i = 0; i < 25; i++) expect(await ends(who, `tcp://t${i}.example.com:443`)).toBe("rate_limited");
+    expect(edge.asked).toHaveLength(20);
+    edge.answer = edge.grantAll;
+    expect(await ends(who)).toBe("app");
+    expect(await ends(user())).toBe("app");
+  });
+
+  test("of a known client's good targets leaves room for others", async () => {
+    const [who, other] = [user(), user()];
+    await ends(who);
+    await ends(other);
+    const { answer, release } = held(edge.grantAll);
+    edge.answer = answer;
+    const flood = Array.from({ length: 600 }, (_, i) => ends(who, `tcp://t${i}.example.com:443`));
+    const next = ends(other, B);
+    expect(await flood[599]).toBe("rate_limited");
+    release();
+    expect(await next).toBe("app");
+    const ended = await Promise.all(flood);
+    expect(ended.filter((end) => end === "app")).toHaveLength(200);
+    expect(await ends(who, "tcp://t599.example.com:443")).toBe("app");
+  });
+
   test("of questions at once is bounded", async () => {
     const { answer, release } = held(refuse("handle_unknown", "no"));
     edge.answer = answer;

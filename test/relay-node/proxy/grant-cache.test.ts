@@ -6,11 +6,11 @@ const T0 = 1_800_000_000_000;
 const A = "tcp://a.example.com:443";
 const B = "tcp://b.example.com:443";
 
-function admission(target = A, exp = T0 / 1_000 + 300): ProxyAdmission {
+function admission(target = A, exp = T0 / 1_000 + 300, sub = "app"): ProxyAdmission {
   const grant = {
     iss: "https://edge.example.com",
     aud: "node-1",
-    sub: "app",
+    sub,
     act: "proxy",
     iat: T0 / 1_000,
     exp,
@@ -79,6 +79,21 @@ describe("the cache", () => {
     const kept = ["one", "two", "three"].filter((id) => cache.find(id, A, T0) !== undefined);
     expect(kept).toEqual(["one", "three"]);
     expect(cache.size).toBe(2);
+  });
+
+  test("forgets a client's own beyond the client's share, by whichever credentials it came", () => {
+    const cache = new GrantCache(4, 2);
+    const of = (sub: string, id: string) => cache.put(id, admission(A, T0 / 1_000 + 300, sub), T0);
+    of("other", "theirs");
+    for (const id of ["one", "two"]) of("app", id);
+    cache.find("one", A, T0);
+    for (const id of ["three", "three", "four"]) of("app", id);
+    const ids = ["theirs", "one", "two", "three", "four"];
+    expect(ids.filter((id) => cache.find(id, A, T0) !== undefined)).toEqual(["theirs", "three", "four"]);
+    cache.dropAll("three");
+    of("app", "five");
+    expect(cache.find("four", A, T0)).toBeDefined();
+    expect(cache.size).toBe(3);
   });
 
   test("forgets the dead, when they are looked up and when it is swept", () => {
