@@ -145,3 +145,10 @@ export function failureAnswer(
     body,
   };
 }
+
+/** Answers with JSON of the node's own. */
+export function writeJson(response: ServerResponse, status: number, value: unknown): void {
+  response
+    .writeHead(status, { "Content-Type": "application/json", "Cache-Control": "no-store" })
+    .end(JSON.stringify(value));
+}

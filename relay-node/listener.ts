@@ -41,6 +41,8 @@ export interface ListenerBounds {
   readonly headMs: number;
   /** A connection may rest this long between two requests. */
   readonly idleMs: number;
+  /** A connection that says nothing for this long is asked for by TCP, so that one whose end was lost is found; not where left out. */
+  readonly tcpKeepAliveMs?: number;
 }
 
 /**
@@ -67,6 +69,8 @@ export async function listenHttp(
     keepAliveTimeout: bounds.idleMs,
     highWaterMark: STREAM_BUFFER_BYTES,
     noDelay: true,
+    keepAlive: bounds.tcpKeepAliveMs !== undefined,
+    keepAliveInitialDelay: bounds.tcpKeepAliveMs ?? 0,
     // A proxy looks at the Host field by itself: Node's own answer has no mark of ours.
     requireHostHeader: !isProxy,
     shouldUpgradeCallback: (request: IncomingMessage) => handlers.isUpgrade(request),

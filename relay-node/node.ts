@@ -6,7 +6,7 @@ import { isRelayError, RelayError, withReached } from "../protocol/errors.ts";
 import { type GrantKey, importGrantKey, verifyGrant } from "../protocol/grants.ts";
 import { WIRE } from "../protocol/headers.ts";
 import { AddressProof } from "./address-proof.ts";
-import { writeFailure } from "./answer.ts";
+import { writeFailure, writeJson } from "./answer.ts";
 import { ClientLimits } from "./client-limits.ts";
 import type { NodeConfig } from "./config.ts";
 import { ConnectionCaps } from "./connection-caps.ts";
@@ -243,7 +243,7 @@ export class RelayNode implements NodeContext {
       void this.#peers!.serve(request, response, "consumed-read");
     } else if (url === "/healthz" && method === "GET") this.#health(response);
     else if (url === "/whoami" && method === "GET") {
-      json(response, 200, { address: plainAddress(request.socket.remoteAddress) });
+      writeJson(response, 200, { address: plainAddress(request.socket.remoteAddress) });
     } else if (url === "/stream") {
       const error = new RelayError("upgrade_required", "a stream is a WebSocket");
       writeFailure(response, error, { node: this.config.id }, UPGRADE_FIELDS);
@@ -260,10 +260,10 @@ export class RelayNode implements NodeContext {
     const reason = this.#address.outOfService();
     // What stands in front of a node may answer in its place, without this.
     response.setHeader("Relay-Node", node);
-    if (this.#draining) json(response, 503, { status: "draining", node });
-    else if (this.#starting) json(response, 503, { status: "starting", node });
-    else if (reason !== undefined) json(response, 503, { status: "out_of_service", node, reason });
-    else json(response, 200, { status: "ok", node });
+    if (this.#draining) writeJson(response, 503, { status: "draining", node });
+    else if (this.#starting) writeJson(response, 503, { status: "starting", node });
+    else if (reason !== undefined) writeJson(response, 503, { status: "out_of_service", node, reason });
+    else writeJson(response, 200, { status: "ok", node });
   }
 
   /** Gives up a request whose caller went away. One that has yet to come, to whichever node, is refused when it does. */
@@ -295,10 +295,4 @@ export class RelayNode implements NodeContext {
 /** An IPv4 caller of a dual-stack listener shows as a mapped address. */
 function plainAddress(address = ""): string {
   return address.replace(/^::ffff:(?=\d+\.)/, "");
-}
-
-function json(response: ServerResponse, status: number, value: unknown): void {
-  response
-    .writeHead(status, { "Content-Type": "application/json", "Cache-Control": "no-store" })
-    .end(JSON.stringify(value));
 }

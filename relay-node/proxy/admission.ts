@@ -3,7 +3,7 @@ import type { Duplex } from "node:stream";
 import { Counter, Gauge, type Registry } from "prom-client";
 import type { RelayError } from "../../protocol/errors.ts";
 import { type CapSizes, ConnectionCaps } from "../connection-caps.ts";
-import { PROXY_LISTENER, PROXY_STRANGERS_MAX, PROXY_STRANGERS_PER_SENDER } from "../limits.ts";
+import { PROXY_LISTENER, PROXY_STRANGERS_MAX, PROXY_STRANGERS_PER_SENDER } from "./limits.ts";
 import { carrierOf } from "../reset.ts";
 import { Strangers } from "./strangers.ts";
 

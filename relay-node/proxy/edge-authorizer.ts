@@ -16,7 +16,7 @@ import {
   PROXY_REFUSED_MAX,
   PROXY_REFUSED_MS,
   PROXY_STRANGER_QUESTIONS_MAX,
-} from "../limits.ts";
+} from "./limits.ts";
 import type { ProxyAdmission, ProxyAuthorizer, ProxyUser } from "./authorizer.ts";
 import { AuthorizerMetrics } from "./authorizer-metrics.ts";
 import { checkCredential } from "./credentials.ts";

@@ -10,7 +10,7 @@ import {
   PROXY_AUTHORIZE_MS,
   PROXY_EDGE_CONNECTIONS,
   PROXY_EDGE_IDLE_MS,
-} from "../limits.ts";
+} from "./limits.ts";
 import { Pool, requestBy } from "../undici.ts";
 import type { EdgeAnswer } from "./edge-answer.ts";
 

@@ -1,4 +1,4 @@
-import { PROXY_EDGE_REST_MS } from "../limits.ts";
+import { PROXY_EDGE_REST_MS } from "./limits.ts";
 
 /**
  * Whether the edge can be asked, as far as its last answers tell. Times are milliseconds since 1970.

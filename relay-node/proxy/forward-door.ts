@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import { PROXY_PIPELINED_BYTES, PROXY_PIPELINED_MAX } from "../limits.ts";
+import { PROXY_PIPELINED_BYTES, PROXY_PIPELINED_MAX } from "./limits.ts";
 import { Outcome } from "../outcome.ts";
 import { RelayedRequest } from "../relayed-request.ts";
 import { ForwardForm, type ForwardRequest } from "./forward-form.ts";

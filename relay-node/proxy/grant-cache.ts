@@ -6,7 +6,7 @@ import {
   PROXY_GRANT_REFRESH_MS,
   PROXY_GRANTS_MAX,
   PROXY_GRANTS_PER_CLIENT,
-} from "../limits.ts";
+} from "./limits.ts";
 import type { ProxyAdmission } from "./authorizer.ts";
 
 /**

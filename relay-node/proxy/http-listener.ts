@@ -3,7 +3,7 @@ import type { Duplex } from "node:stream";
 import { CONNECT_TCP_PREFIX, CONNECT_TCP_TOKENS } from "../../protocol/connect-tcp.ts";
 import { RelayError } from "../../protocol/errors.ts";
 import { asRelayError } from "../failure.ts";
-import { PROXY_LISTENER } from "../limits.ts";
+import { PROXY_LISTENER } from "./limits.ts";
 import { type ListenAddress, type ListenerBounds, listenHttp, type OnSocket } from "../listener.ts";
 import { reset } from "../reset.ts";
 import type { Admission } from "./admission.ts";

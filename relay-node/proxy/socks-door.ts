@@ -15,7 +15,8 @@ import {
 } from "../../protocol/socks5.ts";
 import { tunnelUrl } from "../../protocol/targets.ts";
 import { asRelayError } from "../failure.ts";
-import { LAST_ANSWER_MS, PROXY_CONNECTIONS_MAX, PROXY_HEAD_MS, STREAM_BUFFER_BYTES } from "../limits.ts";
+import { LAST_ANSWER_MS, STREAM_BUFFER_BYTES } from "../limits.ts";
+import { PROXY_CONNECTIONS_MAX, PROXY_HEAD_MS, PROXY_TCP_KEEP_ALIVE_MS } from "./limits.ts";
 import type { ProxyUser } from "./authorizer.ts";
 import { checkCredential } from "./credentials.ts";
 import type { ProxyContext } from "./proxy-context.ts";
@@ -60,7 +61,13 @@ export async function startSocks(
 ): Promise<SocksDoor> {
   const sockets = new Set<Socket>();
   const server = createServer(
-    { allowHalfOpen: true, noDelay: true, highWaterMark: STREAM_BUFFER_BYTES },
+    {
+      allowHalfOpen: true,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: PROXY_TCP_KEEP_ALIVE_MS,
+      highWaterMark: STREAM_BUFFER_BYTES,
+    },
     (socket) => {
       sockets.add(socket);
       socket.on("error", () => {}).once("close", () => sockets.delete(socket));

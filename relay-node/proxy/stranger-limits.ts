@@ -1,6 +1,6 @@
 import { RelayError } from "../../protocol/errors.ts";
 import { type BucketSize, TokenBucket } from "../../protocol/token-bucket.ts";
-import { PROXY_SENDERS_MAX, PROXY_STRANGER, PROXY_STRANGERS } from "../limits.ts";
+import { PROXY_SENDERS_MAX, PROXY_STRANGER, PROXY_STRANGERS } from "./limits.ts";
 
 /** What strangers may ask. */
 export interface StrangerSizes {

@@ -9,12 +9,8 @@ import {
   HOST_STATE,
   NODE_ID_MAX,
 } from "../../cli/init/layout.ts";
-import {
-  CONNECTIONS_MAX,
-  IDLE_CONNECTIONS_MAX,
-  PROXY_CONNECTIONS_MAX,
-  STREAMS_MAX,
-} from "../../relay-node/limits.ts";
+import { CONNECTIONS_MAX, IDLE_CONNECTIONS_MAX, STREAMS_MAX } from "../../relay-node/limits.ts";
+import { PROXY_CONNECTIONS_MAX } from "../../relay-node/proxy/limits.ts";
 import { run } from "../support/run.ts";
 
 /** What lies in deploy/ fits what `holdfast init` writes and what the package holds. */
