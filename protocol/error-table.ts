@@ -76,7 +76,7 @@ export const ERRORS = {
   body_digest: denied(400, "Sign the digest of the body that is sent: they differ."),
   target_not_allowed: denied(
     403,
-    "Add the target to the client's allow list and, of a scope token or handle, to its own.",
+    "Add the target to the client's allow list. A scope token or handle has a list of its own, which has to name it, too.",
   ),
   address_refused: row(
     403,

@@ -252,7 +252,7 @@ describe("holdfast fetch", () => {
     expect(stderr.split("\n")).toEqual([
       "holdfast: target_not_allowed: not yours",
       "  reached: no, the target has seen nothing of it",
-      "  mend: Add the target to the client's allow list and, of a scope token or handle, to its own.",
+      "  mend: Add the target to the client's allow list. A scope token or handle has a list of its own, which has to name it, too.",
       "  node: node-a",
       "",
     ]);

@@ -80,7 +80,7 @@ describe("holdfast doctor", () => {
     expect(denied.code).toBe(1);
     expect(denied.lines.slice(-2)).toEqual([
       expect.stringMatching(
-        /^✗ destination 127\.0\.0\.1:1: .*target_not_allowed: .*Add the target to the client's allow list\.$/,
+        /^✗ destination 127\.0\.0\.1:1: .*target_not_allowed: .*Add the target to the client's allow list\. /,
       ),
       expect.stringMatching(/^✗ address: none was seen\. /),
     ]);
