@@ -76,4 +76,11 @@ describe.each([
     expect(answered?.field("relay-error")).toBeUndefined();
     expect(answered?.body ?? "").not.toBe("half!half!");
   });
+
+  test("that answers with bytes beyond ASCII is passed on byte for byte", async () => {
+    const answer = "HTTP/1.1 200 K\xe4se\r\nX-Name: Zo\xeb\r\nContent-Length: 2\r\n\r\nok";
+    misdeed = (socket) => socket.end(Buffer.from(answer, "latin1"));
+    const answered = await ask(way);
+    expect([answered?.status, answered?.field("x-name"), answered?.body]).toEqual([200, "Zo\xeb", "ok"]);
+  });
 });

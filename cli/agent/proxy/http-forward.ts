@@ -8,6 +8,8 @@ import { failureAnswer, type ProxyAnswer } from "./failure.ts";
 import { reset } from "../../../client/node/reset.ts";
 import { asRelayError } from "../relay-errors.ts";
 
+const NOTHING = Buffer.alloc(0);
+
 /** One plain request that goes on to its target. */
 export interface Forwarding {
   readonly request: IncomingMessage;
@@ -107,8 +109,8 @@ function passBack(incoming: IncomingMessage, response: ServerResponse): void {
     const why = `its answer can't be passed on: ${(error as Error).message}`;
     return answerWith(response, failureAnswer(new RelayError("target_protocol", why)));
   }
-  // The head goes before the body's first byte: some answers are heads for a long time.
-  response.flushHeaders();
+  // The head goes before the body's first byte: some answers are heads for a long time. `flushHeaders` would write it as UTF-8.
+  response.write(NOTHING);
   incoming.pipe(response);
 }
 
