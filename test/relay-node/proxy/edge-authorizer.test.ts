@@ -357,7 +357,7 @@ describe("while the edge is down", () => {
   });
 
   test("or slow: it has its time, and no more", async () => {
-    await withDeadline(150);
+    await withDeadline(1_000);
     const who = user();
     await ends(who);
     edge.answer = () => {};
