@@ -48,11 +48,6 @@ export class Questions {
     this.#context = context;
   }
 
-  /** How many are under way. */
-  get size(): number {
-    return this.#under.size;
-  }
-
   /** The one that is under way. */
   find({ credential, target }: Asked): Promise<Verdict> | undefined {
     return this.#under.get(grantKey(credential.id, target));

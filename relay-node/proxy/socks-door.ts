@@ -16,28 +16,22 @@ import {
 import { tunnelUrl } from "../../protocol/targets.ts";
 import { asRelayError } from "../failure.ts";
 import { LAST_ANSWER_MS, STREAM_BUFFER_BYTES } from "../limits.ts";
-import { PROXY_CONNECTIONS_MAX, PROXY_HEAD_MS, PROXY_TCP_KEEP_ALIVE_MS } from "./limits.ts";
+import { PROXY_HEAD_MS, PROXY_TCP_KEEP_ALIVE_MS } from "./limits.ts";
+import type { Admission } from "./admission.ts";
 import type { ProxyUser } from "./authorizer.ts";
 import { checkCredential } from "./credentials.ts";
 import type { ProxyContext } from "./proxy-context.ts";
 import { type OpenedTunnel, TunnelOpening } from "./tunnel-opening.ts";
 import { WaitingUser } from "./waiting-user.ts";
 
-/** Counts a door's connections, and destroys those that are too many. */
-export interface SocketAdmission {
-  /** One was accepted, whose user has shown nothing yet. */
-  stranger(socket: Socket): void;
-  /** Its user's credentials were found good. */
-  known(socket: Socket): void;
-}
+/** Which connections there may be, of whoever counts them and cuts them in the end. */
+export type SocketAdmission = Pick<Admission, "stranger" | "known">;
 
 /** A listener of SOCKS 5. */
 export interface SocksDoor {
   readonly port: number;
   /** Takes no more connections. */
   stop(): void;
-  /** Cuts all that there are, tunnels as well. */
-  close(): Promise<void>;
 }
 
 /**
@@ -59,7 +53,6 @@ export async function startSocks(
   admission: SocketAdmission,
   headMs = PROXY_HEAD_MS,
 ): Promise<SocksDoor> {
-  const sockets = new Set<Socket>();
   const server = createServer(
     {
       allowHalfOpen: true,
@@ -69,26 +62,16 @@ export async function startSocks(
       highWaterMark: STREAM_BUFFER_BYTES,
     },
     (socket) => {
-      sockets.add(socket);
-      socket.on("error", () => {}).once("close", () => sockets.delete(socket));
+      socket.on("error", () => {});
       admission.stranger(socket);
       if (!socket.destroyed) void new SocksConnection(context, socket, admission).serve(headMs);
     },
   );
-  server.maxConnections = PROXY_CONNECTIONS_MAX;
   server.listen({ host, port });
   await once(server, "listening");
   // What the system can't accept, as when it has no files left, is the next one's to try.
   server.on("error", (error) => context.log.warn({ cause: error.message }, "socks: not accepted"));
-  const stop = () => void server.close();
-  return {
-    port: (server.address() as AddressInfo).port,
-    stop,
-    async close() {
-      stop();
-      for (const socket of sockets) socket.destroy();
-    },
-  };
+  return { port: (server.address() as AddressInfo).port, stop: () => void server.close() };
 }
 
 /** What a user wants, as it said it. */

@@ -3,8 +3,10 @@ import { once } from "node:events";
 import { createServer as createHttp } from "node:http";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { SocksClient } from "socks";
+import { Registry } from "prom-client";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type ErrorCode, RelayError } from "../../protocol/errors.ts";
+import { Admission } from "../../relay-node/proxy/admission.ts";
 import { type SocksDoor, startSocks } from "../../relay-node/proxy/socks-door.ts";
 import { type DnsServer, startDnsServer } from "../support/dns-server.ts";
 import { eventually } from "../support/node-log.ts";
@@ -23,9 +25,11 @@ let target: TcpTarget;
 let serve: (socket: Socket) => void;
 /** What the door told of its sockets. */
 const counted = { strangers: 0, known: 0, isFull: false };
+const sockets = new Set<Socket>();
 const admission = {
   stranger(socket: Socket) {
     counted.strangers++;
+    sockets.add(socket);
     if (counted.isFull) socket.destroy();
   },
   known: () => void counted.known++,
@@ -46,7 +50,8 @@ beforeEach(() => {
   Object.assign(counted, { strangers: 0, known: 0, isFull: false });
 });
 afterAll(async () => {
-  await door.close();
+  door.stop();
+  for (const socket of sockets) socket.destroy();
   await parts.stop();
   await target.close();
   await dns.close();
@@ -341,7 +346,7 @@ describe("a stranger", () => {
     users[2].socket.write(Buffer.concat([handshake(), toIpv4(80).subarray(0, 9)]));
     for (const user of users) await over(user);
     expect(users.map(({ hex }) => hex())).toEqual(["", "", "05020100"]);
-    await slow.close();
+    slow.stop();
   });
 
   test("who is one too many is dropped", async () => {
@@ -504,8 +509,9 @@ describe("programs", () => {
   });
 });
 
-test("a door that stops takes nobody in, and cuts nobody until it is closed", async () => {
-  const own = await startSocks(parts.context, { host: "127.0.0.1", port: 0 }, admission);
+test("a door that stops takes nobody in, and cuts nobody until all are cut", async () => {
+  const all = new Admission(new Registry());
+  const own = await startSocks(parts.context, { host: "127.0.0.1", port: 0 }, all);
   const user = await dial(own.port);
   user.socket.write(Buffer.concat([handshake(), toIpv4(target.port)]));
   await eventually(() => user.hex() === OPENED, "the tunnel is open");
@@ -513,6 +519,6 @@ test("a door that stops takes nobody in, and cuts nobody until it is closed", as
   await expect(dial(own.port)).rejects.toThrow("ECONNREFUSED");
   user.socket.write("still");
   await eventually(() => user.bytes().toString() === "still", "it came back");
-  await own.close();
+  all.cut();
   await over(user);
 });
