@@ -11,7 +11,7 @@ import { hashOf, newHandle } from "./handles.ts";
 import { jsonOf } from "./json.ts";
 import { ADMIN_BODY_MAX_BYTES } from "./limits.ts";
 import { readAtMost } from "./read-at-most.ts";
-import type { Expected } from "./registry.ts";
+import type { Expected } from "./registry/versions.ts";
 import { checkScopeLifetime, proveScopeToken } from "./scope.ts";
 import { atSendersCost } from "./strangers.ts";
 

@@ -10,8 +10,8 @@ import type { Health } from "./health-object.ts";
 import { Pool } from "./pool.ts";
 import type { HandleRecord } from "./handles.ts";
 import { HEALTH_LOOK_MS } from "./limits.ts";
-import { RegistryCache } from "./registry-cache.ts";
-import type { Registry } from "./registry.ts";
+import { RegistryCache } from "./registry/cache.ts";
+import type { Registry } from "./registry/registry.ts";
 
 /** The worker's bindings; the text ones are read by `parseEdgeConfig` alone. */
 export interface Env {

@@ -1,6 +1,6 @@
 import { app } from "./app.ts";
 
 export { Health } from "./health-object.ts";
-export { Registry } from "./registry.ts";
+export { Registry } from "./registry/registry.ts";
 
 export default { fetch: app.fetch };

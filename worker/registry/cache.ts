@@ -1,4 +1,4 @@
-import { REGISTRY_CACHE_ENTRIES, REGISTRY_CACHE_MS } from "./limits.ts";
+import { REGISTRY_CACHE_ENTRIES, REGISTRY_CACHE_MS } from "../limits.ts";
 
 /**
  * What an isolate remembers of the registry for at most 10 s, by id. That there is nothing of an id is remembered too, apart

@@ -1,0 +1,51 @@
+import type { ClientRecord } from "../clients.ts";
+import { type Expected, matches, type Versioned } from "./versions.ts";
+
+/** The clients' records. */
+export class ClientsTable {
+  readonly #sql: SqlStorage;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+    sql.exec(
+      "CREATE TABLE IF NOT EXISTS clients (id TEXT PRIMARY KEY, version INTEGER NOT NULL, record TEXT NOT NULL) STRICT",
+    );
+  }
+
+  /** The client's record, or null. */
+  get(id: string): Versioned<ClientRecord> | null {
+    const row = this.#sql
+      .exec<{ version: number; record: string }>("SELECT version, record FROM clients WHERE id = ?", id)
+      .toArray()[0];
+    return row === undefined
+      ? null
+      : { version: row.version, record: JSON.parse(row.record) as ClientRecord };
+  }
+
+  /** Stores a record; returns its new version, or null where another version is there than was expected. */
+  put(record: ClientRecord, expected: Expected): number | null {
+    const found = this.versionOf(record.id);
+    if (!matches(expected, found)) return null;
+    const version = (found ?? 0) + 1;
+    this.#sql.exec(
+      "INSERT INTO clients VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET version = excluded.version, record = excluded.record",
+      record.id,
+      version,
+      JSON.stringify(record),
+    );
+    return version;
+  }
+
+  /** Removes a record; false where another version is there than was expected. */
+  delete(id: string, expected: Expected): boolean {
+    const found = this.versionOf(id);
+    if (found === undefined || !matches(expected, found)) return false;
+    this.#sql.exec("DELETE FROM clients WHERE id = ?", id);
+    return true;
+  }
+
+  versionOf(id: string): number | undefined {
+    return this.#sql.exec<{ version: number }>("SELECT version FROM clients WHERE id = ?", id).toArray()[0]
+      ?.version;
+  }
+}
