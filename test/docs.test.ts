@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { ERRORS } from "../protocol/errors.ts";
@@ -23,6 +23,11 @@ test("docs/protocol.md names every field of the wire", () => {
   for (const name of Object.values(WIRE)) expect(text).toContain(name);
 });
 
+test("docs/protocol.md shows the signers as they are run", () => {
+  const text = read("docs/protocol.md");
+  for (const name of ["sign.py", "sign.exs"]) expect(text).toContain(read(`examples/signers/${name}`));
+});
+
 test("docs/dependencies.md gives a reason for every dependency", () => {
   const { dependencies, devDependencies } = JSON.parse(read("package.json")) as Record<
     string,
@@ -35,20 +40,8 @@ test("docs/dependencies.md gives a reason for every dependency", () => {
 });
 
 test("every link between documents leads somewhere", () => {
-  for (const file of [
-    "README.md",
-    "SECURITY.md",
-    "docs/protocol.md",
-    "docs/fidelity.md",
-    "docs/configuration.md",
-    "docs/deploy.md",
-    "docs/run.md",
-    "docs/binary.md",
-    "docs/streams.md",
-    "docs/proxy.md",
-    "docs/resilience.md",
-    "docs/socks-and-connect-tcp.md",
-  ]) {
+  const documents = readdirSync(join(root, "docs")).map((name) => `docs/${name}`);
+  for (const file of ["README.md", "SECURITY.md", ...documents]) {
     for (const [, link] of read(file).matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)) {
       expect(() => read(join(file, "..", link!).replace(/\/$/, "")), `${file}: ${link}`).not.toThrow(
         /ENOENT/,

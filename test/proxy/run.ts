@@ -11,6 +11,8 @@ process.exitCode = await runSuite({
   packages: [
     "python3-requests",
     "python3-aiohttp",
+    "python3-jwt",
+    "python3-cryptography",
     "erlang-base",
     "erlang-inets",
     "erlang-ssl",

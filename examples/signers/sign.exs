@@ -1,0 +1,15 @@
+# Signs one request, by Erlang's own :crypto.
+[method, url] = System.argv()
+relay = URI.parse(System.fetch_env!("HOLDFAST_URL"))
+[client, key] = String.split(relay.userinfo, ":")
+edge = String.replace_suffix(URI.to_string(%{relay | userinfo: nil, path: nil, authority: nil}), "/", "")
+now = System.os_time(:second)
+base64url = &Base.url_encode64(&1, padding: false)
+quoted = &("\"" <> String.replace(&1, ["\\", "\""], fn found -> "\\" <> found end) <> "\"")
+jti = base64url.(:crypto.strong_rand_bytes(16))
+texts = [iss: client, aud: edge, act: "fetch", jti: jti, htm: method, url: url]
+members = for {name, text} <- texts, do: ~s("#{name}":#{quoted.(text)},)
+claims = ~s({#{members}"iat":#{now},"exp":#{now + 60}})
+signed = base64url.(~s({"alg":"EdDSA","typ":"holdfast-request+jwt"})) <> "." <> base64url.(claims)
+seed = Base.url_decode64!(key, padding: false)
+IO.puts(signed <> "." <> base64url.(:crypto.sign(:eddsa, :none, signed, [seed, :ed25519])))
