@@ -33,7 +33,12 @@ export function failuresOf(report, root) {
   // A file that could not be run, or whose worker ended, may have no error of its own.
   for (const { name: file, status, message } of report.testResults) {
     if (status !== "failed" || found.some((failure) => failure.file === place(file))) continue;
-    found.push({ file: place(file), name: "", message: message || "it did not end", isTest: false });
+    found.push({
+      file: place(file),
+      name: "",
+      message: message === "" ? "it did not end" : message,
+      isTest: false,
+    });
   }
   return found;
 }
