@@ -122,7 +122,7 @@ export function checkTunnel({ id, allow }: Client, url: string): void {
 }
 
 /** How the body came in. What the signer said of it is compared with this, and the node holds the body to it. */
-function framingOf({ headers, body }: Request): Framing {
+export function framingOf({ headers, body }: Request): Framing {
   const length = headers.get("content-length");
   if (length !== null) return Number(length);
   return body === null ? "none" : "chunked";
