@@ -193,7 +193,7 @@ describe("the doctor's findings", () => {
     expect(clockFinding(offset)).toMatchObject({ ok, text });
   });
 
-  test.each<[seen: SeenPath, line: string]>([
+  test.each<[told: SeenPath, line: string]>([
     [{ path: SEEN_PATH, isCloudflare: false }, "✓ relay URLs: paths arrive as they are sent"],
     [
       { path: SEEN_PATH, isCloudflare: true },
@@ -211,8 +211,8 @@ describe("the doctor's findings", () => {
       { path: undefined, isCloudflare: true },
       "✓ relay URLs: not looked at: this edge doesn't tell how URLs arrive",
     ],
-  ])("paths: %j", (seen, line) => {
-    const finding = urlsFinding(seen);
+  ])("paths: %j", (told, line) => {
+    const finding = urlsFinding(told);
     expect([finding.ok, findingLine(finding)]).toEqual([true, line]);
   });
 

@@ -32,8 +32,8 @@ beforeAll(async () => {
   stack = await testStack({ allow: [`${targetUrl}/v1`, `${targetUrl}/v1/*`] });
   target = await startCountingTarget({ tls: stack.keys, port, answer });
   const [byHandle, byToken] = await Promise.all([
-    url(`${targetUrl}/v1`, "--ttl", "1h", "--handle", "--out", stack.dir),
-    url(`${targetUrl}/v1`, "--ttl", "1h"),
+    makeUrl(`${targetUrl}/v1`, "--ttl", "1h", "--handle", "--out", stack.dir),
+    makeUrl(`${targetUrl}/v1`, "--ttl", "1h"),
   ]);
   [one, other] = [byHandle.stdout.trim(), byToken.stdout.trim()];
   made = byHandle;
@@ -48,10 +48,10 @@ beforeEach(() => {
   (target.heads as unknown[]).length = 0;
 });
 
-const url = (...args: readonly string[]): Promise<Ran> =>
+const makeUrl = (...args: readonly string[]): Promise<Ran> =>
   run(process.execPath, [ENTRY, "url", ...args], { env: { HOLDFAST_URL: stack.relayUrl }, cwd: stack.dir });
 
-function answer({ url: path }: IncomingMessage, response: ServerResponse): void {
+function answer({ url: path = "" }: IncomingMessage, response: ServerResponse): void {
   switch (path) {
     case "/v1/login":
       response.setHeader("Set-Cookie", "sid=secret; Path=/; HttpOnly");
@@ -101,7 +101,7 @@ describe("holdfast url", () => {
 
   test("signs a token of the act url, with methods, a life and nodes", async () => {
     const asked = [`${targetUrl}/v1/*`, "--methods", "GET,POST", "--ttl", "90d", "--node", "node-2"];
-    const ran = await url(...asked);
+    const ran = await makeUrl(...asked);
     const [, token, path] = /\/r\/([^/]+)(\/.*)\n$/.exec(ran.stdout)!;
     const { iat, exp, jti: _, ...claims } = decodeJwt(token!);
     expect([path, exp! - iat!]).toEqual(["/v1", 90 * 86_400]);
@@ -126,7 +126,7 @@ describe("holdfast url", () => {
       "none",
     ],
   ])("can't be made for %s", async (_what, args, told) => {
-    const ran = await url(...args);
+    const ran = await makeUrl(...args);
     expect([ran.code, ran.stdout]).toEqual([1, ""]);
     expect(ran.stderr).toContain(told);
   });

@@ -59,7 +59,7 @@ const ask = (path: string, method = "GET", fields: readonly string[] = []) =>
   relay.ask({ form: "raw", method, path, fields, authorization: [] });
 
 /** Refused, with nothing dialled, and with nothing of the URL in what is said. */
-async function refused(
+async function expectRefused(
   code: ErrorCode,
   credential: string,
   rest = "/v1/secluded",
@@ -106,7 +106,7 @@ describe("credentials", () => {
     ["one for a node that is not there", "node_unknown", () => scope({ claims: { node: "node-9" } })],
     ["one with a percent sign", "token_malformed", () => good.replace(".", "%2e")],
   ])("%s: %s", async (_what, code, credential) => {
-    await refused(code, typeof credential === "string" ? credential : credential());
+    await expectRefused(code, typeof credential === "string" ? credential : credential());
   });
 
   test.each<[string, string[]]>([
@@ -122,7 +122,7 @@ describe("credentials", () => {
     ["what can't be read", ["allowed.test"]],
   ])("an allow of %s, in a token and for a handle", async (_what, allow) => {
     const token = scope({ claims: { allow } });
-    await refused("request_invalid", token);
+    await expectRefused("request_invalid", token);
     const made = adminCall(relay.stack.operator, "POST", "/admin/handles", { body: { token } });
     await expect(made).rejects.toMatchObject({ code: "request_invalid" });
   });
@@ -150,7 +150,7 @@ describe("credentials", () => {
     }
     connections = relay.target.connections;
     expectRefusal(answer, "handle_unknown");
-    await refused("handle_unknown", handle);
+    await expectRefused("handle_unknown", handle);
   });
 
   test("a client of another key is let in by its own list alone", async () => {
@@ -158,15 +158,21 @@ describe("credentials", () => {
     const record = { id: "other", keys: [publicJwk], allow: [`GET ${relay.targetUrl}/v1/*`] };
     await adminCall(relay.stack.operator, "PUT", "/admin/clients/other", { body: record });
     const claims = {
-      ...{ iss: "other", aud: relay.stack.edge, act: "url", jti: newRequestId() },
-      ...{ iat: relay.now(), exp: relay.now() + 60, allow: [relay.targetUrl] },
+      iss: "other",
+      aud: relay.stack.edge,
+      act: "url",
+      jti: newRequestId(),
+      iat: relay.now(),
+      exp: relay.now() + 60,
+      allow: [relay.targetUrl],
     };
     const token = await signToken("scope", claims, await importPrivateKey(privateKey));
     expect((await ask(`/r/${token}/v1/x`))?.status).toBe(200);
     connections = relay.target.connections;
-    for (const path of ["/v1", "/secluded", "/v1/../secluded"])
-      await refused("target_not_allowed", token, path);
-    expect(await refused("target_not_allowed", token, "/v1/secluded", "POST")).toContain(
+    for (const path of ["/v1", "/secluded", "/v1/../secluded"]) {
+      await expectRefused("target_not_allowed", token, path);
+    }
+    expect(await expectRefused("target_not_allowed", token, "/v1/secluded", "POST")).toContain(
       "other may not send POST",
     );
   });
@@ -201,7 +207,7 @@ describe("paths that climb, by a token that is bound to /v1", () => {
     "/../../admin/clients/dev",
     "/x/../v1/secluded",
   ])("%s", async (path) => {
-    await refused("target_not_allowed", good, path);
+    await expectRefused("target_not_allowed", good, path);
   });
 
   test.each(["/v1/..\\secluded", "/v1\\secluded", "\\..\\secluded", "/v1/\u00e9", "/v1/secluded?\u00e9"])(
@@ -209,12 +215,12 @@ describe("paths that climb, by a token that is bound to /v1", () => {
     async (path) => {
       const utf8 = Buffer.from(path).toString("latin1");
       // Behind the credential itself there is no path yet.
-      await refused(path.startsWith("\\") ? "token_malformed" : "url_invalid", good, utf8);
+      await expectRefused(path.startsWith("\\") ? "token_malformed" : "url_invalid", good, utf8);
     },
   );
 
   test("a path that is too long is no URL", async () => {
-    await refused("url_invalid", good, `/v1/${"x".repeat(8_200)}`);
+    await expectRefused("url_invalid", good, `/v1/${"x".repeat(8_200)}`);
   });
 
   // They are the runtime's own refusals, without a mark: docs/fidelity.md names them.
@@ -259,7 +265,7 @@ describe("what is no program's", () => {
     ],
     ["a WebSocket among others", ["Upgrade: h2c, WebSocket"]],
   ])("%s", async (_what, fields, method) => {
-    await refused(
+    await expectRefused(
       "request_invalid",
       scope({ claims: { allow: ["TARGET"] } }),
       "/v1/secluded",
@@ -269,6 +275,6 @@ describe("what is no program's", () => {
   });
 
   test("TRACE", async () => {
-    await refused("method_not_allowed", good, "/v1/secluded", "TRACE");
+    await expectRefused("method_not_allowed", good, "/v1/secluded", "TRACE");
   });
 });

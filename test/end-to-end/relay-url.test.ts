@@ -288,8 +288,8 @@ test("no log has the token, the handle, or a path", async () => {
   await callUrl(bench.edge, { path: `${bases.token}/private-path?private-query` });
   await bench.tls.request();
   await callUrl(bench.edge, { path: `${bases.handle.slice(0, -1)}x/private-path` });
-  const { edge, node } = bench.stack.logs;
-  for (const file of [edge, node("node-1")]) {
+  const { logs } = bench.stack;
+  for (const file of [logs.edge, logs.node("node-1")]) {
     const text = readFileSync(file, "utf8");
     for (const secret of [...secrets, "private-"]) expect(text.includes(secret)).toBe(false);
   }

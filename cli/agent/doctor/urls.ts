@@ -30,8 +30,9 @@ export async function readSeen(response: Response): Promise<SeenPath> {
 export function urlsFinding({ path, isCloudflare }: SeenPath): Finding {
   const check = "relay URLs";
   const logs = isCloudflare ? "; keep the worker's invocation logs off, which hold whole URLs" : "";
-  if (path === undefined)
+  if (path === undefined) {
     return { check, ok: true, text: "not looked at: this edge doesn't tell how URLs arrive" };
+  }
   if (path === SEEN_PATH) return { check, ok: true, text: `paths arrive as they are sent${logs}` };
   return {
     check,
