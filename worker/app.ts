@@ -11,7 +11,7 @@ import { egressList, signedEgressList } from "./egress-list.ts";
 import { cancel, forward } from "./forward.ts";
 import { withHealth } from "./healthy.ts";
 import type { Hosting } from "./hosting.ts";
-import { relayUrl } from "./relay-url/door.ts";
+import { relayUrl, sandboxed } from "./relay-url/door.ts";
 import { seen } from "./relay-url/seen.ts";
 import { resolve } from "./resolve.ts";
 import { stream } from "./stream.ts";
@@ -89,7 +89,7 @@ app.post("/authorize", answerProxyQuestion);
 
 app.route("/admin", admin);
 
-app.all("/r/*", relayUrl);
+app.all("/r/*", sandboxed, relayUrl);
 
 app.get("/seen/*", seen);
 

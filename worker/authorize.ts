@@ -103,7 +103,11 @@ export async function authorize(
   };
 }
 
-function checkTarget({ id, allow }: Client, { htm, url }: RequestClaims): void {
+/**
+ * Whether a client may send a request.
+ * @throws RelayError `url_invalid`, `target_not_allowed`
+ */
+export function checkTarget({ id, allow }: Client, { htm, url }: Pick<RequestClaims, "htm" | "url">): void {
   const target = parseTargetUrl(url);
   if (!isAllowed(allow, htm, target)) {
     throw new RelayError("target_not_allowed", `${id} may not send ${htm} to ${target.origin}`);

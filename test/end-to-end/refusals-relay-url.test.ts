@@ -67,6 +67,8 @@ async function expectRefused(
 ) {
   const answer = await ask(`/r/${credential}${rest}`, ...more);
   const { detail } = expectRefusal(answer, code);
+  expect(answer!.field("content-security-policy")).toMatch(/^sandbox/);
+  expect(answer!.field("referrer-policy")).toBe("no-referrer");
   expect(relay.target.connections).toBe(connections);
   const told = JSON.stringify([answer!.fields, answer!.body]);
   for (const secret of [credential, "secluded"]) {
@@ -135,6 +137,12 @@ describe("credentials", () => {
       expect(answer!.body).not.toContain("secluded");
     },
   );
+
+  test("a handle of a token for another door", async () => {
+    const body = { token: scope({ claims: { act: "stream" } }) };
+    const { value } = await adminCall(relay.stack.operator, "POST", "/admin/handles", { body });
+    await expectRefused("token_act", (value as { handle: string }).handle);
+  });
 
   test("a handle works at once, and is refused within 10 s of being revoked", async () => {
     const body = { token: good };

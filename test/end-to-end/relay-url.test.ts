@@ -284,6 +284,15 @@ describe("bodies", () => {
   });
 });
 
+test.each([
+  ["/seen/%7Ea//b/../%2e%2e?c=/%zz", "/seen/%7Ea//b/../%2e%2e?c=/%zz"],
+  [`/seen/${"x".repeat(300)}`, `/seen/${"x".repeat(250)}`],
+])("%s tells how it came", async (path, told) => {
+  const { status, body, field } = await callUrl(bench.edge, { path });
+  expect([status, JSON.parse(body.content.toString())]).toEqual([200, { path: told }]);
+  expect(field("x-content-type-options")).toBe("nosniff");
+});
+
 test("no log has the token, the handle, or a path", async () => {
   await callUrl(bench.edge, { path: `${bases.token}/private-path?private-query` });
   await bench.tls.request();

@@ -1,8 +1,8 @@
-import type { Context } from "hono";
+import type { Context, MiddlewareHandler } from "hono";
 import { RelayError } from "../../protocol/errors.ts";
 import { parseRelayUrlTarget } from "../../protocol/relay-urls.ts";
 import { isAllowed, parseTargetUrl, type TargetUrl } from "../../protocol/targets.ts";
-import { type Authorized, framingOf } from "../authorize.ts";
+import { type Authorized, checkTarget, framingOf } from "../authorize.ts";
 import { type Edge, edgeOf, type Env } from "../edge.ts";
 import { rawEnvelopeOf } from "../envelopes.ts";
 import { forwardRaw } from "../forward.ts";
@@ -31,12 +31,16 @@ export async function relayUrl(c: Context<Hosting>): Promise<Response> {
   const { authorized, target } = await authorizeRelayUrl(request, asked, edge, c.env, now);
   const place = { edge: edge.config.origin, credential: asked.credential, target };
   const envelope = rawEnvelopeOf(request, keptByRelayUrl(place, request.url));
-  const answer = await withHealth(c, edge, () =>
+  return withHealth(c, edge, () =>
     forwardRaw(request, authorized, edge, c.get("clock"), envelope, editByRelayUrl(place)),
   );
-  for (const [name, value] of SANDBOX) answer.headers.append(name, value);
-  return answer;
 }
+
+/** Puts every answer of this door into a sandbox, whoever gave it. */
+export const sandboxed: MiddlewareHandler<Hosting> = async (c, next) => {
+  await next();
+  for (const [name, value] of SANDBOX) c.res.headers.append(name, value);
+};
 
 /**
  * Judges a request by a relay URL: its path, whatever stands in it, is one of the token's origin, and both the token's list and
@@ -58,13 +62,13 @@ async function authorizeRelayUrl(
   const url = `${origin}${path}`;
   const target = parseTargetUrl(url);
   const { method } = request;
-  for (const [who, list] of [
-    [`this token of ${client.id}`, allow],
-    [client.id, client.allow],
-  ] as const) {
-    if (isAllowed(list, method, target)) continue;
-    throw new RelayError("target_not_allowed", `${who} may not send ${method} to this path of ${origin}`);
+  if (!isAllowed(allow, method, target)) {
+    throw new RelayError(
+      "target_not_allowed",
+      `this token of ${client.id} may not send ${method} to this path of ${origin}`,
+    );
   }
+  checkTarget(client, { htm: method, url });
   const call = { act: "fetch", htm: method, url } as const;
   return { target, authorized: requestUnder(scope, call, framingOf(request), edge, now) };
 }
