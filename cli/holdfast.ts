@@ -59,6 +59,11 @@ const COMMANDS: readonly Entry[] = [
     load: async () => (await import("./commands/proxy-url.ts")).proxyUrlCommand,
   },
   {
+    name: "url",
+    summary: "make a relay URL, for software that lets nothing be set but a base URL",
+    load: async () => (await import("./commands/url.ts")).urlCommand,
+  },
+  {
     name: "init",
     summary: "make a deployment's keys and configuration from one answer file",
     load: async () => (await import("./commands/init.ts")).initCommand,

@@ -1,6 +1,7 @@
 import { RelayError } from "../protocol/errors.ts";
 import { importPrivateKey, parseRelayUrl } from "../protocol/keys.ts";
 import { SCOPE_ALLOW_MAX } from "../protocol/limits.ts";
+import { parseRelayUrlTarget } from "../protocol/relay-urls.ts";
 import { parseAllowedTarget } from "../protocol/targets.ts";
 import { type ScopeAct, type ScopeClaims } from "../protocol/claims.ts";
 import { newRequestId, signToken } from "../protocol/tokens.ts";
@@ -9,7 +10,10 @@ import { newRequestId, signToken } from "../protocol/tokens.ts";
 export interface ScopeOptions {
   /** The door that takes it. */
   readonly act: ScopeAct;
-  /** Targets, 1 to 50, written as in a client's record: `tcp://db.example.com:5432`. */
+  /**
+   * Targets, 1 to 50, written as in a client's record: `tcp://db.example.com:5432`. With the act `url` they are one https origin
+   * with one path at most: `https://api.bank.com/v1/*`, and where the path itself is meant too, that before it.
+   */
   readonly allow: readonly string[];
   /** How long, in seconds; the edge admits what the client's record says, 90 days by default. */
   readonly ttlSeconds: number;
@@ -20,7 +24,7 @@ export interface ScopeOptions {
 }
 
 /**
- * Signs a token for many connections to a few targets: for software that can be given a URL and nothing else. Whoever has it
+ * Signs a token for many connections, or requests, to a few targets: for software that can be given a URL and nothing else. Whoever has it
  * can use it until it expires or the client's key is removed.
  *
  * @param url `https://<client-id>:<private key>@<edge host>`
@@ -39,7 +43,8 @@ export async function createScopeToken(url: string | undefined, options: ScopeOp
   if (allow.length === 0 || allow.length > SCOPE_ALLOW_MAX) {
     throw new RelayError("request_invalid", `name 1 to ${SCOPE_ALLOW_MAX} targets`);
   }
-  for (const entry of allow) parseAllowedTarget(entry);
+  if (act === "url") parseRelayUrlTarget(allow);
+  else for (const entry of allow) parseAllowedTarget(entry);
   if (!Number.isSafeInteger(ttlSeconds) || ttlSeconds <= 0) {
     throw new RelayError("request_invalid", "ttlSeconds is no whole number above 0");
   }

@@ -9,7 +9,8 @@ import { DEV_NODES, type Stack, startStack } from "./stack.ts";
 
 /**
  * `npm start`: an edge in workerd, two relay nodes and a demonstration target on this machine, until Ctrl-C.
- * `npm start -- --check`: the same, requests through each node and its proxy, one that must be refused, and an exit code.
+ * `npm start -- --check`: the same, requests through each node and its proxy, one by a relay URL, one that must be refused, and an
+ * exit code.
  * `npm start -- --allow tcp://db.example.com:5432`: a target for the development client besides its usual ones.
  * `npm start -- --reset`: with new keys.
  */
@@ -74,6 +75,7 @@ Try it in another terminal, behind that line:
   HTTPS_PROXY=$(npx holdfast proxy-url --allow ${target} --ttl 1h) \\
     curl --proxy-cacert ${caFile} --cacert ${caFile} ${target}/hello
   npx holdfast proxy-url --allow ${target} --ttl 1h --scheme socks5h --out ${DIR}      (so with --handle: the operator key is there)
+  curl $(npx holdfast url ${target} --methods GET --ttl 1h)/hello      (for software that lets nothing be set but a base URL)
 `);
 }
 

@@ -59,7 +59,7 @@ export interface RequestClaims {
 }
 
 /** What a scope token is for: one act for each door that takes it. */
-export const SCOPE_ACTS = ["stream", "proxy"] as const;
+export const SCOPE_ACTS = ["stream", "proxy", "url"] as const;
 export type ScopeAct = (typeof SCOPE_ACTS)[number];
 
 /** Claims of a scope token: many requests, each to one of a few targets, signed by the client. */

@@ -2,6 +2,7 @@ import { type Context, Hono } from "hono";
 import { RelayError } from "../protocol/errors.ts";
 import { WIRE } from "../protocol/headers.ts";
 import { CLOCK_LEEWAY_SECONDS } from "../protocol/limits.ts";
+import { parseRelayUrlTarget } from "../protocol/relay-urls.ts";
 import { parseAllowedTarget } from "../protocol/targets.ts";
 import { checkAdminClaims, SCOPE_ACTS } from "../protocol/claims.ts";
 import { digestOf, newRequestId, readBearer, verifySignature } from "../protocol/tokens.ts";
@@ -90,7 +91,8 @@ admin.post("/handles", async (c) => {
   checkScopeLifetime(scope);
   const { client, claims, key } = scope;
   // What can't be parsed would refuse every use of the handle.
-  for (const entry of claims.allow) parseAllowedTarget(entry);
+  if (claims.act === "url") parseRelayUrlTarget(claims.allow);
+  else for (const entry of claims.allow) parseAllowedTarget(entry);
   const handle = newHandle();
   const id = newRequestId();
   const hash = await hashOf(handle);

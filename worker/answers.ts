@@ -50,8 +50,16 @@ async function headOf(answer: Response): Promise<ResponseHead> {
   }
 }
 
+/** What a door makes of one field of a target's, its value as text: another value, or undefined to leave the field out. */
+export type FieldEdit = (lowerName: string, value: string) => string | undefined;
+
 /** A target's answer for a raw caller: its status and fields on the wire, as far as the runtime can say them. */
-export async function unwrapped(answer: Response, timing: string, method: string): Promise<Response> {
+export async function unwrapped(
+  answer: Response,
+  timing: string,
+  method: string,
+  edit: FieldEdit = (_name, value) => value,
+): Promise<Response> {
   const { status, reason, fields } = await headOf(answer);
   if (status > 599) {
     await answer.body?.cancel();
@@ -63,8 +71,11 @@ export async function unwrapped(answer: Response, timing: string, method: string
   const empty = method === "HEAD" || NULL_BODY.has(status);
   const headers = new Headers();
   for (const [name, value] of fields) {
+    const lower = name.toLowerCase();
     // The body's own framing says its length, but for an answer without one.
-    if (empty || name.toLowerCase() !== "content-length") headers.append(name, textOf(value));
+    if (!empty && lower === "content-length") continue;
+    const edited = edit(lower, textOf(value));
+    if (edited !== undefined) headers.append(name, edited);
   }
   for (const [name, value] of marks(answer, timing)) {
     if (name !== WIRE.envelope && name !== "cache-control") headers.set(name, value);

@@ -11,6 +11,8 @@ import { egressList, signedEgressList } from "./egress-list.ts";
 import { cancel, forward } from "./forward.ts";
 import { withHealth } from "./healthy.ts";
 import type { Hosting } from "./hosting.ts";
+import { relayUrl, sandboxed } from "./relay-url/door.ts";
+import { seen } from "./relay-url/seen.ts";
 import { resolve } from "./resolve.ts";
 import { stream } from "./stream.ts";
 import { tellable } from "./tellable.ts";
@@ -87,12 +89,12 @@ app.post("/authorize", answerProxyQuestion);
 
 app.route("/admin", admin);
 
-// Behind its first part a path may hold a token.
-app.notFound((c) => {
-  const [, first = "", ...rest] = new URL(c.req.url).pathname.split("/");
-  const path = `/${first.slice(0, 64)}${rest.length > 0 ? "/…" : ""}`;
-  return answer(new RelayError("not_found", `no route ${c.req.method} ${path}`), c.get("clock"));
-});
+app.all("/r/*", sandboxed, relayUrl);
+
+app.get("/seen/*", seen);
+
+// The path is not repeated: a URL that was put together wrongly has a token anywhere in it.
+app.notFound((c) => answer(new RelayError("not_found", `no route of ${c.req.method}'s`), c.get("clock")));
 
 app.onError((error, c) => answer(tellable(error), c.get("clock")));
 

@@ -1,11 +1,8 @@
 import { RelayError } from "../protocol/errors.ts";
-import { REQUEST_TOKEN_MAX_SECONDS } from "../protocol/limits.ts";
 import { isTunnelAllowed, parseAllowedTarget, parseTunnelUrl } from "../protocol/targets.ts";
-import { newRequestId } from "../protocol/tokens.ts";
-import { type Authorized, checkTunnel, eligibleNodes, holdToCeiling, proveRequest } from "./authorize.ts";
+import { type Authorized, checkTunnel, eligibleNodes, proveRequest } from "./authorize.ts";
 import type { Edge, Env } from "./edge.ts";
-import { checkScopeLifetime, proveScope } from "./scope.ts";
-import { atSendersCost } from "./strangers.ts";
+import { admitScope, requestUnder } from "./scoped.ts";
 
 /**
  * Judges a stream by its request token: as `authorize` does a request, but its target is a host and port.
@@ -45,8 +42,7 @@ export async function authorizeStream(
  * @param credential the token or handle
  * @param address `host:port`, an IPv6 address in brackets
  * @param now seconds since 1970
- * @throws RelayError as `proveScope` and `eligibleNodes`, and `token_lifetime`, `rate_limited`, `request_invalid`, `url_invalid`,
- *   `target_not_allowed`
+ * @throws RelayError as `admitScope` and `requestUnder`, and `request_invalid`, `url_invalid`, `target_not_allowed`
  */
 export async function authorizeScopedStream(
   request: Request,
@@ -56,12 +52,8 @@ export async function authorizeScopedStream(
   env: Env,
   now: number,
 ): Promise<Authorized> {
-  const scope = await atSendersCost(request, edge, env, (admit) =>
-    proveScope(credential, "stream", edge, env, now, admit),
-  );
+  const scope = await admitScope(request, credential, "stream", edge, env, now);
   const { client, claims } = scope;
-  checkScopeLifetime(scope);
-  await holdToCeiling(client, env);
   if (address === undefined) throw new RelayError("request_invalid", "say where to: ?address=host:port");
   const target = parseTunnelUrl(`tcp://${address}`);
   const allow = claims.allow.map((entry) => parseAllowedTarget(entry));
@@ -71,20 +63,6 @@ export async function authorizeScopedStream(
       `this token of ${client.id} opens no stream to ${target.authority}`,
     );
   }
-  const { iss, aud, node } = claims;
-  return {
-    client,
-    claims: {
-      iss,
-      aud,
-      act: "stream",
-      iat: now,
-      exp: now + REQUEST_TOKEN_MAX_SECONDS,
-      jti: newRequestId(),
-      htm: "GET",
-      url: `tcp://${target.authority}`,
-    },
-    framing: "none",
-    ...eligibleNodes(edge.config.nodes, client, node),
-  };
+  const call = { act: "stream", htm: "GET", url: `tcp://${target.authority}` } as const;
+  return requestUnder(scope, call, "none", edge, now);
 }

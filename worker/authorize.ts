@@ -103,7 +103,11 @@ export async function authorize(
   };
 }
 
-function checkTarget({ id, allow }: Client, { htm, url }: RequestClaims): void {
+/**
+ * Whether a client may send a request.
+ * @throws RelayError `url_invalid`, `target_not_allowed`
+ */
+export function checkTarget({ id, allow }: Client, { htm, url }: Pick<RequestClaims, "htm" | "url">): void {
   const target = parseTargetUrl(url);
   if (!isAllowed(allow, htm, target)) {
     throw new RelayError("target_not_allowed", `${id} may not send ${htm} to ${target.origin}`);
@@ -122,7 +126,7 @@ export function checkTunnel({ id, allow }: Client, url: string): void {
 }
 
 /** How the body came in. What the signer said of it is compared with this, and the node holds the body to it. */
-function framingOf({ headers, body }: Request): Framing {
+export function framingOf({ headers, body }: Request): Framing {
   const length = headers.get("content-length");
   if (length !== null) return Number(length);
   return body === null ? "none" : "chunked";

@@ -4,23 +4,27 @@ import { FIELDS_MAX_BYTES, FIELDS_MAX_COUNT } from "../protocol/limits.ts";
 import { type Field, isAddedInFront, isForbiddenRequestField } from "../protocol/headers.ts";
 
 /** The wire fields that carry a request's end-to-end fields to a node. */
-export function envelopeFor(request: Request, enveloped: boolean): [string, string][] {
-  return enveloped ? envelopeOf(request) : rawEnvelopeOf(request);
-}
 
 /**
  * Our client's envelope goes on as it came, cut anew: in more fields, or with other characters, than our client writes, the
  * node's HTTP parser would end the connection, as if the node were broken.
  */
-function envelopeOf(request: Request): [string, string][] {
+export function envelopeOf(request: Request): [string, string][] {
   return wireFields(wirePieces((name) => request.headers.get(name)).join(""));
 }
 
-/** A raw caller's own fields, put into an envelope: without the ones of this hop, the relay's, and those added in front. */
-function rawEnvelopeOf(request: Request): [string, string][] {
+/**
+ * A raw caller's own fields, put into an envelope: without the ones of this hop, the relay's, and those added in front.
+ * @param isKept tells of a field, its name in lower case, whether a door passes it on
+ */
+export function rawEnvelopeOf(
+  { headers }: Request,
+  isKept: (name: string, value: string) => boolean = () => true,
+): [string, string][] {
   const fields: Field[] = [];
-  for (const [name, value] of request.headers) {
-    if (!isForbiddenRequestField(name) && !isAddedInFront(name)) fields.push([name, bytesOf(name, value)]);
+  for (const [name, value] of headers) {
+    if (isForbiddenRequestField(name) || isAddedInFront(name) || !isKept(name, value)) continue;
+    fields.push([name, bytesOf(name, value)]);
   }
   const section = encodeSection(fields);
   // The node's HTTP parser would end the connection, as if the node were broken.

@@ -2,11 +2,11 @@ import { RelayError } from "../protocol/errors.ts";
 import { newPass } from "../protocol/grants.ts";
 import { WIRE } from "../protocol/headers.ts";
 import { isIdempotent } from "../protocol/methods.ts";
-import { failureOf, relayed, unwrapped } from "./answers.ts";
-import { askNodes, inOrder } from "./ask-nodes.ts";
+import { failureOf, type FieldEdit, relayed, unwrapped } from "./answers.ts";
+import { type Answered, askNodes, inOrder } from "./ask-nodes.ts";
 import type { Authorized } from "./authorize.ts";
 import type { Edge } from "./edge.ts";
-import { envelopeFor } from "./envelopes.ts";
+import { envelopeOf, rawEnvelopeOf } from "./envelopes.ts";
 import { grantFor } from "./grants.ts";
 import { CANCEL_DEADLINE_MS, CANCEL_NODES_MAX } from "./limits.ts";
 import type { EdgeClock } from "./timing.ts";
@@ -24,20 +24,53 @@ export async function forward(
   edge: Edge,
   clock: EdgeClock,
 ): Promise<Response> {
+  if (!request.headers.has(WIRE.envelope)) {
+    return forwardRaw(request, authorized, edge, clock, rawEnvelopeOf(request));
+  }
+  const fields: Fields = [...envelopeOf(request), [WIRE.envelope, "1"]];
+  const { answer, timing } = await send(request, authorized, edge, clock, fields);
+  return answer.headers.has(WIRE.error) ? failureOf(answer, timing) : relayed(answer, timing);
+}
+
+type Fields = [string, string][];
+
+/**
+ * The same for a request that has no envelope of its own.
+ *
+ * @param envelope what of the caller's fields goes on
+ * @param edit what becomes of the target's fields
+ */
+export async function forwardRaw(
+  request: Request,
+  authorized: Authorized,
+  edge: Edge,
+  clock: EdgeClock,
+  envelope: Fields,
+  edit?: FieldEdit,
+): Promise<Response> {
+  const fields: Fields = [...envelope, [WIRE.envelope, "1; head-only"]];
+  const { answer, timing } = await send(request, authorized, edge, clock, fields);
+  if (answer.headers.has(WIRE.error)) return failureOf(answer, timing);
+  return unwrapped(answer, timing, authorized.claims.htm, edit);
+}
+
+async function send(
+  request: Request,
+  authorized: Authorized,
+  edge: Edge,
+  clock: EdgeClock,
+  fields: Fields,
+): Promise<Answered> {
   const { claims, framing } = authorized;
-  const enveloped = request.headers.has(WIRE.envelope);
-  const fields = envelopeFor(request, enveloped);
   const upload = await takeUpload(request, framing);
-  const { answer, timing } = await askNodes(request, authorized, edge, clock, {
+  return askNodes(request, authorized, edge, clock, {
     method: "POST",
     path: "/fetch",
     upload,
     repeatable: upload.kind === "held" && (claims.idempotent === true || isIdempotent(claims.htm)),
-    fields: [...fields, [WIRE.envelope, enveloped ? "1" : "1; head-only"]],
+    fields,
     signal: request.signal,
   });
-  if (answer.headers.has(WIRE.error)) return failureOf(answer, timing);
-  return enveloped ? relayed(answer, timing) : unwrapped(answer, timing, claims.htm);
 }
 
 /**

@@ -98,3 +98,6 @@ export const CANCEL_NODES_MAX = 4;
 
 /** How long a node may take to hear that nobody waits for a request any more. */
 export const CANCEL_DEADLINE_MS = 5_000;
+
+/** How much of a path is told back to whoever asks how it arrived, in characters. */
+export const SEEN_PATH_MAX = 256;

@@ -1,8 +1,7 @@
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { Operator } from "../../client/admin.ts";
-import { fetchEgressList } from "../../client/egress-list.ts";
-import { createScopeToken, isRelayError, RelayError } from "../../client/index.ts";
+import { isRelayError, RelayError } from "../../client/index.ts";
 import {
   fetchProxies,
   PROXY_SCHEMES,
@@ -10,11 +9,9 @@ import {
   type PublishedProxy,
 } from "../../client/proxy-list.ts";
 import { parseRelayUrl } from "../../protocol/keys.ts";
-import { SCOPE_TOKEN_SECONDS } from "../../protocol/limits.ts";
 import { type Command, EXIT, UsageError } from "../command.ts";
 import { durationSeconds } from "../duration.ts";
-import { readOperator } from "../init/operator.ts";
-import { makeHandle } from "../make-handle.ts";
+import { egressLine, makeCredential, operatorFor, tell } from "../credential.ts";
 import { assertProxyTargets } from "../proxy-targets.ts";
 import { report } from "../report.ts";
 import { DEFAULT_OUT } from "./init.ts";
@@ -72,26 +69,8 @@ async function make(asked: ProxyUrlArguments, relayUrl: string | undefined): Pro
   const signal = AbortSignal.timeout(ANSWER_SECONDS * 1_000);
   const addresses = egressLine(edge, node, signal);
   const { authority } = choose(await fetchProxies(edge, { signal }), scheme, edge);
-  const now = Date.now();
-  const token = await createScopeToken(relayUrl, {
-    act: "proxy",
-    allow,
-    ttlSeconds,
-    now: () => now,
-    ...(node !== undefined && { node }),
-  });
-  const made = operator === undefined ? undefined : await makeHandle(operator, token);
-  const until = new Date((Math.floor(now / 1_000) + ttlSeconds) * 1_000).toISOString();
-  tell(`opens ${allow.join(", ")} for client ${clientId}, until ${until}`);
-  if (made !== undefined) {
-    const inFolder = dir === resolve(DEFAULT_OUT) ? "" : ` --out ${dir}`;
-    tell(`its handle is ${made.id}: \`holdfast handle --revoke ${made.id}${inFolder}\` ends it`);
-  }
-  if (ttlSeconds > SCOPE_TOKEN_SECONDS) {
-    tell(
-      "that is more than 90 days: the edge refuses it but where the client's record has a longer scopeSeconds",
-    );
-  }
+  const options = { act: "proxy", allow, ttlSeconds, ...(node !== undefined && { node }) } as const;
+  const password = await makeCredential(relayUrl, options, { dir, operator });
   tell(await addresses);
   if (node !== undefined) {
     tell(`${authority} has to lead to ${node.join(", ")} alone: any other node refuses this password`);
@@ -99,7 +78,7 @@ async function make(asked: ProxyUrlArguments, relayUrl: string | undefined): Pro
   if (scheme !== "https") {
     tell("the password crosses the network in the clear: whoever reads it there can use it too");
   }
-  return `${scheme}://${clientId}:${made?.handle ?? token}@${authority}`;
+  return `${scheme}://${clientId}:${password}@${authority}`;
 }
 
 /** @throws RelayError `request_invalid` */
@@ -117,36 +96,13 @@ function choose(proxies: readonly PublishedProxy[], scheme: ProxyScheme, edge: s
 
 /** @throws Error that says what a handle needs */
 async function operatorOf(dir: string, edge: string, scheme: ProxyScheme): Promise<Operator> {
-  const operator = await readOperator(dir).catch((error: unknown) => {
+  try {
+    return await operatorFor(dir, edge);
+  } catch (error) {
     if (scheme !== "socks5h" || !isRelayError(error)) throw error;
     const why = "a SOCKS password has at most 255 bytes, so it is a handle";
     throw new RelayError("request_invalid", `${why}; ${error.detail}`);
-  });
-  if (operator.edge === edge) return operator;
-  throw new RelayError("request_invalid", `${dir} is of ${operator.edge}, and HOLDFAST_URL names ${edge}`);
-}
-
-/** What to put on an allowlist. It is no reason to give no URL that it can't be told. */
-async function egressLine(
-  edge: string,
-  nodes: readonly string[] | undefined,
-  signal: AbortSignal,
-): Promise<string> {
-  try {
-    const { addresses } = await fetchEgressList(edge, { signal });
-    const used = addresses.filter(({ node }) => nodes === undefined || nodes.includes(node));
-    const list = [...new Set(used.map(({ address }) => address))];
-    return list.length === 0
-      ? `no address is published for ${nodes?.join(", ") ?? "any node"}: \`holdfast ips\` tells the nodes that there are`
-      : `targets see ${list.join(", ")}: \`holdfast ips\` tells more of them`;
-  } catch (error) {
-    const why = isRelayError(error) ? `${error.code}: ${error.detail}` : (error as Error).message;
-    return `the addresses that targets see can't be told now (${why}): ask \`holdfast ips\``;
   }
-}
-
-function tell(line: string): void {
-  process.stderr.write(`holdfast: ${line}\n`);
 }
 
 /** @throws UsageError */

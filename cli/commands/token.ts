@@ -1,5 +1,6 @@
 import { parseArgs } from "node:util";
 import { createScopeToken, type ScopeOptions } from "../../client/index.ts";
+import { SCOPE_ACTS } from "../../protocol/claims.ts";
 import { type Command, EXIT, UsageError } from "../command.ts";
 import { durationSeconds } from "../duration.ts";
 import { assertProxyTargets } from "../proxy-targets.ts";
@@ -8,10 +9,11 @@ import { report } from "../report.ts";
 const help = `Usage: holdfast token --act ACT --allow TARGET [--allow TARGET …] --ttl TIME [--node ID …]
 
 Signs a scope token with the key in HOLDFAST_URL, and writes it to stdout: for software that can be given a URL and nothing
-else. Of stream that is wss://<edge>/stream/<token>?address=host:port; for proxy, holdfast proxy-url makes the whole URL.
+else. Of stream that is wss://<edge>/stream/<token>?address=host:port; for proxy and url, holdfast proxy-url and holdfast url
+make the whole URL.
 Whoever has it can use it: treat it as a password.
 
-      --act ACT        the door that takes it: stream or proxy
+      --act ACT        the door that takes it: ${SCOPE_ACTS.join(", ")}
       --allow TARGET   what it opens, as in tcp://db.example.com:5432; may be repeated
       --ttl TIME       how long it lives: 90d, 12h, 30m or 60s
       --node ID        the node that is to be used; may be repeated
@@ -49,9 +51,10 @@ function parse(args: readonly string[]): ScopeOptions {
   } catch (cause) {
     throw new UsageError((cause as Error).message, { cause });
   }
-  const { act, allow, ttl, node } = values;
-  if (act !== "stream" && act !== "proxy") {
-    throw new UsageError("say --act stream or --act proxy: these doors take such a token");
+  const { allow, ttl, node } = values;
+  const act = SCOPE_ACTS.find((one) => one === values.act);
+  if (act === undefined) {
+    throw new UsageError(`say --act ${SCOPE_ACTS.join(" or --act ")}: these doors take such a token`);
   }
   if (allow === undefined) throw new UsageError("name at least one target with --allow");
   const ttlSeconds = durationSeconds(ttl ?? "");

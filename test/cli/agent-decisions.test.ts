@@ -8,6 +8,7 @@ import {
   nodeFinding,
   type Probe,
 } from "../../cli/agent/doctor/findings.ts";
+import { readSeen, SEEN_PATH, type SeenPath, urlsFinding } from "../../cli/agent/doctor/urls.ts";
 import { exitCodeOf, startFailureCode } from "../../cli/agent/exit.ts";
 import { patientOpener } from "../../cli/agent/patient-opener.ts";
 import { createRouter } from "../../cli/agent/proxy/router.ts";
@@ -190,6 +191,40 @@ describe("the doctor's findings", () => {
     [-61, false, "61 s behind the edge's"],
   ])("a clock that is off by %s s", (offset, ok, text) => {
     expect(clockFinding(offset)).toMatchObject({ ok, text });
+  });
+
+  test.each<[told: SeenPath, line: string]>([
+    [{ path: SEEN_PATH, isCloudflare: false }, "✓ relay URLs: paths arrive as they are sent"],
+    [
+      { path: SEEN_PATH, isCloudflare: true },
+      "✓ relay URLs: paths arrive as they are sent; keep the worker's invocation logs off, which hold whole URLs",
+    ],
+    [
+      { path: "/seen/~holdfast/x", isCloudflare: true },
+      `! relay URLs: paths are rewritten before they come to the edge: ${SEEN_PATH} arrived as /seen/~holdfast/x; keep the worker's invocation logs off, which hold whole URLs. Turn off "Normalize incoming URLs" in the zone, under Rules > Settings, or their targets see other paths.`,
+    ],
+    [
+      { path: "/seen/~holdfast//x", isCloudflare: false },
+      `! relay URLs: paths are rewritten before they come to the edge: ${SEEN_PATH} arrived as /seen/~holdfast//x. Have the proxy before the edge pass paths on as they come, or their targets see other paths.`,
+    ],
+    [
+      { path: undefined, isCloudflare: true },
+      "✓ relay URLs: not looked at: this edge doesn't tell how URLs arrive",
+    ],
+  ])("paths: %j", (told, line) => {
+    const finding = urlsFinding(told);
+    expect([finding.ok, findingLine(finding)]).toEqual([true, line]);
+  });
+
+  test.each<[status: number, body: unknown, path: string | undefined]>([
+    [200, { path: "/seen/x" }, "/seen/x"],
+    [200, { path: 5 }, undefined],
+    [200, null, undefined],
+    [404, { path: "/seen/x" }, undefined],
+  ])("an edge that answers %i %j saw %s", async (status, body, path) => {
+    expect(await readSeen(Response.json(body, { status }))).toEqual({ path, isCloudflare: false });
+    const headers = { "CF-Ray": "x" };
+    expect(await readSeen(Response.json(body, { status, headers }))).toEqual({ path, isCloudflare: true });
   });
 
   test.each<[string, Probe[], boolean, string]>([

@@ -44,6 +44,7 @@ describe("holdfast doctor", () => {
       `✓ HOLDFAST_URL: client dev by ${stack.edge}, signing with Ed25519`,
       expect.stringMatching(/^✓ edge: http:\/\/\S+ answers in \d+ ms$/),
       expect.stringMatching(/^✓ clock: /),
+      "✓ relay URLs: paths arrive as they are sent",
       "✓ token: the relay takes it",
       "✓ published addresses: 127.0.0.2, 127.0.0.3",
       "✓ node node-1: published with 127.0.0.2, in service",

@@ -192,6 +192,16 @@ export function doorTokenVectors({ private: keys, ed25519 }: Toolbox): object {
       ),
       noScope("at a proxy, expired", "token_expired", { iat: NOW - 86_400, exp: NOW - 5 }, { act: "proxy" }),
 
+      scope("for a relay URL", { allow: ["GET,POST https://api.example.com/v1/*"] }, "url"),
+      scope(
+        "for a relay URL, with the path itself",
+        { allow: ["https://api.example.com/v1", "https://api.example.com/v1/*"] },
+        "url",
+      ),
+      ...["stream", "proxy", "fetch", undefined].map((act) =>
+        noScope(`at a relay URL, act ${JSON.stringify(act)}`, "token_act", { act }, { act: "url" }),
+      ),
+
       message("a question"),
       message("used as late as is allowed", { iat: NOW - 34, exp: NOW - 4 }),
       message("signed by a clock as far ahead as is allowed", { iat: NOW + 5, exp: NOW + 35 }),

@@ -22,6 +22,8 @@ import {
   tokenFinding,
 } from "./findings.ts";
 
+import { readSeen, SEEN_PATH, type SeenPath, urlsFinding } from "./urls.ts";
+
 /** What is to be looked at. */
 export interface Examination {
   readonly relayUrl: string | undefined;
@@ -103,6 +105,17 @@ async function* edgeFindings(edge: string): AsyncGenerator<Finding> {
     : { check, ok: false, text: `${edge}/healthz answered ${response.status}`, mend: "See the edge's log." };
   // The field has whole seconds: half a one is the best guess.
   yield clockFinding(Number.isNaN(date) ? undefined : ((asked + Date.now()) / 2 - date - 500) / 1_000);
+  yield urlsFinding(await seenPath(edge));
+}
+
+async function seenPath(edge: string): Promise<SeenPath> {
+  try {
+    const signal = AbortSignal.timeout(DOCTOR_ANSWER_MS);
+    return await readSeen(await fetch(`${edge}${SEEN_PATH}`, { redirect: "manual", signal }));
+  } catch {
+    // Whether the edge answers at all has been told.
+    return { path: undefined, isCloudflare: false };
+  }
 }
 
 async function publishedList(edge: string): Promise<{ finding: Finding; list?: EgressList }> {

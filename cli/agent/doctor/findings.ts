@@ -14,7 +14,7 @@ export interface Finding {
   readonly check: string;
   readonly ok: boolean;
   readonly text: string;
-  /** What can be done, where something is wrong. */
+  /** What can be done, where something is wrong, or where nothing is but something can be better. */
   readonly mend?: string;
 }
 
@@ -25,7 +25,8 @@ export type Probe =
 
 /** One line, for people. */
 export function findingLine({ check, ok, text, mend }: Finding): string {
-  return `${ok ? "✓" : "✗"} ${check}: ${text}${mend === undefined ? "" : `. ${mend}`}`;
+  const mark = ok ? (mend === undefined ? "✓" : "!") : "✗";
+  return `${mark} ${check}: ${text}${mend === undefined ? "" : `. ${mend}`}`;
 }
 
 /** A failure of the relay's as a finding. */
