@@ -1,9 +1,10 @@
 import { RelayError } from "../protocol/errors.ts";
 import { REQUEST_TOKEN_MAX_SECONDS } from "../protocol/limits.ts";
-import { isTunnelAllowed, parseAllowedTarget, parseTunnelUrl } from "../protocol/targets.ts";
+import { parseAllowedTarget } from "../protocol/targets.ts";
 import { newRequestId } from "../protocol/tokens.ts";
-import { type Authorized, checkTunnel, eligibleNodes, holdToCeiling, proveRequest } from "./authorize.ts";
+import { type Authorized, eligibleNodes, holdToCeiling, proveRequest, streamTo } from "./authorize.ts";
 import type { Edge, Env } from "./edge.ts";
+import { reachTarget } from "./reach-target.ts";
 import { checkScopeLifetime, proveScope } from "./scope.ts";
 import { atSendersCost } from "./strangers.ts";
 
@@ -28,7 +29,7 @@ export async function authorizeStream(
   if (framing !== "none") {
     throw new RelayError("token_framing", `signed for ${framing}, a stream has no body`);
   }
-  checkTunnel(client, url);
+  reachTarget(edge, env, "stream", client, streamTo(url));
   if (resume !== undefined && (node === undefined || [node].flat().length !== 1)) {
     throw new RelayError(
       "request_invalid",
@@ -63,14 +64,9 @@ export async function authorizeScopedStream(
   checkScopeLifetime(scope);
   await holdToCeiling(client, env);
   if (address === undefined) throw new RelayError("request_invalid", "say where to: ?address=host:port");
-  const target = parseTunnelUrl(`tcp://${address}`);
+  const wanted = streamTo(`tcp://${address}`);
   const allow = claims.allow.map((entry) => parseAllowedTarget(entry));
-  if (!isTunnelAllowed(allow, target) || !isTunnelAllowed(client.allow, target)) {
-    throw new RelayError(
-      "target_not_allowed",
-      `this token of ${client.id} opens no stream to ${target.authority}`,
-    );
-  }
+  reachTarget(edge, env, "stream", client, wanted, { whose: `this token of ${client.id}`, allow });
   const { iss, aud, node } = claims;
   return {
     client,
@@ -82,7 +78,7 @@ export async function authorizeScopedStream(
       exp: now + REQUEST_TOKEN_MAX_SECONDS,
       jti: newRequestId(),
       htm: "GET",
-      url: `tcp://${target.authority}`,
+      url: `tcp://${wanted.target.authority}`,
     },
     framing: "none",
     ...eligibleNodes(edge.config.nodes, client, node),

@@ -5,6 +5,7 @@ import { algorithmOf, type BoundKey, CLIENT_ID, importPublicKey } from "../proto
 import { CLIENT_ALLOW_MAX, CLIENT_KEYS_MAX } from "../protocol/limits.ts";
 import { type AllowedTarget, parseAllowedTarget } from "../protocol/targets.ts";
 import { tellIssue } from "./issues.ts";
+import { type PolicyMode, policyModeSchema } from "./policy-mode.ts";
 import { loadTargetTls, type TargetTls, type TargetTlsRule, targetTlsSchema } from "./target-tls.ts";
 
 /** A client as the registry stores it. */
@@ -20,6 +21,8 @@ export interface ClientRecord {
   readonly limits?: ClientLimits | undefined;
   /** What is asked of TLS to its targets, where the node opens it. */
   readonly tls?: readonly TargetTls[] | undefined;
+  /** `enforce` where it is left out. */
+  readonly mode?: PolicyMode | undefined;
 }
 
 /** What one client may use of the pool; what is left out has the edge's default. */
@@ -51,6 +54,7 @@ export interface Client {
   readonly limits: ClientLimits;
   /** For `tlsRulesFor`. */
   readonly tls: readonly TargetTlsRule[];
+  readonly mode: PolicyMode;
 }
 
 const limit = z.optional(z.number().check(z.positive("must be more than 0")));
@@ -100,6 +104,7 @@ const schema = z.strictObject({
     }),
   ),
   tls: z.optional(targetTlsSchema),
+  mode: z.optional(policyModeSchema),
 });
 
 /**
@@ -125,5 +130,6 @@ export async function loadClient(record: ClientRecord): Promise<Client> {
     pool: record.pool === undefined ? undefined : new Set(record.pool),
     limits: record.limits ?? {},
     tls: loadTargetTls(record.tls ?? []),
+    mode: record.mode ?? "enforce",
   };
 }
