@@ -73,6 +73,11 @@ const COMMANDS: readonly Entry[] = [
     summary: "write a deployment's clients into the edge's registry",
     load: async () => (await import("./commands/register.ts")).registerCommand,
   },
+  {
+    name: "learn",
+    summary: "make a client's allow list from what it used in report mode",
+    load: async () => (await import("./commands/learn.ts")).learnCommand,
+  },
 ];
 
 /** Runs the command line and sets the process's exit code; output that is still on its way is not cut off. */

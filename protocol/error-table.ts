@@ -139,7 +139,7 @@ export const ERRORS = {
     "tls_certificate_error",
     "no",
     false,
-    "The target's certificate is not valid for its name.",
+    "The target's certificate is not valid for its name, or not what the client's record asks of it.",
   ),
   tls_failed: row(502, "tls_protocol_error", "no", true, "The target did not complete the TLS handshake."),
 

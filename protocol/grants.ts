@@ -2,8 +2,9 @@ import { base64url, compactVerify, CompactSign, decodeProtectedHeader } from "jo
 import { RelayError } from "./errors.ts";
 import { isMethod } from "./headers.ts";
 import { CLIENT_ID } from "./keys.ts";
-import { GRANT_MAX_SECONDS, GRANT_TAIL_MAX_BYTES, TOKEN_MAX_BYTES } from "./limits.ts";
+import { GRANT_MAX_BYTES, GRANT_MAX_SECONDS, GRANT_TAIL_MAX_BYTES } from "./limits.ts";
 import { checkTimes, type Framing, isFraming, isResume, type RequestAct, type Resume } from "./claims.ts";
+import { areTlsRules, type TlsRules } from "./tls-rules.ts";
 import { REQUEST_ID, TOKEN_TYPES } from "./tokens.ts";
 
 /** Claims of a grant: what the edge lets one node do once for one client. Times are seconds since 1970. */
@@ -37,6 +38,8 @@ export interface GrantClaims {
   readonly tail?: number;
   /** Only with `stream`: the one that goes on. */
   readonly resume?: Resume;
+  /** What the client's record asks of TLS to the target. */
+  readonly tls?: TlsRules;
   /** What the node is to hold the client to: its share of the client's limits. */
   readonly limits?: GrantLimits;
 }
@@ -128,7 +131,7 @@ export async function verifyGrant(
     throw new RelayError("grant_missing", "no grant came with the request");
   }
   const token = /^Bearer ([\w-]+\.[\w-]+\.[\w-]+)$/.exec(authorization)?.[1];
-  if (token === undefined || token.length > TOKEN_MAX_BYTES) {
+  if (token === undefined || token.length > GRANT_MAX_BYTES) {
     throw invalidGrant("it is no compact JWS of a permitted size");
   }
   const claims: Partial<GrantClaims> = await provenGrant(token, context, act);
@@ -145,6 +148,7 @@ export async function verifyGrant(
     (claims.idempotent !== undefined && typeof claims.idempotent !== "boolean") ||
     (claims.receipt !== undefined && typeof claims.receipt !== "boolean") ||
     (claims.tail !== undefined && (!isCount(claims.tail) || claims.tail > GRANT_TAIL_MAX_BYTES)) ||
+    (claims.tls !== undefined && !areTlsRules(claims.tls)) ||
     (claims.resume !== undefined && (act !== "stream" || !isResume(claims.resume)))
   ) {
     throw badClaims();

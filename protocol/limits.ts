@@ -42,6 +42,9 @@ export const CONSUMED_BATCH_MAX_BYTES = 262_144;
 /** The longest compact JWS that is looked at. It holds a URL of `URL_MAX_BYTES` in base64url with room for the claims. */
 export const TOKEN_MAX_BYTES = 16_384;
 
+/** The longest grant but a proxy's: the longest URL, and the most that a record may ask of TLS, in base64url with room for the rest. */
+export const GRANT_MAX_BYTES = 32_768;
+
 /** The longest target URL. */
 export const URL_MAX_BYTES = 8_192;
 
@@ -84,6 +87,12 @@ export const EGRESS_LIST_MAX_BYTES = 524_288;
 /** How many `allow` entries and keys one client may have. */
 export const CLIENT_ALLOW_MAX = 200;
 export const CLIENT_KEYS_MAX = 4;
+
+/** Of what a client's record may ask of TLS to a target: entries, and of each the authorities, their length in base64, and the pins. */
+export const TARGET_TLS_MAX = 50;
+export const TARGET_CA_MAX = 8;
+export const TARGET_CA_MAX_BYTES = 8_192;
+export const TARGET_PINS_MAX = 8;
 
 /** How many targets one scope token may name. */
 export const SCOPE_ALLOW_MAX = 50;

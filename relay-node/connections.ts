@@ -2,6 +2,7 @@ import type { Dispatcher } from "undici";
 import { RelayError } from "../protocol/errors.ts";
 import { HTTP_HEADER_MAX_BYTES } from "../protocol/limits.ts";
 import type { TargetUrl } from "../protocol/targets.ts";
+import type { TlsRules } from "../protocol/tls-rules.ts";
 import type { Framing } from "../protocol/claims.ts";
 import { Client } from "./undici.ts";
 import type { EgressState } from "./address-proof.ts";
@@ -15,6 +16,15 @@ import {
   JUST_USED_MS,
   STREAMS_PER_CONNECTION,
 } from "./limits.ts";
+import { tlsRulesKey } from "./tls-rules.ts";
+
+/** Where a connection goes, for whom, and how. */
+export interface Route {
+  readonly clientId: string;
+  readonly target: TargetUrl;
+  /** What the client asks of TLS to the target. */
+  readonly tls?: TlsRules | undefined;
+}
 
 /** An undici handler, with what undici doesn't tell it. */
 export interface ExchangeHandler extends Dispatcher.DispatchHandler {
@@ -52,8 +62,8 @@ interface Connection {
 }
 
 /**
- * Warm connections, one undici client each, kept per client, origin and egress address: some schemes authenticate the
- * connection, so none is ever shared between clients.
+ * Warm connections, one undici client each, kept per client, origin, rules of TLS and egress address: some schemes authenticate
+ * the connection, so none is ever shared between clients, and what other rules let through proves nothing.
  */
 export class Connections {
   readonly #dialer: Dialer;
@@ -82,26 +92,18 @@ export class Connections {
    * @throws RelayError of the dialer; `node_out_of_service` where no address is proven
    */
   async lease(
-    clientId: string,
-    target: TargetUrl,
+    route: Route,
     { repeatable, exclusive }: { readonly repeatable: boolean; readonly exclusive: boolean },
     signal: AbortSignal,
     onStage?: OnStage,
   ): Promise<Lease> {
-    const key = `${clientId} ${target.origin}`;
-    const warm = this.#warm(key, repeatable ? IDLE_CONNECTION_MS : JUST_USED_MS, exclusive);
-    return this.#leaseOf(warm ?? (await this.#open(key, target, signal, onStage)), exclusive);
+    const warm = this.#warm(keyOf(route), repeatable ? IDLE_CONNECTION_MS : JUST_USED_MS, exclusive);
+    return this.#leaseOf(warm ?? (await this.#open(route, signal, onStage)), exclusive);
   }
 
   /** A new connection, whatever stands. */
-  async leaseFresh(
-    clientId: string,
-    target: TargetUrl,
-    signal: AbortSignal,
-    onStage?: OnStage,
-  ): Promise<Lease> {
-    const key = `${clientId} ${target.origin}`;
-    return this.#leaseOf(await this.#open(key, target, signal, onStage), false);
+  async leaseFresh(route: Route, signal: AbortSignal, onStage?: OnStage): Promise<Lease> {
+    return this.#leaseOf(await this.#open(route, signal, onStage), false);
   }
 
   /** Uses none of what stands by a family again: from which address it was opened is not certain any more. */
@@ -128,14 +130,11 @@ export class Connections {
     return best;
   }
 
-  async #open(
-    key: string,
-    target: TargetUrl,
-    signal: AbortSignal,
-    onStage: OnStage | undefined,
-  ): Promise<Connection> {
+  async #open(route: Route, signal: AbortSignal, onStage: OnStage | undefined): Promise<Connection> {
+    const key = keyOf(route);
+    const { target } = route;
     const { host, port, scheme } = target;
-    const tls = scheme === "https" && { alpn: ["h2", "http/1.1"] };
+    const tls = scheme === "https" && { alpn: ["h2", "http/1.1"], rules: route.tls };
     const dialed = await this.#dialer.dial({ host, port, tls, sessionKey: key, signal, onStage });
     if (signal.aborted) {
       dialed.socket.destroy();
@@ -229,6 +228,10 @@ export class Connections {
     connection.client.destroy().catch(() => {});
     connection.dialed.socket.destroy();
   }
+}
+
+function keyOf({ clientId, target, tls }: Route): string {
+  return `${clientId} ${target.origin} ${tlsRulesKey(tls)}`;
 }
 
 /** What HTTP/1 needs beside undici. */

@@ -1,5 +1,6 @@
 import { Socket } from "node:net";
 import { RelayError } from "../protocol/errors.ts";
+import type { TlsRules } from "../protocol/tls-rules.ts";
 import type { Guard } from "./guard.ts";
 import { isSameIp, parseIp } from "./ip-address.ts";
 import { CONNECT_ADDRESSES_MAX, CONNECT_DEADLINE_MS, TLS_DEADLINE_MS } from "./limits.ts";
@@ -33,9 +34,9 @@ export interface DialRequest {
   /** A DNS name, or an IP literal without brackets. */
   readonly host: string;
   readonly port: number;
-  /** `alpn` may be empty: no protocol is negotiated then. */
-  readonly tls: false | { readonly alpn: readonly string[] };
-  /** Whose TLS sessions may be resumed: different keys never share one. Without a key none is kept. */
+  /** `alpn` may be empty: no protocol is negotiated then. `rules` ask for more than the verification that is always made. */
+  readonly tls: false | { readonly alpn: readonly string[]; readonly rules?: TlsRules | undefined };
+  /** Whose TLS sessions may be resumed: different keys, and different rules, never share one. Without a key none is kept. */
   readonly sessionKey?: string | undefined;
   /** Whether the socket stays writable once the target has ended its side. */
   readonly allowHalfOpen?: boolean | undefined;
@@ -194,7 +195,7 @@ export function createDialer(options: DialerOptions): Dialer {
           timings,
         };
       }
-      const handshake = tlsClient.secure(plain, { host, port, alpn: tls.alpn, sessionKey, signal });
+      const handshake = tlsClient.secure(plain, { host, port, ...tls, sessionKey, signal });
       const secured = await timed("tls", handshake).catch((error: unknown) => {
         // Also where the handshake could not even begin, for instance with an ALPN name that is too long.
         plain.destroy();

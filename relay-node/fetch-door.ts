@@ -47,6 +47,7 @@ export class FetchDoor implements RequestForm {
     return {
       clientId: claims.sub,
       target,
+      tls: claims.tls,
       framing: claims.framing,
       body,
       options: dispatchOptions(claims, target, fields.flat(), body),

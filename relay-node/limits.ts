@@ -56,6 +56,12 @@ export const TLS_SESSIONS_MAX = 1_000;
 /** How long resumption may go on after the handshake that showed the certificate, which it doesn't show again. */
 export const TLS_SESSION_MAX_SECONDS = 600;
 
+/** Sets of authorities and versions that are kept ready for handshakes; one takes some 100 kB. */
+export const TLS_CONTEXTS_MAX = 200;
+
+/** Certificates of a chain whose keys are compared with pins. */
+export const TLS_CHAIN_MAX = 10;
+
 // Connections to targets.
 
 /** A warm connection that nothing used for this long is closed. Common servers close theirs after 60 to 75 s. */

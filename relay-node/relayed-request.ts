@@ -170,19 +170,18 @@ export class RelayedRequest implements AnswerSink, Entrance, ServedRequest {
 
   async #attempt(plan: RequestPlan): Promise<void> {
     const { connections } = this.#node;
-    const { clientId, target, repeatable, body } = plan;
+    const { repeatable, body } = plan;
     const { signal } = this.#gone;
     const { onStage } = this.#outcome;
     this.#lease =
       this.#attempts++ === 0
         ? await connections.lease(
-            clientId,
-            target,
+            plan,
             { repeatable, exclusive: body instanceof RequestBody },
             signal,
             onStage,
           )
-        : await connections.leaseFresh(clientId, target, signal, onStage);
+        : await connections.leaseFresh(plan, signal, onStage);
     this.#outcome.connected(this.#lease.dialed, this.#lease.reused);
     if (signal.aborted) throw signal.reason;
     const exchange = new Exchange(this, body instanceof RequestBody ? body : undefined);

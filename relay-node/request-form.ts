@@ -4,8 +4,8 @@ import type { Framing } from "../protocol/claims.ts";
 import type { ResponseHead } from "../protocol/envelope.ts";
 import type { RelayError } from "../protocol/errors.ts";
 import type { GrantClaims } from "../protocol/grants.ts";
-import type { TargetUrl } from "../protocol/targets.ts";
 import type { ClientSlot } from "./client-limits.ts";
+import type { Route } from "./connections.ts";
 import type { NodeContext } from "./context.ts";
 import type { Dialed } from "./dialer.ts";
 import type { Outcome } from "./outcome.ts";
@@ -20,9 +20,7 @@ export interface RequestParts {
 }
 
 /** What is to be done, once it may be. */
-export interface RequestPlan {
-  readonly clientId: string;
-  readonly target: TargetUrl;
+export interface RequestPlan extends Route {
   readonly framing: Framing;
   readonly body: Buffer | RequestBody | null;
   readonly options: Dispatcher.DispatchOptions;

@@ -1,8 +1,10 @@
 import type { Socket } from "node:net";
-import { connect, createSecureContext, getCACertificates, type TLSSocket } from "node:tls";
-import { RelayError } from "../protocol/errors.ts";
+import { checkServerIdentity, connect, type PeerCertificate, type TLSSocket } from "node:tls";
+import { isRelayError, RelayError } from "../protocol/errors.ts";
+import type { TlsRules } from "../protocol/tls-rules.ts";
 import { STREAM_BUFFER_BYTES } from "./limits.ts";
 import { parseIp } from "./ip-address.ts";
+import { createTlsContexts, pinFailure, tlsRulesKey } from "./tls-rules.ts";
 import { createTlsSessions } from "./tls-sessions.ts";
 
 /** What is asked of one handshake. */
@@ -11,6 +13,8 @@ export interface SecureRequest {
   readonly host: string;
   readonly port: number;
   readonly alpn: readonly string[];
+  /** What is asked of it besides the verification that is always made. */
+  readonly rules?: TlsRules | undefined;
   readonly sessionKey?: string | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -46,25 +50,25 @@ export interface TlsClientOptions {
 const BUFFER: { readonly highWaterMark: number } = { highWaterMark: STREAM_BUFFER_BYTES };
 
 /**
- * TLS 1.2 or newer, with certificates always verified.
+ * TLS 1.2 or newer, with certificates always verified; rules ask for more, never for less.
  *
  * @example
  * const client = createTlsClient({ ca: [], deadlineMs: 10_000, now: () => performance.now() });
  * const { socket } = await client.secure(plain, { host: "api.bank.com", port: 443, alpn: ["http/1.1"] });
  */
 export function createTlsClient({ ca, deadlineMs, now }: TlsClientOptions): TlsClient {
-  // Parsing the roots takes longer than a handshake, so that all connections share one context.
-  const secureContext = createSecureContext({
-    minVersion: "TLSv1.2",
-    ...(ca.length > 0 && { ca: [...getCACertificates("default"), ...ca] }),
-  });
+  const contexts = createTlsContexts(ca);
   const sessions = createTlsSessions(now);
 
   return {
-    secure(plain, { host, port, alpn, sessionKey, signal }) {
-      // A resumed session shows no certificate: it is good for the very name and port it was proven for.
-      const key = sessionKey === undefined ? undefined : JSON.stringify([sessionKey, host, port]);
+    async secure(plain, { host, port, alpn, rules, sessionKey, signal }) {
+      const secureContext = contexts.contextFor(rules);
+      // A resumed session shows no certificate: it is good for the very name and port, and by the very rules, that it was
+      // proven for.
+      const key =
+        sessionKey === undefined ? undefined : JSON.stringify([sessionKey, host, port, tlsRulesKey(rules)]);
       const session = key === undefined ? undefined : sessions.get(key);
+      const pins = rules?.pins;
       return new Promise((resolve, reject) => {
         const socket = connect({
           socket: plain,
@@ -75,10 +79,15 @@ export function createTlsClient({ ca, deadlineMs, now }: TlsClientOptions): TlsC
           ...(parseIp(host) === undefined ? { servername: host } : { host }),
           ...(alpn.length > 0 && { ALPNProtocols: [...alpn] }),
           ...(session !== undefined && { session }),
+          // Node asks this of a certificate that it has verified, and not of a session that goes on.
+          ...(pins !== undefined && {
+            checkServerIdentity: (name: string, certificate: PeerCertificate) =>
+              checkServerIdentity(name, certificate) ?? pinFailure(host, certificate, pins),
+          }),
         });
 
         const onAbort = () => fail(signal?.reason as Error);
-        const onError = (error: NodeJS.ErrnoException) => fail(failureOf(host, socket, error));
+        const onError = (error: NodeJS.ErrnoException) => fail(failureOf(host, socket, error, rules));
         const onClose = () =>
           fail(new RelayError("tls_failed", `${host} closed the connection during the TLS handshake`));
         const deadline = setTimeout(() => {
@@ -132,12 +141,22 @@ export function createTlsClient({ ca, deadlineMs, now }: TlsClientOptions): TlsC
 /**
  * Node notes on the socket when it was the certificate that failed, which needs no list of OpenSSL's codes.
  */
-function failureOf(host: string, socket: TLSSocket, error: NodeJS.ErrnoException): RelayError {
+function failureOf(
+  host: string,
+  socket: TLSSocket,
+  error: NodeJS.ErrnoException,
+  rules: TlsRules | undefined,
+): RelayError {
+  if (isRelayError(error)) return error;
   const code = error.code ?? "no code";
   if (typeof socket.authorizationError === "string" || socket.authorizationError instanceof Error) {
-    return new RelayError("tls_certificate", `the certificate of ${host} was rejected: ${code}`, {
+    const by = rules?.ca === undefined ? "" : " by the ca of the client's record, which replaces all others";
+    return new RelayError("tls_certificate", `the certificate of ${host} was rejected${by}: ${code}`, {
       cause: error,
     });
   }
-  return new RelayError("tls_failed", `the TLS handshake with ${host} failed: ${code}`, { cause: error });
+  const least = rules?.min === undefined ? "" : ` (the client's record asks for ${rules.min} at least)`;
+  return new RelayError("tls_failed", `the TLS handshake with ${host} failed: ${code}${least}`, {
+    cause: error,
+  });
 }

@@ -6,6 +6,7 @@ import { parseRelayUrlTarget } from "../protocol/relay-urls.ts";
 import { parseAllowedTarget } from "../protocol/targets.ts";
 import { checkAdminClaims, SCOPE_ACTS } from "../protocol/claims.ts";
 import { digestOf, newRequestId, readBearer, verifySignature } from "../protocol/tokens.ts";
+import { observed } from "./admin/observed.ts";
 import { parseClientRecord } from "./clients.ts";
 import { type Env, edgeOf, registryCall, registryOf } from "./edge.ts";
 import { hashOf, newHandle } from "./handles.ts";
@@ -108,6 +109,8 @@ admin.delete("/handles/:id", async (c) => {
   }
   return c.body(null, 204);
 });
+
+admin.route("/observed", observed);
 
 /** RFC 9110 section 13.1: `If-Match: "3"`, `If-Match: *`; without it a write may only create. */
 function expected(c: Context): Expected {

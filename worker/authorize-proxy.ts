@@ -12,7 +12,8 @@ import { proxyGrantFor } from "./grants.ts";
 import { withHealth } from "./healthy.ts";
 import type { Hosting } from "./hosting.ts";
 import { readProxyQuestion } from "./proxy-question.ts";
-import { permitProxy } from "./proxy-targets.ts";
+import { readProxyTarget, withinOf } from "./proxy-targets.ts";
+import { reachTarget } from "./reach-target.ts";
 import { checkScopeLifetime, proveScope } from "./scope.ts";
 
 /** A user of a node's proxy door who may go to one target. */
@@ -47,7 +48,7 @@ export async function answerProxyQuestion(c: Context<Hosting>): Promise<Response
  * Judges a user of one node's proxy door.
  *
  * @param now seconds since 1970
- * @throws RelayError as `proveScope`, `eligibleNodes` and `permitProxy`, and `token_lifetime`, `rate_limited`,
+ * @throws RelayError as `proveScope`, `eligibleNodes`, `readProxyTarget` and `reachTarget`, and `token_lifetime`, `rate_limited`,
  *   `proxy_credentials_invalid`, `request_invalid`
  */
 async function authorizeProxy(
@@ -73,9 +74,9 @@ async function authorizeProxy(
     const others = nodes.map(({ id }) => id).join(", ");
     throw new RelayError("node_unknown", `${node.id} serves no such user of ${client.id}: use ${others}`);
   }
-  const within = permitProxy(target, [
-    { whose: "this token", allow: claims.allow.map((entry) => parseAllowedTarget(entry)) },
-    { whose: client.id, allow: client.allow },
-  ]);
+  const wanted = readProxyTarget(target);
+  const token = { whose: "this token", allow: claims.allow.map((entry) => parseAllowedTarget(entry)) };
+  reachTarget(edge, env, "proxy", client, wanted, token);
+  const within = withinOf(wanted, client, token);
   return { client, claims, target, within, pool };
 }

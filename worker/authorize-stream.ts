@@ -1,7 +1,8 @@
 import { RelayError } from "../protocol/errors.ts";
-import { isTunnelAllowed, parseAllowedTarget, parseTunnelUrl } from "../protocol/targets.ts";
-import { type Authorized, checkTunnel, eligibleNodes, proveRequest } from "./authorize.ts";
+import { parseAllowedTarget } from "../protocol/targets.ts";
+import { type Authorized, eligibleNodes, proveRequest, streamTo } from "./authorize.ts";
 import type { Edge, Env } from "./edge.ts";
+import { reachTarget } from "./reach-target.ts";
 import { admitScope, requestUnder } from "./scoped.ts";
 
 /**
@@ -25,7 +26,7 @@ export async function authorizeStream(
   if (framing !== "none") {
     throw new RelayError("token_framing", `signed for ${framing}, a stream has no body`);
   }
-  checkTunnel(client, url);
+  reachTarget(edge, env, "stream", client, streamTo(url));
   if (resume !== undefined && (node === undefined || [node].flat().length !== 1)) {
     throw new RelayError(
       "request_invalid",
@@ -55,14 +56,9 @@ export async function authorizeScopedStream(
   const scope = await admitScope(request, credential, "stream", edge, env, now);
   const { client, claims } = scope;
   if (address === undefined) throw new RelayError("request_invalid", "say where to: ?address=host:port");
-  const target = parseTunnelUrl(`tcp://${address}`);
+  const wanted = streamTo(`tcp://${address}`);
   const allow = claims.allow.map((entry) => parseAllowedTarget(entry));
-  if (!isTunnelAllowed(allow, target) || !isTunnelAllowed(client.allow, target)) {
-    throw new RelayError(
-      "target_not_allowed",
-      `this token of ${client.id} opens no stream to ${target.authority}`,
-    );
-  }
-  const call = { act: "stream", htm: "GET", url: `tcp://${target.authority}` } as const;
+  reachTarget(edge, env, "stream", client, wanted, { whose: `this token of ${client.id}`, allow });
+  const call = { act: "stream", htm: "GET", url: `tcp://${wanted.target.authority}` } as const;
   return requestUnder(scope, call, "none", edge, now);
 }

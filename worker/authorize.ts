@@ -1,13 +1,15 @@
 import { RelayError } from "../protocol/errors.ts";
 import { WIRE } from "../protocol/headers.ts";
-import { isAllowed, isTunnelAllowed, parseTargetUrl, parseTunnelUrl } from "../protocol/targets.ts";
+import { parseTargetUrl, parseTunnelUrl } from "../protocol/targets.ts";
 import { checkRequestClaims, type Framing, type RequestAct, type RequestClaims } from "../protocol/claims.ts";
 import { readBearer, verifySignature } from "../protocol/tokens.ts";
 import { isOver } from "./ceilings.ts";
 import type { Client } from "./clients.ts";
 import type { EdgeNode } from "./config.ts";
 import type { Edge, Env } from "./edge.ts";
+import { judgeTarget, type Wanted } from "./judge-target.ts";
 import { CEILING_SECONDS } from "./limits.ts";
+import { reachTarget } from "./reach-target.ts";
 import { atSendersCost } from "./strangers.ts";
 
 /** A request that may be made: who asks, what for, and the nodes that may make it, in no order. */
@@ -93,8 +95,10 @@ export async function authorize(
   if (claims.framing !== undefined && !mayBe(claims.framing, framing)) {
     throw new RelayError("token_framing", `signed for ${claims.framing}, came as ${framing}`);
   }
-  if (act === "cancel" && claims.url.startsWith("tcp:")) checkTunnel(client, claims.url);
-  else checkTarget(client, claims);
+  const wanted = wantedBy(claims);
+  // What is given up was noted when it was begun.
+  if (act === "cancel") judgeTarget(wanted, client);
+  else reachTarget(edge, env, "fetch", client, wanted);
   return {
     client,
     claims,
@@ -103,26 +107,19 @@ export async function authorize(
   };
 }
 
-/**
- * Whether a client may send a request.
- * @throws RelayError `url_invalid`, `target_not_allowed`
- */
-export function checkTarget({ id, allow }: Client, { htm, url }: Pick<RequestClaims, "htm" | "url">): void {
-  const target = parseTargetUrl(url);
-  if (!isAllowed(allow, htm, target)) {
-    throw new RelayError("target_not_allowed", `${id} may not send ${htm} to ${target.origin}`);
-  }
+/** Only what is given up can be a stream, which is then being opened. */
+function wantedBy({ act, htm, url }: RequestClaims): Wanted {
+  if (act === "cancel" && url.startsWith("tcp:")) return streamTo(url);
+  return { kind: "request", method: htm, url: parseTargetUrl(url) };
 }
 
 /**
- * Whether a client may open a stream to `tcp://host:port`.
- * @throws RelayError `url_invalid`, `target_not_allowed`
+ * A stream as it is judged.
+ * @param url `tcp://host:port`
+ * @throws RelayError `url_invalid`
  */
-export function checkTunnel({ id, allow }: Client, url: string): void {
-  const target = parseTunnelUrl(url);
-  if (!isTunnelAllowed(allow, target)) {
-    throw new RelayError("target_not_allowed", `${id} may open no stream to ${target.authority}`);
-  }
+export function streamTo(url: string): Wanted & { readonly kind: "tunnel" } {
+  return { kind: "tunnel", as: "stream", target: parseTunnelUrl(url) };
 }
 
 /** How the body came in. What the signer said of it is compared with this, and the node holds the body to it. */

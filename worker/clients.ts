@@ -5,6 +5,8 @@ import { algorithmOf, type BoundKey, CLIENT_ID, importPublicKey } from "../proto
 import { CLIENT_ALLOW_MAX, CLIENT_KEYS_MAX } from "../protocol/limits.ts";
 import { type AllowedTarget, parseAllowedTarget } from "../protocol/targets.ts";
 import { tellIssue } from "./issues.ts";
+import { type PolicyMode, policyModeSchema } from "./policy-mode.ts";
+import { loadTargetTls, type TargetTls, type TargetTlsRule, targetTlsSchema } from "./target-tls.ts";
 
 /** A client as the registry stores it. */
 export interface ClientRecord {
@@ -17,6 +19,10 @@ export interface ClientRecord {
   readonly pool?: readonly string[] | undefined;
   /** Over the whole pool; each node gets its share. */
   readonly limits?: ClientLimits | undefined;
+  /** What is asked of TLS to its targets, where the node opens it. */
+  readonly tls?: readonly TargetTls[] | undefined;
+  /** `enforce` where it is left out. */
+  readonly mode?: PolicyMode | undefined;
 }
 
 /** What one client may use of the pool; what is left out has the edge's default. */
@@ -46,6 +52,9 @@ export interface Client {
   readonly allow: readonly AllowedTarget[];
   readonly pool: ReadonlySet<string> | undefined;
   readonly limits: ClientLimits;
+  /** For `tlsRulesFor`. */
+  readonly tls: readonly TargetTlsRule[];
+  readonly mode: PolicyMode;
 }
 
 const limit = z.optional(z.number().check(z.positive("must be more than 0")));
@@ -94,6 +103,8 @@ const schema = z.strictObject({
       scopeSeconds: limit,
     }),
   ),
+  tls: z.optional(targetTlsSchema),
+  mode: z.optional(policyModeSchema),
 });
 
 /**
@@ -118,5 +129,7 @@ export async function loadClient(record: ClientRecord): Promise<Client> {
     allow: record.allow.map((entry) => parseAllowedTarget(entry)),
     pool: record.pool === undefined ? undefined : new Set(record.pool),
     limits: record.limits ?? {},
+    tls: loadTargetTls(record.tls ?? []),
+    mode: record.mode ?? "enforce",
   };
 }

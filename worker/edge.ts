@@ -10,6 +10,7 @@ import type { Health } from "./health-object.ts";
 import { Pool } from "./pool.ts";
 import type { HandleRecord } from "./handles.ts";
 import { HEALTH_LOOK_MS } from "./limits.ts";
+import { ObservedTargets } from "./observations.ts";
 import { RegistryCache } from "./registry/cache.ts";
 import type { Registry } from "./registry/registry.ts";
 
@@ -29,6 +30,9 @@ export class Edge {
   /** The nodes' health. */
   readonly pool = new Pool();
   readonly failedTokens = new FailedTokens();
+  readonly observed = new ObservedTargets();
+  /** Since when a request is on its way to tell of them, in milliseconds since 1970. */
+  tellingSince = -Infinity;
   readonly #grantKeys = new Map<string, GrantKey>();
   #signingKey: BoundKey | undefined;
   readonly #operatorKeys = new Map<string, BoundKey>();

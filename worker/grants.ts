@@ -2,6 +2,8 @@ import { RelayError } from "../protocol/errors.ts";
 import { type GrantLimits, signGrant } from "../protocol/grants.ts";
 import { GRANT_MAX_SECONDS, PROXY_GRANT_MAX_BYTES, PROXY_GRANT_SECONDS } from "../protocol/limits.ts";
 import { signProxyGrant } from "../protocol/proxy-grants.ts";
+import { parseTargetUrl } from "../protocol/targets.ts";
+import type { TlsRules } from "../protocol/tls-rules.ts";
 import { newRequestId } from "../protocol/tokens.ts";
 import type { Authorized } from "./authorize.ts";
 import type { AuthorizedProxy } from "./authorize-proxy.ts";
@@ -9,6 +11,7 @@ import { grantLimits } from "./client-limits.ts";
 import type { Client } from "./clients.ts";
 import type { EdgeNode } from "./config.ts";
 import type { Edge } from "./edge.ts";
+import { tlsRulesFor } from "./target-tls.ts";
 
 /** What tells one try of a request from another; in the grant, and so before the node. */
 export interface Try {
@@ -27,6 +30,7 @@ export async function grantFor(
   { pass, attempt, tail }: Try,
 ): Promise<string> {
   const { act, jti, iat, htm, url, digest, idempotent, receipt, resume } = claims;
+  const tls = tlsOf(client, url);
   // A request may have waited at another node: the grant counts from now.
   const now = Math.floor(Date.now() / 1_000);
   return signGrant(
@@ -49,6 +53,7 @@ export async function grantFor(
       ...(receipt !== undefined && { receipt }),
       ...(tail !== undefined && { tail }),
       ...(resume !== undefined && { resume }),
+      ...(tls !== undefined && { tls }),
       limits: shareOf(client, pool, edge),
     },
     await edge.grantKey(node),
@@ -88,6 +93,11 @@ export async function proxyGrantFor(
     "request_invalid",
     `what ${client.id} and the token allow at ${target} is more than a grant holds: name fewer paths and methods`,
   );
+}
+
+/** What the client asks of TLS to a URL; of streams and names it asks nothing, since their TLS is the application's own. */
+function tlsOf({ tls }: Client, url: string): TlsRules | undefined {
+  return tls.length > 0 && /^https:/i.test(url) ? tlsRulesFor(tls, parseTargetUrl(url)) : undefined;
 }
 
 /** Of the whole pool, whichever of its nodes a token names: else each node that is named had a whole share. */

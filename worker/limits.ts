@@ -93,6 +93,19 @@ export const DIRECT_NODES_MAX = 3;
 export const RESOLVE_ANSWER_MAX_BYTES = 65_536;
 export const SEEDS_MAX = 100;
 
+/** Targets that are used under a client whose list is not enforced: kept at the registry, and paths of each. */
+export const OBSERVED_ROWS_MAX = 500;
+export const OBSERVED_PATHS_MAX = 10;
+
+/** How often an isolate tells of the same one, and how long it gathers before it tells of any. */
+export const OBSERVED_REPEAT_MS = 60_000;
+export const OBSERVED_GATHER_MS = 1_000;
+
+/** How many of one client's an isolate has yet to tell, and remembers to have told; and of how many clients. */
+export const OBSERVED_PENDING_MAX = 100;
+export const OBSERVED_SENT_MAX = 500;
+export const OBSERVED_CLIENTS_MAX = 100;
+
 /** How many nodes are told that nobody waits any more: as many as a request is likely to have been tried at. */
 export const CANCEL_NODES_MAX = 4;
 

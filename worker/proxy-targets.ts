@@ -1,61 +1,47 @@
 import { RelayError } from "../protocol/errors.ts";
 import type { ProxyGrantClaims } from "../protocol/proxy-grants.ts";
-import {
-  type AllowedTarget,
-  isAtOrigin,
-  isTunnelAllowed,
-  parseTargetUrl,
-  parseTunnelUrl,
-  type TunnelTarget,
-} from "../protocol/targets.ts";
-
-/** A list of targets, and whose it is. */
-interface AllowList {
-  readonly whose: string;
-  readonly allow: readonly AllowedTarget[];
-}
+import { isAtOrigin, parseTargetUrl, parseTunnelUrl } from "../protocol/targets.ts";
+import type { Client } from "./clients.ts";
+import { type AllowList, isNarrowed, type Wanted } from "./judge-target.ts";
 
 /**
- * Whether a user of a proxy may go to a target, and what each request there has to lie within. A target that is limited to
- * paths or methods opens no tunnel, since inside one nobody sees either.
+ * What a user of a proxy wants to reach.
  *
  * @param target `tcp://host:port`, or an origin with the scheme http; canonical, since its node takes no other
- * @param lists each has to admit the target: the token's, and its client's
- * @returns a grant's `within`: for each list that narrows the origin, its entries for it
- * @throws RelayError `url_invalid`, `target_not_allowed`
+ * @throws RelayError `url_invalid`
  */
-export function permitProxy(target: string, lists: readonly AllowList[]): ProxyGrantClaims["within"] {
+export function readProxyTarget(target: string): Wanted {
   if (target.startsWith("tcp:")) {
     const tunnel = parseTunnelUrl(target);
     assertCanonical(`tcp://${tunnel.authority}`, target);
-    for (const list of lists) assertTunnel(list, tunnel);
-    return undefined;
+    return { kind: "tunnel", as: "tunnel", target: tunnel };
   }
   const url = parseTargetUrl(target);
   if (url.scheme !== "http") {
     throw new RelayError("url_invalid", "a proxy's target is tcp://host:port or an http:// origin");
   }
   assertCanonical(url.origin, target);
-  const within = lists.map(({ whose, allow }) => {
-    const entries = allow.filter((entry) => isAtOrigin(entry, url));
-    if (entries.length > 0) return entries;
-    throw new RelayError("target_not_allowed", `${whose} may send nothing to ${url.origin}`);
-  });
-  const narrowing = within.filter((entries) => !entries.some(isUnlimited));
-  return narrowing.length === 0 ? undefined : narrowing.map((entries) => entries.map(({ entry }) => entry));
+  return { kind: "origin", url };
 }
 
-function assertTunnel({ whose, allow }: AllowList, { host, port, authority }: TunnelTarget): void {
-  if (isTunnelAllowed(allow, { host, port })) return;
-  const at = (scheme: "https" | "http") => allow.some((entry) => isAtOrigin(entry, { scheme, host, port }));
-  let why = "";
-  if (at("https")) why = ": it is limited to paths or methods there, which nobody sees inside a tunnel";
-  else if (at("http")) why = `: an http:// target opens none, tcp://${authority} does`;
-  throw new RelayError("target_not_allowed", `${whose} may open no tunnel to ${authority}${why}`);
-}
-
-function isUnlimited({ path, methods }: AllowedTarget): boolean {
-  return path === undefined && methods === undefined;
+/**
+ * What each request to an origin has to lie within, that was admitted.
+ *
+ * @returns a grant's `within`: for each list that narrows the origin, its entries for it. The client's own narrows nothing where it
+ *   is not enforced
+ */
+export function withinOf(
+  wanted: Wanted,
+  { allow, mode }: Pick<Client, "allow" | "mode">,
+  token: AllowList,
+): ProxyGrantClaims["within"] {
+  if (wanted.kind !== "origin") return undefined;
+  const { url } = wanted;
+  const narrowing = [token.allow, ...(mode === "enforce" ? [allow] : [])].filter((list) =>
+    isNarrowed(list, url),
+  );
+  if (narrowing.length === 0) return undefined;
+  return narrowing.map((list) => list.filter((one) => isAtOrigin(one, url)).map(({ entry }) => entry));
 }
 
 function assertCanonical(canonical: string, target: string): void {

@@ -2,15 +2,18 @@ import type { Context } from "hono";
 import { RelayError } from "../protocol/errors.ts";
 import { WIRE } from "../protocol/headers.ts";
 import { parseSeedListUrl } from "../protocol/seed-list.ts";
+import { tunnelUrl } from "../protocol/targets.ts";
 import { failureOf } from "./answers.ts";
 import { askNodes } from "./ask-nodes.ts";
-import { eligibleNodes, proveRequest } from "./authorize.ts";
+import { eligibleNodes, proveRequest, streamTo } from "./authorize.ts";
 import { edgeOf } from "./edge.ts";
 import { withHealth } from "./healthy.ts";
 import type { Hosting } from "./hosting.ts";
 import { RESOLVE_ANSWER_MAX_BYTES } from "./limits.ts";
+import { reachTarget } from "./reach-target.ts";
 import { readAtMost } from "./read-at-most.ts";
-import { mayAskFor, permittedSeeds } from "./seeds.ts";
+import { mayReach } from "./judge-target.ts";
+import { permittedSeeds } from "./seeds.ts";
 
 /**
  * Resolves `mongodb+srv://host` by a node's resolver, to the hosts that the client may reach.
@@ -28,8 +31,7 @@ export async function resolve(c: Context<Hosting>): Promise<Response> {
   if (htm !== "POST") throw new RelayError("token_method", `signed for ${htm}, this is asked for by POST`);
   if (framing !== "none") throw new RelayError("token_framing", `signed for ${framing}, there is no body`);
   const name = parseSeedListUrl(url);
-  const refusal = `${client.id} may open no stream to any host of ${name.parent}`;
-  if (!mayAskFor(name, client.allow)) throw new RelayError("target_not_allowed", refusal);
+  reachTarget(edge, c.env, "resolve", client, { kind: "seeds", name });
   const authorized = { client, claims, framing, ...eligibleNodes(edge.config.nodes, client, node) };
   const { answer, timing } = await withHealth(c, edge, () =>
     askNodes(request, authorized, edge, c.get("clock"), {
@@ -43,7 +45,9 @@ export async function resolve(c: Context<Hosting>): Promise<Response> {
     }),
   );
   if (answer.headers.has(WIRE.error)) return failureOf(answer, timing);
-  const seeds = permittedSeeds(name, await jsonOf(answer), client.allow);
+  const seeds = permittedSeeds(name, await jsonOf(answer), ({ host, port }) =>
+    mayReach(streamTo(tunnelUrl(host, port)), client),
+  );
   return c.json(seeds, 200, {
     [WIRE.status]: "target",
     [WIRE.node]: answer.headers.get(WIRE.node) ?? "",

@@ -1,6 +1,6 @@
 import { RelayError } from "../protocol/errors.ts";
 import type { Seed, SeedList, SeedListName } from "../protocol/seed-list.ts";
-import { type AllowedTarget, isTunnelAllowed, parseTunnelUrl } from "../protocol/targets.ts";
+import { type AllowedTarget, parseTunnelUrl } from "../protocol/targets.ts";
 import { SEEDS_MAX } from "./limits.ts";
 
 /**
@@ -22,12 +22,13 @@ export function mayAskFor({ parent }: SeedListName, allow: readonly AllowedTarge
  * What a client is told of a node's answer: all hosts or none, and the options that a seed list's TXT record may hold.
  *
  * @param answer what the node said, of whatever shape
+ * @param isTarget whether the client may open a stream to a host that was found
  * @throws RelayError `answer_invalid`, `target_not_allowed`, which tells nothing of what was found
  */
 export function permittedSeeds(
   name: SeedListName,
   answer: unknown,
-  allow: readonly AllowedTarget[],
+  isTarget: (seed: Seed) => boolean,
 ): SeedList {
   const { seeds, options } = (typeof answer === "object" && answer !== null ? answer : {}) as {
     readonly seeds?: unknown;
@@ -43,7 +44,7 @@ export function permittedSeeds(
   }
   const found = seeds.map((seed: unknown) => seedOf(seed));
   const isPermitted = (seed: Seed | undefined) =>
-    seed !== undefined && seed.host.endsWith(`.${name.parent}`) && isTunnelAllowed(allow, seed);
+    seed !== undefined && seed.host.endsWith(`.${name.parent}`) && isTarget(seed);
   if (!found.every(isPermitted)) {
     const why = `a host of ${name.host} lies outside ${name.parent}, or is no target of the client's`;
     throw new RelayError("target_not_allowed", why);

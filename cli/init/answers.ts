@@ -2,6 +2,7 @@ import type { JWK } from "jose";
 import * as z from "zod";
 import { algorithmOf, CLIENT_ID } from "../../protocol/keys.ts";
 import { parseAllowedTarget } from "../../protocol/targets.ts";
+import { isPin, TLS_VERSIONS } from "../../protocol/tls-rules.ts";
 import { clashes } from "./clashes.ts";
 import { DRAIN_SECONDS_MAX, NODE_ID_MAX, NODE_PORT } from "./layout.ts";
 import { defaultProxyName, PROXY_PORT, type ProxyAnswer, proxyPorts } from "./proxy.ts";
@@ -67,6 +68,9 @@ export interface ClientAnswer {
   readonly allow: readonly string[];
   readonly pool?: readonly string[] | undefined;
   readonly limits?: Readonly<Record<string, number>> | undefined;
+  /** What is asked of TLS to its targets, as in the record; whether a `ca` can be read, the edge says. */
+  readonly tls?: readonly object[] | undefined;
+  readonly mode?: "enforce" | "report" | undefined;
   /** Public keys of a client that keeps its private one to itself; a key is made where this is left out. */
   readonly keys?: readonly JWK[] | undefined;
 }
@@ -191,6 +195,19 @@ const client = z.strictObject({
     .strictObject({ requestsPerSecond: limit, concurrent: limit, bytesPerSecond: limit })
     .transform((value) => value as Readonly<Record<string, number>>)
     .optional(),
+  tls: z
+    .array(
+      z.strictObject({
+        target,
+        ca: z.string().optional(),
+        pins: z
+          .array(z.string().refine(isPin, "must be sha256/ and a public key's SHA-256 in base64"))
+          .optional(),
+        minVersion: z.enum(TLS_VERSIONS).optional(),
+      }),
+    )
+    .optional(),
+  mode: z.enum(["enforce", "report"]).optional(),
   keys: z
     .array(
       z

@@ -96,13 +96,15 @@ export async function planFiles(
   return files;
 }
 
-function recordOf({ id, allow, pool, limits, keys }: ClientAnswer, key: JWK | undefined) {
+function recordOf({ id, allow, pool, limits, tls, mode, keys }: ClientAnswer, key: JWK | undefined) {
   return {
     id,
     keys: keys ?? [publicHalf(key!)],
     allow,
     ...(pool !== undefined && { pool }),
     ...(limits !== undefined && { limits }),
+    ...(tls !== undefined && { tls }),
+    ...(mode !== undefined && { mode }),
   };
 }
 

@@ -100,6 +100,23 @@ describe("holdfast init", () => {
     expect(read("clients/shop.env")).toMatch(/^HOLDFAST_URL=https:\/\/shop:[\w-]{43}@edge\.example\.com\n$/);
   });
 
+  test("writes what a client asks of TLS, and its mode, so that a registration doesn't take them away", async () => {
+    const tls = [
+      { target: "https://api.bank.com", pins: [`sha256/${"A".repeat(43)}=`], minVersion: "TLSv1.3" },
+    ];
+    const clients = [{ ...ANSWERS.clients[0]!, tls, mode: "report" }];
+    expect(await init({ ...ANSWERS, clients })).toMatchObject({ code: 0, stderr: "" });
+    expect(parseClientRecord(parsed("clients/shop.json"))).toMatchObject({ tls, mode: "report" });
+    const bad = [
+      { ...clients[0]!, tls: [{ target: "x", pins: ["y"], minVersion: "z", more: 1 }], mode: "off" },
+    ];
+    const { code, stderr } = await init({ ...ANSWERS, clients: bad });
+    expect(code).toBe(1);
+    for (const at of ["tls.0.target", "tls.0.pins.0", "tls.0.minVersion", "mode"]) {
+      expect(stderr).toContain(`clients.0.${at}`);
+    }
+  });
+
   test("writes what a node takes, with the other nodes as its peers", async () => {
     const certificate = { cert: "cert.pem", key: "key.pem" };
     await init({ ...ANSWERS, nodes: ANSWERS.nodes.map((node) => ({ ...node, certificate })) });

@@ -164,7 +164,11 @@ describe("bytes that nobody asked for, on an idle connection", () => {
     );
     cleanups.push(() => connections.close());
     const lease = () =>
-      connections.lease("app", url, { repeatable: false, exclusive: false }, new AbortController().signal);
+      connections.lease(
+        { clientId: "app", target: url },
+        { repeatable: false, exclusive: false },
+        new AbortController().signal,
+      );
     expect(await ask(await lease(), url.origin)).toEqual({ body: "first" });
     await sleep(50);
     const warm = await lease();

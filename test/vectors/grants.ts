@@ -28,6 +28,8 @@ const CLAIMS = {
   attempt: 0,
 };
 
+const PIN = `sha256/${"A".repeat(43)}=`;
+
 interface Case {
   readonly name: string;
   readonly authorization: string;
@@ -91,6 +93,22 @@ export function grantVectors({ masters, derive }: Toolbox): object {
         limits: { rate: 10.5, concurrent: 4, bytes: 1e6 },
       }),
       taken("limits in part", { limits: { rate: 1 } }),
+      taken("every rule of TLS", { tls: { ca: ["MAA="], pins: [PIN], min: "TLSv1.3" } }),
+      ...[
+        null,
+        "TLSv1.3",
+        { min: "TLSv1.1" },
+        { max: "TLSv1.3" },
+        { ca: [] },
+        { ca: "MAA=" },
+        { ca: ["MA"] },
+        { ca: ["-----BEGIN CERTIFICATE-----"] },
+        { ca: ["A".repeat(8_196)] },
+        { pins: [] },
+        { pins: [PIN.slice(7)] },
+        { pins: [PIN.replace("A=", "B=")] },
+        { pins: Array.from({ length: 9 }, () => PIN) },
+      ].map((tls) => refused(`tls ${JSON.stringify(tls).slice(0, 60)}`, "grant_invalid", { tls })),
       ...[{ rate: 0 }, { rate: -1 }, { concurrent: "4" }, null, 5].map((limits) =>
         refused(`limits ${JSON.stringify(limits)}`, "grant_invalid", { limits }),
       ),
@@ -122,7 +140,7 @@ export function grantVectors({ masters, derive }: Toolbox): object {
         "claims changed after signing",
         `Bearer ${encode(HEADER)}.${encode({ ...CLAIMS, sub: "other" })}.${signature}`,
       ),
-      raw("longer than is looked at", `Bearer ${compact(HEADER, { ...CLAIMS, note: "x".repeat(13_000) })}`),
+      raw("longer than is looked at", `Bearer ${compact(HEADER, { ...CLAIMS, note: "x".repeat(25_000) })}`),
       raw("alg none", `Bearer ${encode({ ...HEADER, alg: "none" })}.${encode(CLAIMS)}.${signature}`),
       raw(
         "alg HS512 under the same key",

@@ -1,16 +1,24 @@
 import { expect, test } from "vitest";
 import { parseAllowedTarget } from "../../protocol/targets.ts";
-import { permitProxy } from "../../worker/proxy-targets.ts";
+import { judgeTarget } from "../../worker/judge-target.ts";
+import type { PolicyMode } from "../../worker/policy-mode.ts";
+import { readProxyTarget, withinOf } from "../../worker/proxy-targets.ts";
 import { messageOf, outcome } from "../protocol/outcome.ts";
 
 const ORIGIN = "http://legacy.example.com";
 const DB = "tcp://db.example.com:5432";
 
-function permit(target: string, token: readonly string[], client: readonly string[] = token) {
-  return permitProxy(target, [
-    { whose: "this token", allow: token.map((entry) => parseAllowedTarget(entry)) },
-    { whose: "acme", allow: client.map((entry) => parseAllowedTarget(entry)) },
-  ]);
+function permit(
+  target: string,
+  token: readonly string[],
+  client: readonly string[] = token,
+  mode: PolicyMode = "enforce",
+) {
+  const wanted = readProxyTarget(target);
+  const own = { id: "acme", allow: client.map((entry) => parseAllowedTarget(entry)), mode };
+  const lists = { whose: "this token", allow: token.map((entry) => parseAllowedTarget(entry)) };
+  judgeTarget(wanted, own, lists);
+  return withinOf(wanted, own, lists);
 }
 
 test.each<[target: string, token: string[], client?: string[]]>([
@@ -47,6 +55,11 @@ test.each<[what: string, token: string[], client: string[], within: string[][]]>
   ],
 ])("an origin is narrowed by %s", (_what, token, client, within) => {
   expect(permit(ORIGIN, token, client)).toEqual(within);
+});
+
+test("a client's list that is not enforced narrows nothing, and the token's own does", () => {
+  expect(permit(ORIGIN, [ORIGIN], [`GET ${ORIGIN}`], "report")).toBeUndefined();
+  expect(permit(ORIGIN, [`${ORIGIN}/v1/*`], [], "report")).toEqual([[`${ORIGIN}/v1/*`]]);
 });
 
 test.each<[what: string, target: string, token: string[], client?: string[]]>([

@@ -1,12 +1,14 @@
 import { describe, expect, test } from "vitest";
 import { parseSeedListUrl } from "../../protocol/seed-list.ts";
-import { parseAllowedTarget } from "../../protocol/targets.ts";
+import { type AllowedTarget, isTunnelAllowed, parseAllowedTarget } from "../../protocol/targets.ts";
 import { mayAskFor, permittedSeeds } from "../../worker/seeds.ts";
 
 const NAME = parseSeedListUrl("mongodb+srv://cluster0.ab1cd.mongodb.net");
 const allowed = (...entries: string[]) => entries.map((entry) => parseAllowedTarget(entry));
 const WILD = allowed("tcp://*.ab1cd.mongodb.net:27017");
 const seed = (host: string, port = 27_017) => ({ host, port });
+const reach = (allow: readonly AllowedTarget[]) => (one: { host: string; port: number }) =>
+  isTunnelAllowed(allow, one);
 const GOOD = seed("shard-00.ab1cd.mongodb.net");
 
 test.each([
@@ -57,7 +59,7 @@ describe("what may be asked for", () => {
 describe("hosts", () => {
   test("are told as they are dialled", () => {
     const seeds = [seed("Shard-00.ab1cd.mongodb.net."), seed("shard-01.ab1cd.mongodb.net")];
-    expect(permittedSeeds(NAME, { seeds, options: "" }, WILD)).toEqual({
+    expect(permittedSeeds(NAME, { seeds, options: "" }, reach(WILD))).toEqual({
       seeds: [seed("shard-00.ab1cd.mongodb.net"), seed("shard-01.ab1cd.mongodb.net")],
       options: "",
     });
@@ -80,7 +82,7 @@ describe("hosts", () => {
     ["that is none", null],
   ])("one %s refuses them all", (_what, bad, ...also) => {
     const allow = allowed("tcp://shard-00.ab1cd.mongodb.net:27017", ...also);
-    const decide = (seeds: unknown[]) => permittedSeeds(NAME, { seeds, options: "" }, allow);
+    const decide = (seeds: unknown[]) => permittedSeeds(NAME, { seeds, options: "" }, reach(allow));
     expect(decide([GOOD]).seeds).toEqual([GOOD]);
     expect(() => decide([GOOD, bad])).toThrow(expect.objectContaining({ code: "target_not_allowed" }));
     expect(() => decide([GOOD, bad])).not.toThrow(/evil|shard-0|192/);
@@ -97,7 +99,7 @@ describe("hosts", () => {
     { seeds: [GOOD], options: 5 },
     { seeds: Array.from({ length: 101 }, () => GOOD), options: "" },
   ])("%j is no seed list", (answer) => {
-    expect(() => permittedSeeds(NAME, answer, WILD)).toThrow(
+    expect(() => permittedSeeds(NAME, answer, reach(WILD))).toThrow(
       expect.objectContaining({ code: "answer_invalid", reached: "no" }),
     );
   });
@@ -116,5 +118,5 @@ test.each([
   ["authSource=", ""],
   ["replicaSet=a=b&loadBalanced=true", "loadBalanced=true"],
 ])("of the options %j %j is passed on", (options, passed) => {
-  expect(permittedSeeds(NAME, { seeds: [GOOD], options }, WILD).options).toBe(passed);
+  expect(permittedSeeds(NAME, { seeds: [GOOD], options }, reach(WILD)).options).toBe(passed);
 });

@@ -1,8 +1,11 @@
 import { DurableObject } from "cloudflare:workers";
+import type { Observed } from "../../protocol/observed.ts";
 import type { ClientRecord } from "../clients.ts";
 import type { HandleRecord } from "../handles.ts";
+import type { Observations } from "../observations.ts";
 import { ClientsTable } from "./clients-table.ts";
 import { HandlesTable } from "./handles-table.ts";
+import { ObservedTable } from "./observed-table.ts";
 import { UsedIdsTable } from "./used-ids-table.ts";
 import type { Expected, Versioned } from "./versions.ts";
 
@@ -13,6 +16,7 @@ import type { Expected, Versioned } from "./versions.ts";
 export class Registry extends DurableObject<object> {
   readonly #clients: ClientsTable;
   readonly #handles: HandlesTable;
+  readonly #observed: ObservedTable;
   readonly #usedIds: UsedIdsTable;
 
   constructor(state: DurableObjectState, env: object) {
@@ -20,6 +24,7 @@ export class Registry extends DurableObject<object> {
     const { sql } = state.storage;
     this.#clients = new ClientsTable(sql);
     this.#handles = new HandlesTable(sql);
+    this.#observed = new ObservedTable(sql);
     this.#usedIds = new UsedIdsTable(sql);
   }
 
@@ -33,10 +38,11 @@ export class Registry extends DurableObject<object> {
     return this.#clients.put(record, expected);
   }
 
-  /** Removes a record with the client's handles; false where another version is there than was expected. */
+  /** Removes a record with the client's handles and what was noted of it; false where another version is there than was expected. */
   deleteClient(id: string, expected: Expected): boolean {
     if (!this.#clients.delete(id, expected)) return false;
     this.#handles.deleteAllOf(id);
+    this.#observed.deleteAllOf(id);
     return true;
   }
 
@@ -59,6 +65,21 @@ export class Registry extends DurableObject<object> {
   /** Revokes a handle; false where there is none of this id. */
   deleteHandle(id: string): boolean {
     return this.#handles.delete(id);
+  }
+
+  /** Notes what was used under clients whose lists are not enforced. */
+  observe(seen: readonly Observations[]): void {
+    for (const one of seen) if (this.#clients.versionOf(one.client) !== undefined) this.#observed.add(one);
+  }
+
+  /** What was noted of a client. */
+  observed(client: string): Observed {
+    return this.#observed.of(client);
+  }
+
+  /** Begins anew with a client. */
+  clearObserved(client: string): void {
+    this.#observed.deleteAllOf(client);
   }
 
   /**

@@ -1,13 +1,14 @@
 import type { Context, MiddlewareHandler } from "hono";
 import { RelayError } from "../../protocol/errors.ts";
 import { parseRelayUrlTarget } from "../../protocol/relay-urls.ts";
-import { isAllowed, parseTargetUrl, type TargetUrl } from "../../protocol/targets.ts";
-import { type Authorized, checkTarget, framingOf } from "../authorize.ts";
+import { parseTargetUrl, type TargetUrl } from "../../protocol/targets.ts";
+import { type Authorized, framingOf } from "../authorize.ts";
 import { type Edge, edgeOf, type Env } from "../edge.ts";
 import { rawEnvelopeOf } from "../envelopes.ts";
 import { forwardRaw } from "../forward.ts";
 import { withHealth } from "../healthy.ts";
 import type { Hosting } from "../hosting.ts";
+import { reachTarget } from "../reach-target.ts";
 import { admitScope, requestUnder } from "../scoped.ts";
 import { editByRelayUrl, keptByRelayUrl, SANDBOX } from "./fields.ts";
 import { type RelayUrlPath, splitRelayUrl } from "./path.ts";
@@ -62,13 +63,8 @@ async function authorizeRelayUrl(
   const url = `${origin}${path}`;
   const target = parseTargetUrl(url);
   const { method } = request;
-  if (!isAllowed(allow, method, target)) {
-    throw new RelayError(
-      "target_not_allowed",
-      `this token of ${client.id} may not send ${method} to this path of ${origin}`,
-    );
-  }
-  checkTarget(client, { htm: method, url });
+  const wanted = { kind: "request", method, url: target } as const;
+  reachTarget(edge, env, "url", client, wanted, { whose: `this token of ${client.id}`, allow });
   const call = { act: "fetch", htm: method, url } as const;
   return { target, authorized: requestUnder(scope, call, framingOf(request), edge, now) };
 }
