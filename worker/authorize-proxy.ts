@@ -18,6 +18,9 @@ import { checkScopeLifetime, proveScope } from "./scope.ts";
 /** A user of a node's proxy door who may go to one target. */
 export interface AuthorizedProxy {
   readonly client: Client;
+  /** As `Scope` has them. */
+  readonly key: string;
+  readonly cred: string;
   readonly claims: ScopeClaims;
   readonly target: string;
   readonly within: ProxyGrantClaims["within"];
@@ -59,7 +62,7 @@ async function authorizeProxy(
 ): Promise<AuthorizedProxy> {
   // The address is the node's. It bounds its strangers by theirs itself, and must not be shut out for what they do.
   const scope = await proveScope(credential, "proxy", edge, env, now, () => {});
-  const { client, claims } = scope;
+  const { client, claims, key, cred } = scope;
   if (user !== undefined && user !== claims.iss) {
     throw new RelayError(
       "proxy_credentials_invalid",
@@ -77,5 +80,5 @@ async function authorizeProxy(
     { whose: "this token", allow: claims.allow.map((entry) => parseAllowedTarget(entry)) },
     { whose: client.id, allow: client.allow },
   ]);
-  return { client, claims, target, within, pool };
+  return { client, claims, key, cred, target, within, pool };
 }

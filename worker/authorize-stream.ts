@@ -22,7 +22,7 @@ export async function authorizeStream(
   env: Env,
   now: number,
 ): Promise<Authorized> {
-  const { claims, client } = await proveRequest(request, authorization, edge, env, now, "stream");
+  const { claims, client, key } = await proveRequest(request, authorization, edge, env, now, "stream");
   const { htm, url, framing = "none", node, resume } = claims;
   if (htm !== "GET") throw new RelayError("token_method", `signed for ${htm}, a stream is asked for by GET`);
   if (framing !== "none") {
@@ -35,7 +35,7 @@ export async function authorizeStream(
       "a stream is resumed at its own node: name that one in the token",
     );
   }
-  return { client, claims, framing, ...eligibleNodes(edge.config.nodes, client, node) };
+  return { client, claims, key, framing, ...eligibleNodes(edge.config.nodes, client, node) };
 }
 
 /**
@@ -59,7 +59,7 @@ export async function authorizeScopedStream(
   const scope = await atSendersCost(request, edge, env, (admit) =>
     proveScope(credential, "stream", edge, env, now, admit),
   );
-  const { client, claims } = scope;
+  const { client, claims, key, cred } = scope;
   checkScopeLifetime(scope);
   await holdToCeiling(client, env);
   if (address === undefined) throw new RelayError("request_invalid", "say where to: ?address=host:port");
@@ -84,6 +84,8 @@ export async function authorizeScopedStream(
       htm: "GET",
       url: `tcp://${target.authority}`,
     },
+    key,
+    cred,
     framing: "none",
     ...eligibleNodes(edge.config.nodes, client, node),
   };

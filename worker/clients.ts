@@ -4,6 +4,7 @@ import { RelayError } from "../protocol/errors.ts";
 import { algorithmOf, type BoundKey, CLIENT_ID, importPublicKey } from "../protocol/keys.ts";
 import { CLIENT_ALLOW_MAX, CLIENT_KEYS_MAX } from "../protocol/limits.ts";
 import { type AllowedTarget, parseAllowedTarget } from "../protocol/targets.ts";
+import { type Unverified, verifySignature } from "../protocol/tokens.ts";
 import { tellIssue } from "./issues.ts";
 
 /** A client as the registry stores it. */
@@ -119,4 +120,14 @@ export async function loadClient(record: ClientRecord): Promise<Client> {
     pool: record.pool === undefined ? undefined : new Set(record.pool),
     limits: record.limits ?? {},
   };
+}
+
+/**
+ * Proves a token by one of its client's keys.
+ *
+ * @returns the key's thumbprint
+ * @throws RelayError `token_signature`
+ */
+export async function provenKey(token: Unverified, { keys, thumbprints }: Client): Promise<string> {
+  return thumbprints[keys.indexOf(await verifySignature(token, keys))]!;
 }
