@@ -51,6 +51,12 @@ export const ERRORS = {
   handle_unknown: denied(401, "Make a new handle: this one is not known, or was revoked."),
   client_unknown: denied(401, "Register the client, or correct the id in HOLDFAST_URL."),
 
+  // Judged at the node, which hears of it from its edge.
+  revoked: denied(
+    401,
+    "Use credentials that stand: the client behind these, its key, or the handle or token was removed.",
+  ),
+
   // Who uses the proxy door, judged at the node before its edge is asked.
   proxy_credentials_missing: denied(
     407,
