@@ -20,7 +20,7 @@ export interface Scope {
  *
  * @param now seconds since 1970
  * @param admit as `atSendersCost` gives it
- * @throws RelayError any of the token codes, `client_unknown`, `handle_unknown`, `registry_unavailable`
+ * @throws RelayError any of the token codes, `token_revoked`, `client_unknown`, `handle_unknown`, `registry_unavailable`
  */
 type Prove<Act = ScopeAct> = (
   credential: string,
@@ -51,6 +51,7 @@ export const proveScopeToken: Prove<ScopeAct | readonly ScopeAct[]> = async (
   admit(edge.knows(claims.iss));
   const client = await edge.client(claims.iss, env, now * 1_000);
   const key = await verifySignature(unverified, client.keys);
+  await edge.refuseRevoked(claims, env, now * 1_000);
   return { client, claims, key: client.thumbprints[client.keys.indexOf(key)]! };
 };
 
