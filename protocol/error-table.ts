@@ -48,6 +48,7 @@ export const ERRORS = {
     false,
     "Sign a new token for each request: this one was used before.",
   ),
+  token_revoked: denied(401, "Sign a new token: an operator revoked this one."),
   handle_unknown: denied(401, "Make a new handle: this one is not known, or was revoked."),
   client_unknown: denied(401, "Register the client, or correct the id in HOLDFAST_URL."),
 

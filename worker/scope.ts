@@ -22,7 +22,7 @@ export interface Scope {
  *
  * @param now seconds since 1970
  * @param admit as `atSendersCost` gives it
- * @throws RelayError any of the token codes, `client_unknown`, `handle_unknown`, `registry_unavailable`
+ * @throws RelayError any of the token codes, `token_revoked`, `client_unknown`, `handle_unknown`, `registry_unavailable`
  */
 type Prove<Act = ScopeAct> = (
   credential: string,
@@ -52,7 +52,9 @@ export const proveScopeToken: Prove<ScopeAct | readonly ScopeAct[]> = async (
   const claims = checkScopeClaims(unverified.claims, origin, now, act, Number.MAX_SAFE_INTEGER);
   admit(edge.knows(claims.iss));
   const client = await edge.client(claims.iss, env, now * 1_000);
-  return { client, claims, key: await provenKey(unverified, client), cred: claims.jti };
+  const key = await provenKey(unverified, client);
+  await edge.refuseRevoked(claims, env, now * 1_000);
+  return { client, claims, key, cred: claims.jti };
 };
 
 const proveHandle: Prove = async (handle, act, edge, env, now, admit) => {

@@ -38,6 +38,7 @@ const OF_CREDENTIAL: ReadonlySet<ErrorCode> = new Set([
   "token_premature",
   "token_lifetime",
   "token_audience",
+  "token_revoked",
   "handle_unknown",
   "client_unknown",
   "proxy_credentials_missing",
