@@ -13,8 +13,7 @@ export const ADMIN_PAGE_MAX = 100;
 /** How many changes of the registry are remembered; the oldest ones go. */
 export const AUDIT_ROWS_MAX = 10_000;
 
-/** How many revocations one answer tells a node, and how old they are where it has heard of none yet. */
-export const REVOCATIONS_AT_ONCE = 1_000;
+/** How old revocations are, at most, that a node is told of which has heard of none yet. */
 export const REVOCATIONS_RECENT_SECONDS = 120;
 
 /**

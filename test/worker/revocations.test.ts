@@ -6,7 +6,7 @@ import { createScopeToken, type ScopeOptions } from "../../client/index.ts";
 import type { ErrorCode } from "../../protocol/errors.ts";
 import { generateClientKey } from "../../protocol/keys.ts";
 import { newRequestId } from "../../protocol/tokens.ts";
-import { REVOCATIONS_AT_ONCE } from "../../worker/limits.ts";
+import { REVOCATIONS_PAGE_MAX } from "../../protocol/limits.ts";
 import { askEdge, nodeMessage } from "../support/asking-node.ts";
 import { type FakePool, startFakePool } from "../support/fake-pool.ts";
 import { takesStream } from "../support/fake-stream.ts";
@@ -152,7 +152,7 @@ describe("a node is told", () => {
         "INSERT INTO revocations (at, kind, client, id, expires) VALUES (?, 'token', 'many', ?, ?)",
       );
       database.exec("BEGIN");
-      for (let i = 0; i < REVOCATIONS_AT_ONCE + 5; i++) {
+      for (let i = 0; i < REVOCATIONS_PAGE_MAX + 5; i++) {
         const expires = now() + (i < 3 ? -1 : HOUR);
         insert.run(now() - 1_000, `t${i}`, expires);
       }
@@ -160,10 +160,10 @@ describe("a node is told", () => {
       database.close();
     });
     const first = await askRevocations(pool, before);
-    expect(first.entries).toHaveLength(REVOCATIONS_AT_ONCE);
+    expect(first.entries).toHaveLength(REVOCATIONS_PAGE_MAX);
     const second = await askRevocations(pool, first.next);
     expect(second.entries.map(({ id }) => id)).toEqual(
-      [0, 1, 2, 3, 4].map((n) => `t${REVOCATIONS_AT_ONCE + n}`),
+      [0, 1, 2, 3, 4].map((n) => `t${REVOCATIONS_PAGE_MAX + n}`),
     );
     // They are older than what a node hears that asks for the first time.
     expect((await askRevocations(pool)).entries.filter(({ client }) => client === "many")).toEqual([]);

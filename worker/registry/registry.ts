@@ -9,7 +9,8 @@ import { AuditTable } from "./audit-table.ts";
 import { ClientsTable } from "./clients-table.ts";
 import { HandlesTable } from "./handles-table.ts";
 import { KeysTable } from "./keys-table.ts";
-import { type RevocationFeed, type RevocationKind, RevocationsTable } from "./revocations-table.ts";
+import type { RevocationKind, RevocationPage } from "../../protocol/revocations.ts";
+import { RevocationsTable } from "./revocations-table.ts";
 import { UsedIdsTable } from "./used-ids-table.ts";
 import type { Expected, Versioned } from "./versions.ts";
 
@@ -168,7 +169,7 @@ export class Registry extends DurableObject<object> {
    * What was revoked after one number; without it, or for one that was never given, lately.
    * @param now seconds since 1970
    */
-  revocations(after: number | undefined, now: number): RevocationFeed {
+  revocations(after: number | undefined, now: number): RevocationPage {
     return this.#atOnce(() => {
       this.#endKeys(now);
       return this.#revocations.list(after, now);

@@ -1,26 +1,6 @@
-import { REVOCATIONS_AT_ONCE, REVOCATIONS_RECENT_SECONDS } from "../limits.ts";
-
-/** What was revoked: a client, one of its keys, a handle, or a scope token. */
-export type RevocationKind = "client" | "key" | "handle" | "token";
-
-/** One revocation, as nodes are told of it. */
-export interface Revocation {
-  /** Counts them. */
-  readonly seq: number;
-  /** Seconds since 1970: nothing that was begun later is meant. */
-  readonly at: number;
-  readonly kind: RevocationKind;
-  readonly client: string;
-  /** The client's id, a key's thumbprint, a handle's id, or a token's `jti`. */
-  readonly id: string;
-}
-
-/** A page of revocations, oldest first. */
-export interface RevocationFeed {
-  /** After which the next page begins. */
-  readonly next: number;
-  readonly entries: readonly Revocation[];
-}
+import { REVOCATIONS_PAGE_MAX } from "../../protocol/limits.ts";
+import type { Revocation, RevocationKind, RevocationPage } from "../../protocol/revocations.ts";
+import { REVOCATIONS_RECENT_SECONDS } from "../limits.ts";
 
 /** What was revoked. A row is kept for as long as what it revokes could go on somewhere. */
 export class RevocationsTable {
@@ -69,7 +49,7 @@ export class RevocationsTable {
    * What came after one number. Without it, and for one that was never given, what was revoked lately.
    * @param now seconds since 1970
    */
-  list(after: number | undefined, now: number): RevocationFeed {
+  list(after: number | undefined, now: number): RevocationPage {
     const last = this.#sql
       .exec<{ last: number }>("SELECT COALESCE(MAX(seq), 0) AS last FROM revocations")
       .one().last;
@@ -78,9 +58,9 @@ export class RevocationsTable {
       .exec<{ seq: number; at: number; kind: RevocationKind; client: string; id: string }>(
         `SELECT seq, at, kind, client, id FROM revocations WHERE ${isKnown ? "seq > ?" : "at >= ?"} ORDER BY seq LIMIT ?`,
         isKnown ? after : now - REVOCATIONS_RECENT_SECONDS,
-        REVOCATIONS_AT_ONCE,
+        REVOCATIONS_PAGE_MAX,
       )
       .toArray();
-    return { next: entries.length < REVOCATIONS_AT_ONCE ? last : entries.at(-1)!.seq, entries };
+    return { next: entries.length < REVOCATIONS_PAGE_MAX ? last : entries.at(-1)!.seq, entries };
   }
 }
