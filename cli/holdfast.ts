@@ -45,12 +45,12 @@ const COMMANDS: readonly Entry[] = [
   },
   {
     name: "token",
-    summary: "sign a token for many connections to a few targets",
+    summary: "sign a token for many connections to a few targets, or revoke one",
     load: async () => (await import("./commands/token.ts")).tokenCommand,
   },
   {
     name: "handle",
-    summary: "make a short handle for a scope token, or revoke one",
+    summary: "make a short handle for a scope token, list a client's, or revoke one",
     load: async () => (await import("./commands/handle.ts")).handleCommand,
   },
   {
@@ -67,6 +67,16 @@ const COMMANDS: readonly Entry[] = [
     name: "init",
     summary: "make a deployment's keys and configuration from one answer file",
     load: async () => (await import("./commands/init.ts")).initCommand,
+  },
+  {
+    name: "clients",
+    summary: "list, add, change, rotate and remove the edge's clients",
+    load: async () => (await import("./commands/clients.ts")).clientsCommand,
+  },
+  {
+    name: "audit",
+    summary: "tell who changed the edge's clients, when and how",
+    load: async () => (await import("./commands/audit.ts")).auditCommand,
   },
   {
     name: "register",

@@ -48,8 +48,15 @@ export const ERRORS = {
     false,
     "Sign a new token for each request: this one was used before.",
   ),
+  token_revoked: denied(401, "Sign a new token: an operator revoked this one."),
   handle_unknown: denied(401, "Make a new handle: this one is not known, or was revoked."),
   client_unknown: denied(401, "Register the client, or correct the id in HOLDFAST_URL."),
+
+  // Judged at the node, which hears of it from its edge.
+  revoked: denied(
+    401,
+    "Use credentials that stand: the client behind these, its key, or the handle or token was removed.",
+  ),
 
   // Who uses the proxy door, judged at the node before its edge is asked.
   proxy_credentials_missing: denied(

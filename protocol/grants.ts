@@ -1,14 +1,22 @@
 import { base64url, compactVerify, CompactSign, decodeProtectedHeader } from "jose";
 import { RelayError } from "./errors.ts";
 import { isMethod } from "./headers.ts";
-import { CLIENT_ID } from "./keys.ts";
+import { CLIENT_ID, THUMBPRINT } from "./keys.ts";
 import { GRANT_MAX_BYTES, GRANT_MAX_SECONDS, GRANT_TAIL_MAX_BYTES } from "./limits.ts";
 import { checkTimes, type Framing, isFraming, isResume, type RequestAct, type Resume } from "./claims.ts";
 import { areTlsRules, type TlsRules } from "./tls-rules.ts";
 import { REQUEST_ID, TOKEN_TYPES } from "./tokens.ts";
 
+/** What a grant goes back to: whatever of it is revoked takes the grant with it. */
+export interface GrantSource {
+  /** RFC 7638 thumbprint of the client's key that signed. An edge older than its node leaves it out. */
+  readonly key?: string;
+  /** Of what is good for more than one request: the id of the handle, or the scope token's `jti`. */
+  readonly cred?: string;
+}
+
 /** Claims of a grant: what the edge lets one node do once for one client. Times are seconds since 1970. */
-export interface GrantClaims {
+export interface GrantClaims extends GrantSource {
   /** The edge's origin. */
   readonly iss: string;
   /** The node's id. */
@@ -183,14 +191,14 @@ function areLimits(value: unknown): value is GrantLimits {
 }
 
 /**
- * The claims of a grant of any kind: whose it is, for whom, what for and when, and the limits, are judged; but not whether it is
+ * The claims of a grant of any kind: whose it is, for whom, by what, what for and when, and the limits, are judged; but not whether it is
  * alive, and nothing of what its kind has besides.
  *
  * @throws RelayError `grant_invalid`, `grant_node`
  */
 export async function provenGrant(token: string, context: GrantContext, act: string): Promise<object> {
   const claims = await signedClaims(token, context.keys);
-  const { aud, iss, sub, jti, iat, exp, limits } = claims;
+  const { aud, iss, sub, jti, iat, exp, limits, key, cred } = claims;
   // Who signed is settled; a grant for another node tells of a wrong configuration, so it has its own code.
   if (aud !== context.nodeId) throw new RelayError("grant_node", `this is node ${context.nodeId}`);
   if (iss !== context.edge) throw invalidGrant("iss is not this node's edge");
@@ -202,6 +210,8 @@ export async function provenGrant(token: string, context: GrantContext, act: str
     !REQUEST_ID.test(jti) ||
     !Number.isSafeInteger(iat) ||
     !Number.isSafeInteger(exp) ||
+    (key !== undefined && (typeof key !== "string" || !THUMBPRINT.test(key))) ||
+    (cred !== undefined && (typeof cred !== "string" || !REQUEST_ID.test(cred))) ||
     (limits !== undefined && !areLimits(limits))
   ) {
     throw badClaims();

@@ -23,6 +23,9 @@ export interface RelayAddress {
 /** A client's id: it stands in URLs, logs and metric labels. */
 export const CLIENT_ID = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 
+/** An RFC 7638 thumbprint: SHA-256 in unpadded base64url. */
+export const THUMBPRINT = /^[A-Za-z0-9_-]{43}$/;
+
 /** PKCS #8 (RFC 5958) up to the 32 bytes of the private key: RFC 8410 for Ed25519, RFC 5915 for P-256. */
 const PKCS8_PREFIX = {
   Ed25519: "302e020100300506032b657004220420",

@@ -32,6 +32,15 @@ export const ADMIN_TOKEN_MAX_SECONDS = 60;
 export const CONSUMED_MEMORY_SECONDS =
   REQUEST_TOKEN_MAX_SECONDS + GRANT_MAX_SECONDS + 4 * CLOCK_LEEWAY_SECONDS;
 
+/**
+ * A grant that was signed up to this long after what it goes back to was revoked is revoked with it: the edge's isolates
+ * remember for 10 s, and clocks differ.
+ */
+export const REVOCATION_GRACE_SECONDS = 10 + CLOCK_LEEWAY_SECONDS;
+
+/** Revocations in one answer of the edge's to a node. */
+export const REVOCATIONS_PAGE_MAX = 1_000;
+
 /** A message from one node to another is good for this long. */
 export const NODE_MESSAGE_MAX_SECONDS = 30;
 

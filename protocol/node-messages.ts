@@ -4,14 +4,13 @@ import { NODE_MESSAGE_MAX_SECONDS } from "./limits.ts";
 import { checkTimes, isDigest } from "./claims.ts";
 import { digestOf, newRequestId, readBearer, REQUEST_ID, signToken, verifySignature } from "./tokens.ts";
 
-/**
- * What a node may ask for: another node to note used request ids, or to tell those that it knows; its edge to judge a user of
- * its proxy door.
- */
-export type NodeMessageAct = "consumed" | "consumed-read" | "authorize";
+/** What one node asks another for: to note used request ids, or to tell those that it knows. */
+export type PeerAct = "consumed" | "consumed-read";
 
-/** What one node asks another for. */
-export type PeerAct = Exclude<NodeMessageAct, "authorize">;
+/** What a node asks its edge for: to judge a user of its proxy door, or to tell what was revoked. */
+export type EdgeAct = "authorize" | "revocations";
+
+export type NodeMessageAct = PeerAct | EdgeAct;
 
 /** Claims of a message from one node of a pool to another, or to its edge. Times are seconds since 1970. */
 export interface NodeMessageClaims {

@@ -4,6 +4,7 @@ import {
   type GrantContext,
   type GrantKey,
   type GrantLimits,
+  type GrantSource,
   invalidGrant,
   provenGrant,
   signGrantClaims,
@@ -21,7 +22,7 @@ import {
  * Claims of a proxy grant: what the edge lets one node do for one user of its proxy door, as often as it is asked to until it
  * expires. Times are seconds since 1970.
  */
-export interface ProxyGrantClaims {
+export interface ProxyGrantClaims extends GrantSource {
   /** The edge's origin. */
   readonly iss: string;
   /** The node's id. */

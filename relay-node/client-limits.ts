@@ -1,5 +1,6 @@
 import { RelayError } from "../protocol/errors.ts";
 import type { GrantLimits } from "../protocol/grants.ts";
+import type { Standing } from "./revocations/running.ts";
 import { type BucketSize, TokenBucket } from "../protocol/token-bucket.ts";
 
 /** What counts towards which limit: requests and streams at once are counted apart. */
@@ -73,6 +74,8 @@ export class ClientLimits {
 export class ClientSlot {
   /** Called when streams that had to rest may go on. */
   onPaid: (() => void) | undefined;
+  /** Ends with it. */
+  standing: Standing | undefined;
   readonly #budget: Budget;
   readonly #kind: SlotKind;
   #onLeave: (() => void) | undefined;
@@ -100,6 +103,7 @@ export class ClientSlot {
     if (onLeave === undefined) return;
     this.#onLeave = undefined;
     this.onPaid = undefined;
+    this.standing?.leave();
     this.#budget.slots[this.#kind]--;
     this.#budget.forget(this);
     onLeave();

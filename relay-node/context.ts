@@ -4,6 +4,7 @@ import type { NodeConfig } from "./config.ts";
 import type { Connections } from "./connections.ts";
 import type { ConsumedIds } from "./consumed.ts";
 import type { Dialer } from "./dialer.ts";
+import type { Revocations } from "./revocations/revocations.ts";
 import type { ReceiptSigner } from "./receipts.ts";
 import type { SeedResolver } from "./seeds.ts";
 
@@ -16,6 +17,7 @@ export interface NodeContext {
   readonly connections: Connections;
   readonly seeds: SeedResolver;
   readonly limits: ClientLimits;
+  readonly revocations: Revocations;
   readonly receipts: ReceiptSigner;
   /** Whether the node takes nothing new, since it has to go. */
   readonly draining: boolean;

@@ -98,3 +98,8 @@ function withoutDots(text: string): string {
   const word = parseDotted(dotted)!;
   return `${text.slice(0, -dotted.length)}${(word >>> 16).toString(16)}:${(word & 0xffff).toString(16)}`;
 }
+
+/** An IPv4 caller of a dual-stack listener shows as a mapped address. */
+export function plainAddress(address = ""): string {
+  return address.replace(/^::ffff:(?=\d+\.)/, "");
+}

@@ -224,3 +224,12 @@ export const PROOF_FIRST_MS = 1_000;
 
 /** Right verdicts in a row that are needed once another address was seen. */
 export const PROOFS_AFTER_WRONG = 2;
+
+// Asking the edge.
+
+/** The edge has this long to answer a question of the node's. */
+export const EDGE_ANSWER_MS = 5_000;
+
+/** Connections to the edge that questions share, and how long one may rest. */
+export const EDGE_CONNECTIONS = 64;
+export const EDGE_IDLE_MS = 60_000;

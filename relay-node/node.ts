@@ -2,11 +2,11 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { SecureContext } from "node:tls";
 import type { Logger } from "pino";
-import { isRelayError, RelayError, withReached } from "../protocol/errors.ts";
-import { type GrantKey, importGrantKey, verifyGrant } from "../protocol/grants.ts";
-import { WIRE } from "../protocol/headers.ts";
+import { RelayError } from "../protocol/errors.ts";
+import { type GrantKey, importGrantKey } from "../protocol/grants.ts";
 import { AddressProof } from "./address-proof.ts";
 import { writeFailure, writeJson } from "./answer.ts";
+import { serveCancel } from "./cancel-door.ts";
 import { ClientLimits } from "./client-limits.ts";
 import type { NodeConfig } from "./config.ts";
 import { ConnectionCaps } from "./connection-caps.ts";
@@ -14,11 +14,13 @@ import { Connections } from "./connections.ts";
 import type { NodeContext } from "./context.ts";
 import { ConsumedIds } from "./consumed.ts";
 import type { Dialer } from "./dialer.ts";
-import { consumedId } from "./begin.ts";
+import { EdgeClient } from "./edge-client.ts";
 import { FetchDoor } from "./fetch-door.ts";
 import { UPGRADE_FIELDS } from "./handshake.ts";
+import { plainAddress } from "./ip-address.ts";
 import { DRAIN_ANSWER_MS, DRAIN_LINGER_MS, LISTENER } from "./limits.ts";
 import { logger } from "./logger.ts";
+import { lookupBy } from "./lookup.ts";
 import { type ListenerHandlers, listenHttp } from "./listener.ts";
 import { Metrics } from "./metrics.ts";
 import { Outcome } from "./outcome.ts";
@@ -28,12 +30,21 @@ import { relayTls } from "./relay-tls.ts";
 import { EdgeAuthorizer } from "./proxy/edge-authorizer.ts";
 import { listensAt, ProxyDoor } from "./proxy/proxy-door.ts";
 import { ReceiptSigner } from "./receipts.ts";
+import { RevocationMetrics } from "./revocations/metrics.ts";
+import { RevocationPoller } from "./revocations/poller.ts";
+import { Revocations } from "./revocations/revocations.ts";
 import { RelayedRequest } from "./relayed-request.ts";
 import { hasBody } from "./request-body.ts";
 import { Requests } from "./requests.ts";
 import { serveResolve } from "./resolve-door.ts";
 import type { SeedResolver } from "./seeds.ts";
 import { Streams, type StreamBounds } from "./streams.ts";
+
+/** What a node does by the clock; what the limits have where nothing else is said. */
+export interface NodeBounds extends StreamBounds {
+  /** How often the edge is asked what was revoked, in milliseconds. */
+  readonly revocationsMs: number;
+}
 
 /** One relay node: its listener, its doors, and what they share. */
 export class RelayNode implements NodeContext {
@@ -44,6 +55,7 @@ export class RelayNode implements NodeContext {
   readonly connections: Connections;
   readonly seeds: SeedResolver;
   readonly limits = new ClientLimits();
+  readonly revocations = new Revocations();
   readonly receipts: ReceiptSigner;
   readonly log: Logger;
   #peers: Peers | undefined;
@@ -52,6 +64,8 @@ export class RelayNode implements NodeContext {
   readonly #metrics: Metrics;
   readonly #streams: Streams;
   readonly #requests: Requests;
+  readonly #edge: EdgeClient;
+  readonly #poller: RevocationPoller;
   #proxy: ProxyDoor | undefined;
   readonly #servers: Server[] = [];
   #starting = true;
@@ -64,7 +78,7 @@ export class RelayNode implements NodeContext {
     config: NodeConfig,
     grantKeys: readonly GrantKey[],
     log: Logger,
-    bounds?: Partial<StreamBounds>,
+    bounds?: Partial<NodeBounds>,
   ) {
     this.config = config;
     this.grantKeys = grantKeys;
@@ -88,19 +102,27 @@ export class RelayNode implements NodeContext {
     });
     this.#requests = new Requests(this.#metrics, log, () => this.#onEnd());
     this.#streams = new Streams(this, this.#metrics, log, () => this.#onEnd(), bounds);
+    this.#edge = new EdgeClient({ ...config, secureContext: this.#tls, lookup: lookupBy(resolver) });
+    this.#poller = new RevocationPoller({
+      client: this.#edge,
+      revocations: this.revocations,
+      metrics: new RevocationMetrics(this.#metrics.registry),
+      log,
+      intervalMs: bounds?.revocationsMs,
+    });
   }
 
   /**
    * Starts a node: it listens when this resolves, and serves as soon as it has proven an address.
    *
-   * @param bounds how long streams are kept and how many, where not as the limits say
+   * @param bounds where not as the limits say
    * @throws RelayError or the system's error where it can't listen
    * @example const node = await RelayNode.start(readNodeConfig("node.json"));
    */
   static async start(
     config: NodeConfig,
     log: Logger = logger(config),
-    bounds?: Partial<StreamBounds>,
+    bounds?: Partial<NodeBounds>,
   ): Promise<RelayNode> {
     const keys = await Promise.all(config.grantKeys.map((bytes) => importGrantKey(bytes, "verify")));
     const node = new RelayNode(config, keys, log, bounds);
@@ -131,7 +153,8 @@ export class RelayNode implements NodeContext {
         authorizer: new EdgeAuthorizer({
           config,
           grantKeys: keys,
-          secureContext: node.#tls,
+          client: node.#edge,
+          revocations: node.revocations,
           registry: node.#metrics.registry,
           log,
         }),
@@ -141,6 +164,7 @@ export class RelayNode implements NodeContext {
     }
     // Peers that start at the same time can see each other now.
     node.#address.start();
+    node.#poller.start();
     // It listens before, or two that start at once would wait for each other.
     await peers.read();
     node.#starting = false;
@@ -218,7 +242,8 @@ export class RelayNode implements NodeContext {
 
   /** Tells the peers the last ids and closes everything. */
   async close(): Promise<void> {
-    await Promise.all([this.#peers?.close(), this.#proxy?.close()]);
+    await Promise.all([this.#peers?.close(), this.#proxy?.close(), this.#poller.close()]);
+    await this.#edge.close();
     this.#address.stop();
     for (const server of this.#servers) {
       server.close();
@@ -234,8 +259,9 @@ export class RelayNode implements NodeContext {
     // Not under an upload that is refused: what of it comes after the close is answered by a reset, which overtakes the answer.
     if (this.#draining && !hasBody(request)) response.shouldKeepAlive = false;
     if (url === "/fetch" && method === "POST") this.#fetch(request, response);
-    else if (url === "/cancel" && method === "POST") void this.#cancel(request, response);
-    else if (url === "/resolve" && method === "POST") {
+    else if (url === "/cancel" && method === "POST") {
+      void serveCancel(this, request, response, { requests: this.#requests, streams: this.#streams });
+    } else if (url === "/resolve" && method === "POST") {
       void serveResolve(this, request, response, { log: this.log, metrics: this.#metrics });
     } else if (url === "/consumed" && method === "POST") {
       void this.#peers!.serve(request, response, "consumed");
@@ -266,33 +292,8 @@ export class RelayNode implements NodeContext {
     else writeJson(response, 200, { status: "ok", node });
   }
 
-  /** Gives up a request whose caller went away. One that has yet to come, to whichever node, is refused when it does. */
-  async #cancel(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    try {
-      const grant = request.headers[WIRE.authorization] as string | undefined;
-      const { config, grantKeys } = this;
-      const context = { edge: config.edge, nodeId: config.id, keys: grantKeys, now: this.now() };
-      const { sub, jti } = await verifyGrant(grant, context, "cancel");
-      const error = new RelayError("answer_cut", "the caller gave up");
-      this.#requests.find(sub, jti)?.abort(error);
-      this.#streams.cancel(sub, jti, withReached(error, "no"));
-      this.consumed.forbid(consumedId({ sub, jti }), this.now());
-      response.writeHead(204).end();
-    } catch (error) {
-      const known = isRelayError(error)
-        ? error
-        : new RelayError("node_internal", "the node failed", { cause: error });
-      writeFailure(response, known, { node: this.config.id });
-    }
-  }
-
   #fetch(request: IncomingMessage, response: ServerResponse): void {
     const parts = { node: this, request, response, outcome: new Outcome(this.config, "fetch") };
     this.#requests.serve(new RelayedRequest(parts, new FetchDoor(parts)), parts);
   }
-}
-
-/** An IPv4 caller of a dual-stack listener shows as a mapped address. */
-function plainAddress(address = ""): string {
-  return address.replace(/^::ffff:(?=\d+\.)/, "");
 }

@@ -1,10 +1,10 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ResponseHead } from "../protocol/envelope.ts";
 import { isRelayError, RelayError, withReached } from "../protocol/errors.ts";
-import type { GrantClaims } from "../protocol/grants.ts";
 import type { ClientSlot } from "./client-limits.ts";
 import type { Lease } from "./connections.ts";
 import type { NodeContext } from "./context.ts";
+import { enter } from "./enter.ts";
 import { type AnswerSink, Exchange } from "./exchange.ts";
 import { asRelayError } from "./failure.ts";
 import { forHttp2 } from "./http2-request.ts";
@@ -69,10 +69,12 @@ export class RelayedRequest implements AnswerSink, Entrance, ServedRequest {
     return this.#gone.signal;
   }
 
-  enter({ sub, limits, iat }: Pick<GrantClaims, "sub" | "limits" | "iat">): ClientSlot {
+  enter(grant: Parameters<Entrance["enter"]>[0]): ClientSlot {
     // A slot that is taken after the end would never be left.
     if (this.#isClosed) throw new RelayError("answer_cut", "the caller went away", { reached: "no" });
-    const slot = this.#node.limits.enter(sub, limits, iat);
+    const slot = enter(this.#node, grant, "request", (error) =>
+      this.abort(withReached(error, this.hasSent ? "unknown" : "no")),
+    );
     slot.onPaid = () => {
       if (this.#outcome.body instanceof RequestBody) this.#outcome.body.goOn();
       this.#goOn();

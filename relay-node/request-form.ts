@@ -34,9 +34,9 @@ export interface Entrance {
   readonly signal: AbortSignal;
   /**
    * Takes the request's place among its client's.
-   * @throws RelayError `concurrency_limited`, `rate_limited`, `answer_cut`
+   * @throws RelayError `revoked`, `concurrency_limited`, `rate_limited`, `answer_cut`
    */
-  enter(grant: Pick<GrantClaims, "sub" | "limits" | "iat">): ClientSlot;
+  enter(grant: Pick<GrantClaims, "sub" | "limits" | "iat" | "key" | "cred">): ClientSlot;
 }
 
 /** What differs from door to door: who may ask for what, and how the answer is written. */

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Logger } from "pino";
-import { RelayError } from "../protocol/errors.ts";
+import { RelayError, withReached } from "../protocol/errors.ts";
 import { verifyGrant } from "../protocol/grants.ts";
 import { WIRE } from "../protocol/headers.ts";
 import { parseSeedListUrl, type SeedList } from "../protocol/seed-list.ts";
@@ -8,6 +8,7 @@ import { markFields, writeFailure } from "./answer.ts";
 import { beginBody } from "./begin.ts";
 import { Call, rounded } from "./call.ts";
 import type { NodeContext } from "./context.ts";
+import { enter } from "./enter.ts";
 import { asRelayError } from "./failure.ts";
 import type { Metrics } from "./metrics.ts";
 
@@ -26,7 +27,7 @@ export async function serveResolve(
     }
   });
   try {
-    const found = await resolve(node, request, call, gone.signal);
+    const found = await resolve(node, request, call, gone);
     const body = JSON.stringify(found);
     response.writeHead(200, [
       WIRE.status,
@@ -53,9 +54,10 @@ async function resolve(
   node: NodeContext,
   request: IncomingMessage,
   call: ResolveCall,
-  signal: AbortSignal,
+  gone: AbortController,
 ): Promise<SeedList> {
-  const { config, grantKeys, limits, seeds } = node;
+  const { config, grantKeys, seeds } = node;
+  const { signal } = gone;
   const grant = request.headers[WIRE.authorization] as string | undefined;
   const context = { edge: config.edge, nodeId: config.id, keys: grantKeys, now: node.now() };
   const claims = await verifyGrant(grant, context, "resolve");
@@ -64,7 +66,7 @@ async function resolve(
   if (claims.framing !== "none") throw new RelayError("token_framing", "there is no body to be sent here");
   node.assertServing(true);
   signal.throwIfAborted();
-  const slot = limits.enter(claims.sub, claims.limits, claims.iat);
+  const slot = enter(node, claims, "request", (error) => gone.abort(withReached(error, "no")));
   try {
     await beginBody(node, request, claims, slot);
     call.lap("node_queue");

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
-import { RelayError } from "../protocol/errors.ts";
+import { RelayError, withReached } from "../protocol/errors.ts";
 import { type GrantClaims, verifyGrant } from "../protocol/grants.ts";
 import { WIRE } from "../protocol/headers.ts";
 import { RAW_MESSAGE_MAX_BYTES, STREAM_MESSAGE_MAX_BYTES } from "../protocol/limits.ts";
@@ -11,6 +11,7 @@ import { markFields, writeRawFailure } from "./answer.ts";
 import { consumedId } from "./begin.ts";
 import type { NodeContext } from "./context.ts";
 import type { Dialed } from "./dialer.ts";
+import { enter } from "./enter.ts";
 import { asRelayError } from "./failure.ts";
 import { checkHandshake, UPGRADE_FIELDS } from "./handshake.ts";
 import type { HeldStream } from "./held-stream.ts";
@@ -113,11 +114,11 @@ export class StreamDoor {
   async #open(isHeld: boolean): Promise<void> {
     const account = this.#account;
     const claims = this.#claims!;
-    const { limits, dialer } = this.#node;
+    const { dialer } = this.#node;
     const { host, port } = this.#target!;
     this.#node.assertServing(true);
     this.#streams.assertRoom();
-    account.slot = limits.enter(claims.sub, claims.limits, claims.iat, "stream");
+    account.slot = enter(this.#node, claims, "stream", (error) => this.abort(withReached(error, "no")));
     this.#consume();
     const dialed = await dialer.dial({
       host,
@@ -139,14 +140,18 @@ export class StreamDoor {
    */
   #resume(isHeld: boolean): void {
     const account = this.#account;
-    const { resume } = this.#claims!;
+    const claims = this.#claims!;
+    const { resume } = claims;
+    this.#node.revocations.assertStands(claims);
     if (!isHeld) throw new RelayError("request_invalid", `a stream goes on under ${STREAM_PROTOCOL} alone`);
-    const stream: HeldStream = this.#streams.find(this.#claims!, this.#target!);
+    const stream: HeldStream = this.#streams.find(claims, this.#target!);
     stream.admitResume();
     this.#consume();
     stream.checkResume(resume!);
     account.egress = stream.account.egress;
     const upgraded = this.#upgrade(true);
+    // Whoever carries it on answers for it now.
+    stream.account.slot?.standing?.renew(claims);
     this.#streams.resumed(stream.account);
     stream.connect(upgraded, resume!.received);
   }

@@ -121,6 +121,7 @@ export class Streams {
     account.opened(stream.id, "v1", this.#log, this.metrics);
     this.#tick();
     stream.connect(upgraded, 0);
+    carries(stream, account);
   }
 
   /** The same without a protocol. */
@@ -168,6 +169,7 @@ export class Streams {
     const stream = make(parts);
     this.#plain.add(stream);
     this.#tick();
+    carries(stream, account);
   }
 
   /**
@@ -242,4 +244,9 @@ export class Streams {
       this.#ticking = undefined;
     }, this.#bounds.tickMs);
   }
+}
+
+/** What was being opened runs: it is ended now where its grant is revoked. */
+function carries(stream: NodeStream, { slot }: StreamAccount): void {
+  slot?.standing?.handOver((error) => stream.fail(error));
 }

@@ -1,7 +1,7 @@
 import { Hono } from "hono";
 import { problemResponse, RelayError } from "../protocol/errors.ts";
 import { WIRE } from "../protocol/headers.ts";
-import { admin } from "./admin.ts";
+import { admin } from "./admin/index.ts";
 import { authorize } from "./authorize.ts";
 import { answerProxyQuestion } from "./authorize-proxy.ts";
 import { clientAddress } from "./client-address.ts";
@@ -14,6 +14,7 @@ import type { Hosting } from "./hosting.ts";
 import { relayUrl, sandboxed } from "./relay-url/door.ts";
 import { seen } from "./relay-url/seen.ts";
 import { resolve } from "./resolve.ts";
+import { tellRevocations } from "./revocations.ts";
 import { stream } from "./stream.ts";
 import { tellable } from "./tellable.ts";
 import { EdgeClock } from "./timing.ts";
@@ -86,6 +87,8 @@ app.post("/grants", directGrants);
 app.post("/resolve", resolve);
 
 app.post("/authorize", answerProxyQuestion);
+
+app.get("/revocations", tellRevocations);
 
 app.route("/admin", admin);
 

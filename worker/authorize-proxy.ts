@@ -19,6 +19,9 @@ import { checkScopeLifetime, proveScope } from "./scope.ts";
 /** A user of a node's proxy door who may go to one target. */
 export interface AuthorizedProxy {
   readonly client: Client;
+  /** As `Scope` has them. */
+  readonly key: string;
+  readonly cred: string;
   readonly claims: ScopeClaims;
   readonly target: string;
   readonly within: ProxyGrantClaims["within"];
@@ -60,7 +63,7 @@ async function authorizeProxy(
 ): Promise<AuthorizedProxy> {
   // The address is the node's. It bounds its strangers by theirs itself, and must not be shut out for what they do.
   const scope = await proveScope(credential, "proxy", edge, env, now, () => {});
-  const { client, claims } = scope;
+  const { client, claims, key, cred } = scope;
   if (user !== undefined && user !== claims.iss) {
     throw new RelayError(
       "proxy_credentials_invalid",
@@ -78,5 +81,5 @@ async function authorizeProxy(
   const token = { whose: "this token", allow: claims.allow.map((entry) => parseAllowedTarget(entry)) };
   reachTarget(edge, env, "proxy", client, wanted, token);
   const within = withinOf(wanted, client, token);
-  return { client, claims, target, within, pool };
+  return { client, claims, key, cred, target, within, pool };
 }

@@ -2,9 +2,9 @@ import { RelayError } from "../protocol/errors.ts";
 import { WIRE } from "../protocol/headers.ts";
 import { parseTargetUrl, parseTunnelUrl } from "../protocol/targets.ts";
 import { checkRequestClaims, type Framing, type RequestAct, type RequestClaims } from "../protocol/claims.ts";
-import { readBearer, verifySignature } from "../protocol/tokens.ts";
+import { readBearer } from "../protocol/tokens.ts";
 import { isOver } from "./ceilings.ts";
-import type { Client } from "./clients.ts";
+import { type Client, provenKey } from "./clients.ts";
 import type { EdgeNode } from "./config.ts";
 import type { Edge, Env } from "./edge.ts";
 import { judgeTarget, type Wanted } from "./judge-target.ts";
@@ -15,6 +15,10 @@ import { atSendersCost } from "./strangers.ts";
 /** A request that may be made: who asks, what for, and the nodes that may make it, in no order. */
 export interface Authorized {
   readonly client: Client;
+  /** Thumbprint of the client's key that signed. */
+  readonly key: string;
+  /** The id of what is good for more than one request, as `Scope` has it. */
+  readonly cred?: string;
   readonly claims: RequestClaims;
   readonly framing: Framing;
   readonly nodes: readonly EdgeNode[];
@@ -38,14 +42,13 @@ export async function proveRequest(
   env: Env,
   now: number,
   act: RequestAct,
-): Promise<Pick<Authorized, "client" | "claims">> {
+): Promise<Pick<Authorized, "client" | "claims" | "key">> {
   const proven = await atSendersCost(request, edge, env, async (admit) => {
     const unverified = readBearer("request", authorization);
     const claims = checkRequestClaims(unverified.claims, edge.config.origin, now, act);
     admit(edge.knows(claims.iss));
     const client = await edge.client(claims.iss, env, now * 1_000);
-    await verifySignature(unverified, client.keys);
-    return { claims, client };
+    return { claims, client, key: await provenKey(unverified, client) };
   });
   // Giving up is never too much: it makes room.
   if (act !== "cancel") await holdToCeiling(proven.client, env);
@@ -79,7 +82,7 @@ export async function authorize(
   act: "fetch" | "cancel" = "fetch",
 ): Promise<Authorized> {
   const { headers } = request;
-  const { claims, client } = await proveRequest(
+  const { claims, client, key } = await proveRequest(
     request,
     headers.get(WIRE.authorization),
     edge,
@@ -102,6 +105,7 @@ export async function authorize(
   return {
     client,
     claims,
+    key,
     framing: claims.framing ?? framing,
     ...eligibleNodes(edge.config.nodes, client, claims.node),
   };

@@ -1,9 +1,10 @@
-import { calculateJwkThumbprint, type JWK } from "jose";
 import * as z from "zod/mini";
 import { RelayError } from "../protocol/errors.ts";
-import { algorithmOf, type BoundKey, CLIENT_ID, importPublicKey } from "../protocol/keys.ts";
-import { CLIENT_ALLOW_MAX, CLIENT_KEYS_MAX } from "../protocol/limits.ts";
+import { type BoundKey, CLIENT_ID, importPublicKey } from "../protocol/keys.ts";
+import { CLIENT_ALLOW_MAX } from "../protocol/limits.ts";
 import { type AllowedTarget, parseAllowedTarget } from "../protocol/targets.ts";
+import { type Unverified, verifySignature } from "../protocol/tokens.ts";
+import { type ClientJwk, clientKeysSchema, thumbprintsOf } from "./client-keys.ts";
 import { tellIssue } from "./issues.ts";
 import { type PolicyMode, policyModeSchema } from "./policy-mode.ts";
 import { loadTargetTls, type TargetTls, type TargetTlsRule, targetTlsSchema } from "./target-tls.ts";
@@ -12,7 +13,7 @@ import { loadTargetTls, type TargetTls, type TargetTlsRule, targetTlsSchema } fr
 export interface ClientRecord {
   readonly id: string;
   /** Public keys, current and next. */
-  readonly keys: readonly JWK[];
+  readonly keys: readonly ClientJwk[];
   /** Targets, as `parseAllowedTarget` reads them. */
   readonly allow: readonly string[];
   /** Ids of the nodes that it may leave from; all nodes where it is left out. */
@@ -49,6 +50,8 @@ export interface Client {
   readonly keys: readonly BoundKey[];
   /** Of the keys, in the same order (RFC 7638). */
   readonly thumbprints: readonly string[];
+  /** Of the keys, in the same order: milliseconds since 1970 from which on each verifies nothing; infinite for one that stays. */
+  readonly keyEnds: readonly number[];
   readonly allow: readonly AllowedTarget[];
   readonly pool: ReadonlySet<string> | undefined;
   readonly limits: ClientLimits;
@@ -61,21 +64,7 @@ const limit = z.optional(z.number().check(z.positive("must be more than 0")));
 
 const schema = z.strictObject({
   id: z.string().check(z.regex(CLIENT_ID, "must be 1 to 63 characters of a-z, 0-9, - and _")),
-  keys: z
-    .array(
-      z
-        .looseObject({ kty: z.string() })
-        .check(
-          z.refine(
-            (jwk) => algorithmOf(jwk) !== undefined && !("d" in jwk),
-            "must be a public Ed25519 or P-256 JWK",
-          ),
-        ),
-    )
-    .check(
-      z.minLength(1, "must hold at least one key"),
-      z.maxLength(CLIENT_KEYS_MAX, `must hold at most ${CLIENT_KEYS_MAX} keys`),
-    ),
+  keys: clientKeysSchema,
   allow: z
     .array(
       z.string().check((context) => {
@@ -122,14 +111,27 @@ export function parseClientRecord(value: unknown): ClientRecord {
 
 /** Makes a stored record usable; what can't be read refuses the client, never widens it. */
 export async function loadClient(record: ClientRecord): Promise<Client> {
+  const keys = await Promise.all(record.keys.map((jwk) => importPublicKey(jwk)));
+  const named = await thumbprintsOf(record.keys);
   return {
     id: record.id,
-    keys: await Promise.all(record.keys.map((jwk) => importPublicKey(jwk))),
-    thumbprints: await Promise.all(record.keys.map((jwk) => calculateJwkThumbprint(jwk))),
+    keys,
+    thumbprints: named.map(({ key }) => key),
+    keyEnds: named.map(({ exp }) => (exp === null ? Infinity : exp * 1_000)),
     allow: record.allow.map((entry) => parseAllowedTarget(entry)),
     pool: record.pool === undefined ? undefined : new Set(record.pool),
     limits: record.limits ?? {},
     tls: loadTargetTls(record.tls ?? []),
     mode: record.mode ?? "enforce",
   };
+}
+
+/**
+ * Proves a token by one of its client's keys.
+ *
+ * @returns the key's thumbprint
+ * @throws RelayError `token_signature`
+ */
+export async function provenKey(token: Unverified, { keys, thumbprints }: Client): Promise<string> {
+  return thumbprints[keys.indexOf(await verifySignature(token, keys))]!;
 }

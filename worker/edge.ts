@@ -1,8 +1,10 @@
 import type { JWK } from "jose";
+import type { ScopeClaims } from "../protocol/claims.ts";
 import { RelayError } from "../protocol/errors.ts";
 import { deriveGrantKey, type GrantKey, importGrantKey } from "../protocol/grants.ts";
 import { type BoundKey, importPrivateKey, importPublicKey } from "../protocol/keys.ts";
 import type { Ceiling } from "./ceilings.ts";
+import { withLiveKeys } from "./client-keys.ts";
 import { type Client, loadClient } from "./clients.ts";
 import { type EdgeConfig, type EdgeNode, parseEdgeConfig } from "./config.ts";
 import { FailedTokens } from "./failed-tokens.ts";
@@ -39,6 +41,7 @@ export class Edge {
   #nodeKeys: ReadonlyMap<string, BoundKey> | undefined;
   readonly #clients = new RegistryCache<Client>();
   readonly #handles = new RegistryCache<HandleRecord>();
+  readonly #revokedTokens = new RegistryCache<true>();
 
   constructor(config: EdgeConfig) {
     this.config = config;
@@ -94,7 +97,8 @@ export class Edge {
   }
 
   /**
-   * A client by its id, from the registry or from this isolate's memory of at most 10 s.
+   * A client by its id, from the registry or from this isolate's memory of at most 10 s, with the keys that are good at this
+   * moment.
    * @throws RelayError `client_unknown`, `registry_unavailable`
    */
   async client(id: string, env: Env, nowMs: number): Promise<Client> {
@@ -105,7 +109,7 @@ export class Edge {
       this.#clients.set(id, client, nowMs);
     }
     if (client === null) throw new RelayError("client_unknown", `no client ${id} is registered`);
-    return client;
+    return withLiveKeys(client, nowMs);
   }
 
   /** Whether this isolate has met the client: looking it up again costs one call in 10 s, whoever names it. */
@@ -130,6 +134,20 @@ export class Edge {
   /** Whether this isolate has met the handle. */
   knowsHandle(hash: string): boolean {
     return this.#handles.has(hash);
+  }
+
+  /**
+   * Refuses a scope token that was revoked. The look-up is remembered like clients.
+   * @throws RelayError `token_revoked`, `registry_unavailable`
+   */
+  async refuseRevoked({ iss, jti }: ScopeClaims, env: Env, nowMs: number): Promise<void> {
+    const id = `${iss} ${jti}`;
+    let isRevoked = this.#revokedTokens.get(id, nowMs);
+    if (isRevoked === undefined) {
+      isRevoked = (await registryCall(() => registryOf(env).isTokenRevoked(iss, jti))) ? true : null;
+      this.#revokedTokens.set(id, isRevoked, nowMs);
+    }
+    if (isRevoked !== null) throw new RelayError("token_revoked", "an operator revoked this token");
   }
 
   /**

@@ -24,7 +24,7 @@ export interface Try {
 
 /** What lets one node do what a token asks for. */
 export async function grantFor(
-  { client, claims, framing, pool }: Authorized,
+  { client, claims, key, cred, framing, pool }: Authorized,
   node: EdgeNode,
   edge: Edge,
   { pass, attempt, tail }: Try,
@@ -38,6 +38,8 @@ export async function grantFor(
       iss: edge.config.origin,
       aud: node.id,
       sub: client.id,
+      key,
+      ...(cred !== undefined && { cred }),
       act,
       iat: now,
       exp: now + GRANT_MAX_SECONDS,
@@ -67,7 +69,7 @@ export async function grantFor(
  * @throws RelayError `request_invalid` where the grant would be too long
  */
 export async function proxyGrantFor(
-  { client, claims, target, within, pool }: AuthorizedProxy,
+  { client, claims, key, cred, target, within, pool }: AuthorizedProxy,
   node: EdgeNode,
   edge: Edge,
 ): Promise<string> {
@@ -77,6 +79,8 @@ export async function proxyGrantFor(
       iss: edge.config.origin,
       aud: node.id,
       sub: client.id,
+      key,
+      cred,
       act: "proxy",
       // A token is good for a clock's leeway after its end; the grant is, too, and no longer.
       iat: Math.min(now, claims.exp),

@@ -7,6 +7,21 @@ export const REGISTRY_CACHE_ENTRIES = 5_000;
 /** The largest body of an administrative call. */
 export const ADMIN_BODY_MAX_BYTES = 65_536;
 
+/** How many clients, handles or changes one administrative answer lists. */
+export const ADMIN_PAGE_MAX = 100;
+
+/** How many changes of the registry are remembered; the oldest ones go. */
+export const AUDIT_ROWS_MAX = 10_000;
+
+/** How old revocations are, at most, that a node is told of which has heard of none yet. */
+export const REVOCATIONS_RECENT_SECONDS = 120;
+
+/**
+ * A revocation is kept for a week at least, longer where the client's streams may last longer: for as long as a node that can't
+ * ask may go on with what was begun before.
+ */
+export const REVOCATION_SECONDS = 7 * 86_400;
+
 /** How nodes are probed, in milliseconds. A node that is up is mostly judged by the requests that it serves. */
 export const PROBE_TIMES = {
   healthyMs: 5_000,

@@ -1,16 +1,14 @@
 import * as z from "zod/mini";
-import { isRelayError, RelayError } from "../protocol/errors.ts";
-import { WIRE } from "../protocol/headers.ts";
+import { RelayError } from "../protocol/errors.ts";
 import { PROXY_QUESTION_MAX_BYTES } from "../protocol/limits.ts";
-import { verifyNodeMessage } from "../protocol/node-messages.ts";
 import type { ProxyQuestion } from "../protocol/proxy-grants.ts";
 import { digestOf } from "../protocol/tokens.ts";
 import type { EdgeNode } from "./config.ts";
 import type { Edge, Env } from "./edge.ts";
 import { tellIssue } from "./issues.ts";
 import { jsonOf } from "./json.ts";
+import { proveNode } from "./prove-node.ts";
 import { readAtMost } from "./read-at-most.ts";
-import { atSendersCost } from "./strangers.ts";
 
 const schema = z.strictObject({
   user: z.exactOptional(z.string()),
@@ -30,7 +28,7 @@ export async function readProxyQuestion(
   env: Env,
   now: number,
 ): Promise<{ readonly node: EdgeNode; readonly question: ProxyQuestion }> {
-  const { iss, digest } = await proveNode(request, edge, env, now);
+  const { iss, digest } = await proveNode(request, edge, env, now, "authorize");
   if (Number(request.headers.get("content-length") ?? 0) > PROXY_QUESTION_MAX_BYTES) throw tooLarge();
   const body = await readAtMost(request.body, PROXY_QUESTION_MAX_BYTES);
   if (body === undefined) throw tooLarge();
@@ -43,25 +41,6 @@ export async function readProxyQuestion(
     throw new RelayError("request_invalid", problems.join("; "));
   }
   return { node: edge.config.nodes.find(({ id }) => id === iss)!, question: data };
-}
-
-/** What is wrong with a node's own word has a code of its own: its user is not to blame for it, and would be by any other. */
-async function proveNode(request: Request, edge: Edge, env: Env, now: number) {
-  const nodes = await edge.nodeKeys();
-  try {
-    // Whoever is no known node is refused before a signature is verified, so there is nothing to admit.
-    return await atSendersCost(request, edge, env, () =>
-      verifyNodeMessage(request.headers.get(WIRE.authorization) ?? undefined, {
-        audience: edge.config.origin,
-        nodes,
-        act: "authorize",
-        now,
-      }),
-    );
-  } catch (cause) {
-    if (!isRelayError(cause) || cause.code === "rate_limited") throw cause;
-    throw new RelayError("node_unproven", `the node's message is refused: ${cause.message}`, { cause });
-  }
 }
 
 function tooLarge(): RelayError {

@@ -2,8 +2,8 @@ import { RelayError } from "../protocol/errors.ts";
 import { CLOCK_LEEWAY_SECONDS, SCOPE_TOKEN_SECONDS } from "../protocol/limits.ts";
 import { checkScopeClaims, type ScopeAct, type ScopeClaims } from "../protocol/claims.ts";
 import { isHandle } from "../protocol/handles.ts";
-import { readBearer, verifySignature } from "../protocol/tokens.ts";
-import type { Client } from "./clients.ts";
+import { readBearer } from "../protocol/tokens.ts";
+import { type Client, provenKey } from "./clients.ts";
 import type { Edge, Env } from "./edge.ts";
 import { hashOf } from "./handles.ts";
 
@@ -13,6 +13,8 @@ export interface Scope {
   readonly claims: ScopeClaims;
   /** Thumbprint of the client's key that signed it. */
   readonly key: string;
+  /** The id of the handle that was shown, or the scope token's own. */
+  readonly cred: string;
 }
 
 /**
@@ -20,7 +22,7 @@ export interface Scope {
  *
  * @param now seconds since 1970
  * @param admit as `atSendersCost` gives it
- * @throws RelayError any of the token codes, `client_unknown`, `handle_unknown`, `registry_unavailable`
+ * @throws RelayError any of the token codes, `token_revoked`, `client_unknown`, `handle_unknown`, `registry_unavailable`
  */
 type Prove<Act = ScopeAct> = (
   credential: string,
@@ -50,14 +52,15 @@ export const proveScopeToken: Prove<ScopeAct | readonly ScopeAct[]> = async (
   const claims = checkScopeClaims(unverified.claims, origin, now, act, Number.MAX_SAFE_INTEGER);
   admit(edge.knows(claims.iss));
   const client = await edge.client(claims.iss, env, now * 1_000);
-  const key = await verifySignature(unverified, client.keys);
-  return { client, claims, key: client.thumbprints[client.keys.indexOf(key)]! };
+  const key = await provenKey(unverified, client);
+  await edge.refuseRevoked(claims, env, now * 1_000);
+  return { client, claims, key, cred: claims.jti };
 };
 
 const proveHandle: Prove = async (handle, act, edge, env, now, admit) => {
   const hash = await hashOf(handle);
   admit(edge.knowsHandle(hash));
-  const { claims, key } = await edge.handle(hash, env, now * 1_000);
+  const { id: cred, claims, key } = await edge.handle(hash, env, now * 1_000);
   if (now >= claims.exp + CLOCK_LEEWAY_SECONDS) {
     throw new RelayError("handle_unknown", "the scope token that it stands for has expired");
   }
@@ -69,7 +72,8 @@ const proveHandle: Prove = async (handle, act, edge, env, now, admit) => {
     );
   }
   const { origin } = edge.config;
-  return { client, key, claims: checkScopeClaims({ ...claims }, origin, now, act, Number.MAX_SAFE_INTEGER) };
+  const checked = checkScopeClaims({ ...claims }, origin, now, act, Number.MAX_SAFE_INTEGER);
+  return { client, key, cred, claims: checked };
 };
 
 /**

@@ -39,7 +39,7 @@ export async function admitScope(
  * @throws RelayError as `eligibleNodes`
  */
 export function requestUnder(
-  { client, claims: { iss, aud, node } }: Scope,
+  { client, key, cred, claims: { iss, aud, node } }: Scope,
   call: Pick<RequestClaims, "act" | "htm" | "url">,
   framing: Framing,
   edge: Edge,
@@ -49,6 +49,8 @@ export function requestUnder(
   return {
     client,
     claims: { iss, aud, ...times, jti: newRequestId(), ...call },
+    key,
+    cred,
     framing,
     ...eligibleNodes(edge.config.nodes, client, node),
   };

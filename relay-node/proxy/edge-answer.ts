@@ -6,14 +6,7 @@ import {
   withReached,
 } from "../../protocol/errors.ts";
 import { WIRE } from "../../protocol/headers.ts";
-
-/** An answer of the edge's, as it came. */
-export interface EdgeAnswer {
-  readonly status: number;
-  /** A field's value, by its name in lower case. */
-  readonly field: (name: string) => string | null;
-  readonly text: string;
-}
+import type { EdgeAnswer } from "../edge-client.ts";
 
 /** What the edge said. */
 export type EdgeWord =
@@ -45,6 +38,7 @@ const OF_CREDENTIAL: ReadonlySet<ErrorCode> = new Set([
   "token_premature",
   "token_lifetime",
   "token_audience",
+  "token_revoked",
   "handle_unknown",
   "client_unknown",
   "proxy_credentials_missing",

@@ -1,4 +1,3 @@
-import type { SecureContext } from "node:tls";
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
 import { abortable } from "../../protocol/abort.ts";
@@ -7,6 +6,9 @@ import type { GrantKey } from "../../protocol/grants.ts";
 import { isProxyTarget } from "../../protocol/proxy-grants.ts";
 import { senderOf } from "../../protocol/senders.ts";
 import type { NodeConfig } from "../config.ts";
+import type { EdgeClient } from "../edge-client.ts";
+import type { Revocable } from "../revocations/revoked.ts";
+import type { Revocations } from "../revocations/revocations.ts";
 import {
   PROXY_CREDENTIAL_QUESTIONS_MAX,
   PROXY_GRANTS_MAX,
@@ -20,7 +22,6 @@ import {
 import type { ProxyAdmission, ProxyAuthorizer, ProxyUser } from "./authorizer.ts";
 import { AuthorizerMetrics } from "./authorizer-metrics.ts";
 import { checkCredential } from "./credentials.ts";
-import { EdgeClient } from "./edge-client.ts";
 import { EdgeReach } from "./edge-reach.ts";
 import { type FoundGrant, GrantCache, grantKey } from "./grant-cache.ts";
 import { Lately } from "./lately.ts";
@@ -29,16 +30,14 @@ import { StrangerLimits } from "./stranger-limits.ts";
 
 /** What an authorizer is made of. */
 export interface EdgeAuthorizerOptions {
-  readonly config: Pick<NodeConfig, "id" | "edge" | "signingKey">;
+  readonly config: Pick<NodeConfig, "id" | "edge">;
   readonly grantKeys: readonly GrantKey[];
-  /** Of `relayTls`. */
-  readonly secureContext: SecureContext;
+  readonly client: Pick<EdgeClient, "call">;
+  readonly revocations: Revocations;
   readonly registry: Registry;
   readonly log: Logger;
   /** Milliseconds since 1970. */
   readonly now?: () => number;
-  /** How long the edge has to answer, where not as the limits say. */
-  readonly answerMs?: number;
 }
 
 /**
@@ -55,8 +54,8 @@ export class EdgeAuthorizer implements ProxyAuthorizer {
   readonly #grants = new GrantCache(PROXY_GRANTS_MAX);
   /** By a credential's id, where it is refused for every target, and by `grantKey`. */
   readonly #refusals = new Lately<RelayError>({ max: PROXY_REFUSED_MAX, ms: PROXY_REFUSED_MS });
-  /** Credentials that were granted something. */
-  readonly #known = new Lately<true>({ max: PROXY_KNOWN_MAX, ms: PROXY_KNOWN_MS });
+  /** Credentials that were granted something, and what it was last. */
+  readonly #known = new Lately<Revocable>({ max: PROXY_KNOWN_MAX, ms: PROXY_KNOWN_MS });
   readonly #strangers: StrangerLimits;
   /** The one question of each unknown credential, by its id. */
   readonly #proving = new Map<string, Promise<Verdict>>();
@@ -64,8 +63,8 @@ export class EdgeAuthorizer implements ProxyAuthorizer {
   readonly #reach = new EdgeReach();
 
   constructor(options: EdgeAuthorizerOptions) {
-    const { config, grantKeys, secureContext, registry, log, now = Date.now, answerMs } = options;
-    const { edge, id, signingKey } = config;
+    const { config, grantKeys, client, revocations, registry, log, now = Date.now } = options;
+    const { edge, id } = config;
     this.#edge = edge;
     this.#now = now;
     this.#log = log;
@@ -74,18 +73,16 @@ export class EdgeAuthorizer implements ProxyAuthorizer {
       return this.#grants.size;
     });
     this.#strangers = new StrangerLimits(now());
-    const client = new EdgeClient({
-      edge,
-      id,
-      signingKey,
-      secureContext,
-      ...(answerMs !== undefined && { answerMs }),
+    revocations.onRevoked((revoked) => {
+      this.#grants.dropRevoked(revoked);
+      this.#known.deleteWhere((grant) => revoked.find(grant) !== undefined);
     });
     this.#questions = new Questions({
       client,
       edge,
       nodeId: id,
       grantKeys,
+      revocations,
       max: PROXY_QUESTIONS_MAX,
       maxEach: PROXY_CREDENTIAL_QUESTIONS_MAX,
       now,
@@ -218,7 +215,7 @@ export class EdgeAuthorizer implements ProxyAuthorizer {
     this.#noteReach(verdict, now);
     if (verdict.kind === "granted") {
       this.#grants.put(id, verdict.admission, askedAt);
-      this.#known.set(id, true, now);
+      this.#known.set(id, verdict.admission.grant, now);
     } else if (verdict.kind === "unjudged") {
       this.#grants.vain(id, target, now);
       // What the edge puts off is asked in vain as well, as often as its user likes.

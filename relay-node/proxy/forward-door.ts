@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { PROXY_PIPELINED_BYTES, PROXY_PIPELINED_MAX } from "./limits.ts";
+import type { ProxyGrantClaims } from "../../protocol/proxy-grants.ts";
 import { Outcome } from "../outcome.ts";
 import { RelayedRequest } from "../relayed-request.ts";
 import { ForwardForm, type ForwardRequest } from "./forward-form.ts";
@@ -18,14 +19,14 @@ const waiting = new WeakMap<Socket, { count: number; bytes: number }>();
  *
  * @param request of HTTP's `request` event, and of `checkContinue` and `checkExpectation`: its user is asked for the body here
  * @param asked what was read of it
- * @param onKnown called once the user's credentials were found good
+ * @param onKnown called once the user's credentials were found good, with what they are good for
  */
 export function serveForward(
   context: ProxyContext,
   request: IncomingMessage,
   response: ServerResponse,
   asked: ForwardRequest,
-  onKnown: () => void,
+  onKnown: (grant: ProxyGrantClaims) => void,
 ): void {
   const { socket } = request;
   const serve = () => {

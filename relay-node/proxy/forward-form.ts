@@ -3,7 +3,7 @@ import { checkRequestFields, type ResponseHead } from "../../protocol/envelope.t
 import { RelayError } from "../../protocol/errors.ts";
 import type { Framing } from "../../protocol/claims.ts";
 import { type Field, WIRE } from "../../protocol/headers.ts";
-import { isWithin } from "../../protocol/proxy-grants.ts";
+import { isWithin, type ProxyGrantClaims } from "../../protocol/proxy-grants.ts";
 import {
   checkHost,
   forwardTarget,
@@ -33,12 +33,17 @@ export class ForwardForm implements RequestForm {
   readonly #context: ProxyContext;
   readonly #parts: RequestParts;
   readonly #asked: ForwardRequest;
-  readonly #onKnown: () => void;
+  readonly #onKnown: (grant: ProxyGrantClaims) => void;
   /** The user holds its body back. */
   #isWaiting: boolean;
 
-  /** @param onKnown called once the user's credentials were found good */
-  constructor(context: ProxyContext, parts: RequestParts, asked: ForwardRequest, onKnown: () => void) {
+  /** @param onKnown called once the user's credentials were found good, with what they are good for */
+  constructor(
+    context: ProxyContext,
+    parts: RequestParts,
+    asked: ForwardRequest,
+    onKnown: (grant: ProxyGrantClaims) => void,
+  ) {
     this.#context = context;
     this.#parts = parts;
     this.#asked = asked;
@@ -57,7 +62,7 @@ export class ForwardForm implements RequestForm {
     const user = proxyUser(asked, request.socket.remoteAddress);
     node.assertServing(true);
     const { grant, rules } = await this.#context.authorizer.authorize(user, url.origin, entrance.signal);
-    this.#onKnown();
+    this.#onKnown(grant);
     const { sub, limits } = grant;
     outcome.claims = { jti: newRequestId(), sub, htm: method, url: url.origin, ...(limits && { limits }) };
     if (!isWithin(rules, method, url)) {

@@ -7,6 +7,7 @@ import {
   PROXY_GRANTS_MAX,
   PROXY_GRANTS_PER_CLIENT,
 } from "./limits.ts";
+import type { Revoked } from "../revocations/revoked.ts";
 import type { ProxyAdmission } from "./authorizer.ts";
 
 /**
@@ -125,6 +126,16 @@ export class GrantCache {
   /** Drops the grants of a credential for whichever target. */
   dropAll(credential: string): void {
     for (const key of this.#byCredential.get(credential) ?? []) this.#drop(key, this.#grants.get(key)!);
+  }
+
+  /** Drops what was granted to whatever was revoked. */
+  dropRevoked(revoked: Revoked): void {
+    for (const client of revoked.clients) {
+      for (const key of this.#byClient.get(client) ?? []) {
+        const kept = this.#grants.get(key)!;
+        if (revoked.find(kept.admission.grant) !== undefined) this.#drop(key, kept);
+      }
+    }
   }
 
   /** Drops what is dead. */

@@ -1,11 +1,14 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { CONNECT_TCP_PREFIX, CONNECT_TCP_TOKENS } from "../../protocol/connect-tcp.ts";
 import { RelayError } from "../../protocol/errors.ts";
+import type { ProxyGrantClaims } from "../../protocol/proxy-grants.ts";
 import { asRelayError } from "../failure.ts";
 import { PROXY_LISTENER } from "./limits.ts";
 import { type ListenAddress, type ListenerBounds, listenHttp, type OnSocket } from "../listener.ts";
 import { reset } from "../reset.ts";
+import type { Standing } from "../revocations/running.ts";
 import type { Admission } from "./admission.ts";
 import { serveConnect } from "./connect-door.ts";
 import { serveConnectTcp } from "./connect-tcp.ts";
@@ -26,6 +29,8 @@ interface Speaker {
   readonly answers: Set<ServerResponse>;
   /** It has had its last answer. */
   isRefused: boolean;
+  /** Of the user that was let in last, for as long as requests come. */
+  standing: Standing | undefined;
 }
 
 /**
@@ -94,8 +99,10 @@ export class HttpListener {
       request: undefined,
       answers: new Set(),
       isRefused: false,
+      standing: undefined,
     };
     this.#speakers.set(socket, speaker);
+    socket.once("close", () => speaker.standing?.leave());
     // Ahead of the parser, which is done with the bytes when it tells of a request.
     socket.prependListener("data", speaker.tap);
   }
@@ -122,7 +129,18 @@ export class HttpListener {
       refuseRequest(request, response, known, this.#marks);
       return;
     }
-    serveForward(this.#context, request, response, asked, () => this.#admission.known(socket));
+    serveForward(this.#context, request, response, asked, (grant) => this.#onUser(socket, speaker, grant));
+  }
+
+  /** A connection between two requests is its user's, and ends with what let that in. */
+  #onUser(socket: Socket, speaker: Speaker, grant: ProxyGrantClaims): void {
+    this.#admission.known(socket);
+    if (socket.destroyed) return;
+    if (speaker.standing !== undefined) speaker.standing.renew(grant);
+    else {
+      const end = () => dismiss(socket, speaker);
+      speaker.standing = this.#context.node.revocations.watch(grant, "connection", end);
+    }
   }
 
   /** What takes a connection over from HTTP's server. */
@@ -130,6 +148,7 @@ export class HttpListener {
     return (request, socket, head) => {
       const speaker = this.#speakers.get(socket)!;
       socket.off("data", speaker.tap);
+      speaker.standing?.leave();
       // HTTP's server hears its errors no more, and those of answers to what came before would end the process.
       socket.on("error", () => {});
       if (speaker.isRefused) {
@@ -197,6 +216,14 @@ export class HttpListener {
   get #marks() {
     return { node: this.#context.node.config.id };
   }
+}
+
+/** Serves nothing more: it is closed behind the answers that are under way, each of which has its own end. */
+function dismiss(socket: Socket, speaker: Speaker): void {
+  speaker.isRefused = true;
+  const last = [...speaker.answers].at(-1);
+  if (last === undefined) socket.destroy();
+  else last.once("close", () => socket.destroySoon());
 }
 
 /** @throws RelayError `request_invalid` */

@@ -43,4 +43,9 @@ export class Lately<V> {
   delete(key: string): void {
     this.#entries.delete(key);
   }
+
+  /** Forgets all of which this is so. */
+  deleteWhere(isMeant: (value: V) => boolean): void {
+    for (const [key, { value }] of this.#entries) if (isMeant(value)) this.#entries.delete(key);
+  }
 }

@@ -9,15 +9,8 @@ export const PROXY_GRANT_FRESH_MS = 20_000;
 /** A grant that is used at this age is asked for anew in the background, so that steady users never wait. */
 export const PROXY_GRANT_REFRESH_MS = 12_000;
 
-/** The edge has this long to answer whether somebody may use the proxy. */
-export const PROXY_AUTHORIZE_MS = 5_000;
-
 /** What the edge may answer: the longest grant, in JSON. */
 export const PROXY_ANSWER_MAX_BYTES = 66_560;
-
-/** Connections to the edge that questions share, and how long one may rest. */
-export const PROXY_EDGE_CONNECTIONS = 64;
-export const PROXY_EDGE_IDLE_MS = 60_000;
 
 /** Questions under way at once: in all, and those of unknown credentials, each of which has one at a time. */
 export const PROXY_QUESTIONS_MAX = 500;

@@ -1,13 +1,17 @@
 import type { Logger } from "pino";
 import { isRelayError, RelayError } from "../../protocol/errors.ts";
 import type { GrantKey } from "../../protocol/grants.ts";
-import { rulesOf, verifyProxyGrant } from "../../protocol/proxy-grants.ts";
+import { type ProxyQuestion, rulesOf, verifyProxyGrant } from "../../protocol/proxy-grants.ts";
+import type { EdgeClient } from "../edge-client.ts";
 import { causeOf } from "../peer-client.ts";
+import type { Revocations } from "../revocations/revocations.ts";
 import type { ProxyAdmission, ProxyUser } from "./authorizer.ts";
 import type { Credential } from "./credentials.ts";
 import { type EdgeWord, type Unjudged, unanswered, wordOf } from "./edge-answer.ts";
-import type { EdgeClient } from "./edge-client.ts";
 import { grantKey } from "./grant-cache.ts";
+import { PROXY_ANSWER_MAX_BYTES } from "./limits.ts";
+
+const CALL = { act: "authorize", path: "/authorize", maxBytes: PROXY_ANSWER_MAX_BYTES } as const;
 
 /** What is asked about. */
 export interface Asked {
@@ -24,10 +28,11 @@ export type Verdict =
 
 /** What a node proves the edge's grants by. */
 export interface QuestionContext {
-  readonly client: EdgeClient;
+  readonly client: Pick<EdgeClient, "call">;
   readonly edge: string;
   readonly nodeId: string;
   readonly grantKeys: readonly GrantKey[];
+  readonly revocations: Revocations;
   /** Questions under way at once, and those of one credential. */
   readonly max: number;
   readonly maxEach: number;
@@ -91,20 +96,20 @@ export class Questions {
   /** Cuts what is under way. */
   async close(): Promise<void> {
     this.#closing.abort(new Error("closed"));
-    await this.#context.client.close();
     await Promise.all(this.#under.values());
   }
 
   async #ask(asked: Asked, askedAt: number): Promise<Verdict> {
     const { user, target } = asked;
-    const question = {
+    const question: ProxyQuestion = {
       ...(user.user !== undefined && { user: user.user }),
       credential: user.credential,
       target,
     };
     try {
       const seconds = Math.floor(askedAt / 1_000);
-      const word = wordOf(await this.#context.client.ask(question, seconds, this.#closing.signal));
+      const call = { ...CALL, body: JSON.stringify(question) };
+      const word = wordOf(await this.#context.client.call(call, seconds, this.#closing.signal));
       return word.kind === "granted" ? await this.#proven(word.grant, asked) : word;
     } catch (error) {
       return unanswered(this.#closing.signal.aborted ? "closed" : causeOf(error));
@@ -113,12 +118,15 @@ export class Questions {
 
   /** A grant that is not this node's, or not for what was asked, lets nobody in. */
   async #proven(token: string, { credential, target }: Asked): Promise<Verdict> {
-    const { edge, nodeId, grantKeys, now, log } = this.#context;
+    const { edge, nodeId, grantKeys, revocations, now, log } = this.#context;
     let cause: string;
     try {
       const context = { edge, nodeId, keys: grantKeys, now: Math.floor(now() / 1_000) };
       const grant = await verifyProxyGrant(token, context);
       const rules = rulesOf(grant);
+      // The edge that granted it may not have heard yet.
+      const revoked = revocations.refusalOf(grant);
+      if (revoked !== undefined) return { kind: "refused", error: revoked, of: "credential" };
       if (grant.target !== target) cause = "another_target";
       else if (credential.sub !== undefined && grant.sub !== credential.sub) cause = "another_client";
       else return { kind: "granted", admission: { grant, rules } };

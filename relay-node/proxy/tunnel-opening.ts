@@ -1,7 +1,8 @@
-import { RelayError } from "../../protocol/errors.ts";
+import { RelayError, withReached } from "../../protocol/errors.ts";
 import { parseTunnelUrl } from "../../protocol/targets.ts";
 import { newRequestId } from "../../protocol/tokens.ts";
 import type { Dialed } from "../dialer.ts";
+import { enter } from "../enter.ts";
 import { reset } from "../reset.ts";
 import { StreamAccount } from "../stream-account.ts";
 import type { Opening } from "../streams.ts";
@@ -68,7 +69,7 @@ export class TunnelOpening implements Opening {
     streams.assertRoom();
     const { grant } = await authorizer.authorize(user, target, signal);
     this.#onKnown?.();
-    const { sub, limits, iat } = grant;
+    const { sub, limits } = grant;
     account.claims = {
       jti: newRequestId(),
       sub,
@@ -79,7 +80,7 @@ export class TunnelOpening implements Opening {
     // What was asked for may have taken its time.
     signal.throwIfAborted();
     node.assertServing(true);
-    account.slot = node.limits.enter(sub, limits, iat, "stream");
+    account.slot = enter(node, grant, "stream", (error) => this.abort(withReached(error, "no")));
     account.lap("node_queue");
     const { host, port } = parseTunnelUrl(target);
     const dialed = await node.dialer.dial({

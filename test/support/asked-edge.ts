@@ -7,9 +7,12 @@ import { createCa, issueCertificate } from "../../dev/certificates.ts";
 import { isRelayError, RelayError } from "../../protocol/errors.ts";
 import { type GrantKey, importGrantKey } from "../../protocol/grants.ts";
 import { importPublicKey } from "../../protocol/keys.ts";
-import { verifyNodeMessage } from "../../protocol/node-messages.ts";
+import { REVOCATIONS_PAGE_MAX } from "../../protocol/limits.ts";
+import { type EdgeAct, verifyNodeMessage } from "../../protocol/node-messages.ts";
 import type { ProxyGrantClaims, ProxyQuestion } from "../../protocol/proxy-grants.ts";
+import type { Revocation } from "../../protocol/revocations.ts";
 import { digestOf, newRequestId, TOKEN_TYPES } from "../../protocol/tokens.ts";
+import { EdgeClient } from "../../relay-node/edge-client.ts";
 import { compact, hmac, type Signer } from "./compact-jws.ts";
 import { sendError } from "./fake-edge.ts";
 import { freePort } from "./stack.ts";
@@ -17,12 +20,20 @@ import { freePort } from "./stack.ts";
 /** Answers a question; it may throw a RelayError. */
 export type Answer = (question: ProxyQuestion, response: ServerResponse) => void | Promise<void>;
 
-/** An edge of the test's own that a node asks who may use its proxy. */
+/** An edge of the test's own that a node asks who may use its proxy, and what was revoked. */
 export interface AskedEdge {
   readonly origin: string;
   /** What a node that asks it is made of. */
   readonly node: { readonly id: string; readonly signingKey: JWK; readonly grantKeys: readonly GrantKey[] };
   readonly secureContext: SecureContext;
+  /** What the node asks it by. */
+  newClient(answerMs?: number): EdgeClient;
+  /** What was revoked, oldest first. */
+  readonly revoked: Revocation[];
+  /** After what it was asked for them, by a node that was proven. */
+  readonly askedAfter: (string | null)[];
+  /** Answers in the place of the revocations, until it is undefined. */
+  answerRevocations: ((response: ServerResponse) => void) | undefined;
   /** Questions that came, from a node that was proven. */
   readonly asked: ProxyQuestion[];
   /** Connections that were made to it. */
@@ -37,6 +48,22 @@ export interface AskedEdge {
   listen(): Promise<void>;
   /** Stops listening, and breaks what is open. */
   away(): Promise<void>;
+}
+
+const ACTS: Readonly<Record<string, EdgeAct>> = {
+  "POST /authorize": "authorize",
+  "GET /revocations": "revocations",
+};
+
+/** Answers with a page of revocations, as the edge does. */
+export function answerPage(
+  response: ServerResponse,
+  revoked: readonly Revocation[],
+  after: string | null,
+): void {
+  const entries = revoked.filter(({ seq }) => seq > Number(after)).slice(0, REVOCATIONS_PAGE_MAX);
+  const next = entries.at(-1)?.seq ?? Number(after);
+  response.writeHead(200, { "Content-Type": "application/json" }).end(JSON.stringify({ next, entries }));
 }
 
 /** Answers with an error, as the edge writes it. */
@@ -62,22 +89,30 @@ export async function startAskedEdge(): Promise<AskedEdge> {
   const publicKey = await importPublicKey(createPublicKey(privateKey).export({ format: "jwk" }) as JWK);
   const grantKey = randomBytes(32);
   const origin = `https://localhost:${port}`;
+  const secureContext = createSecureContext({ ca: ca.cert });
   let connections = 0;
 
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
     const body = Uint8Array.from(Buffer.concat(chunks));
-    if (request.method !== "POST" || request.url !== "/authorize") {
-      throw new RelayError("not_found", "not POST /authorize");
-    }
+    const { pathname, searchParams } = new URL(request.url!, origin);
+    const act = ACTS[`${request.method} ${pathname}`];
+    if (act === undefined) throw new RelayError("not_found", "no such route");
     const { digest } = await verifyNodeMessage(request.headers["relay-authorization"] as string, {
       audience: origin,
       nodes: new Map([["node-1", publicKey]]),
-      act: "authorize",
+      act,
       now: edge.now() / 1_000,
     });
     if (digest !== (await digestOf(body))) throw new RelayError("body_digest", "another body");
+    if (act === "revocations") {
+      const after = searchParams.get("after");
+      edge.askedAfter.push(after);
+      if (edge.answerRevocations === undefined) answerPage(response, edge.revoked, after);
+      else edge.answerRevocations(response);
+      return;
+    }
     const question = JSON.parse(Buffer.from(body).toString()) as ProxyQuestion;
     edge.asked.push(question);
     await edge.answer(question, response);
@@ -115,7 +150,17 @@ export async function startAskedEdge(): Promise<AskedEdge> {
       signingKey: privateKey.export({ format: "jwk" }) as JWK,
       grantKeys: [await importGrantKey(Uint8Array.from(grantKey), "verify")],
     },
-    secureContext: createSecureContext({ ca: ca.cert }),
+    secureContext,
+    newClient: (answerMs) =>
+      new EdgeClient({
+        edge: origin,
+        ...edge.node,
+        secureContext,
+        ...(answerMs !== undefined && { answerMs }),
+      }),
+    revoked: [],
+    askedAfter: [],
+    answerRevocations: undefined,
     asked: [],
     connections: () => connections,
     now: Date.now,

@@ -1,7 +1,7 @@
 import { errorFromProblem, type RelayError } from "../../protocol/errors.ts";
 import { deriveGrantKey, importGrantKey } from "../../protocol/grants.ts";
 import { importPrivateKey } from "../../protocol/keys.ts";
-import { signNodeMessage } from "../../protocol/node-messages.ts";
+import { type NodeMessageAct, signNodeMessage } from "../../protocol/node-messages.ts";
 import { type ProxyGrantClaims, type ProxyQuestion, verifyProxyGrant } from "../../protocol/proxy-grants.ts";
 import type { FakePool } from "./fake-pool.ts";
 
@@ -32,7 +32,7 @@ export async function nodeMessage(
     to = edge,
     act = "authorize",
     at = now(),
-  }: Partial<Record<"node" | "signer" | "to", string> & { act: "authorize" | "consumed"; at: number }> = {},
+  }: Partial<Record<"node" | "signer" | "to", string> & { act: NodeMessageAct; at: number }> = {},
 ): Promise<string> {
   const key = await importPrivateKey(keys.nodeSigningKeys[signer]!.d!);
   const message = { from: node, to, act, body: new TextEncoder().encode(body) };

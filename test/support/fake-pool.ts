@@ -73,8 +73,12 @@ export interface FakePool {
   /** Two nodes that nothing has been sent to yet. */
   pair(): readonly [FakePoolNode, FakePoolNode];
   log(): string;
-  /** Kills the edge and starts it again on the same disk. @param ids the nodes of its new configuration; all by default */
-  restartEdge(ids?: readonly string[]): Promise<void>;
+  /**
+   * Kills the edge and starts it again on the same disk.
+   * @param ids the nodes of its new configuration; all by default
+   * @param whileDown may change what is stored, by the folder of the Durable Objects' databases
+   */
+  restartEdge(ids?: readonly string[], whileDown?: (storage: string) => void): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -157,8 +161,9 @@ export async function startFakePool(
       return [first!.node, second.node];
     },
     log: () => readFileSync(logFile, "utf8"),
-    async restartEdge(configured = ids) {
+    async restartEdge(configured = ids, whileDown) {
       await kill(workerd);
+      whileDown?.(join(dir, "edge/durable-objects"));
       workerd = await startEdge(configured);
     },
     async stop() {

@@ -2,9 +2,11 @@ import { createHash } from "node:crypto";
 import { createServer } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { isRelayError, RelayError } from "../../protocol/errors.ts";
-import type { GrantLimits } from "../../protocol/grants.ts";
+import type { GrantLimits, GrantSource } from "../../protocol/grants.ts";
 import type { ProxyQuestion } from "../../protocol/proxy-grants.ts";
-import type { StreamBounds } from "../../relay-node/streams.ts";
+import type { Revocation } from "../../protocol/revocations.ts";
+import { answerPage } from "./asked-edge.ts";
+import type { NodeBounds } from "../../relay-node/node.ts";
 import { sendError } from "./fake-edge.ts";
 import { type NodeHere, startNodeHere } from "./node-here.ts";
 import { openRaw, parseAnswers, type RawAnswer, rawRequest, readRaw, sendRaw } from "./raw-http.ts";
@@ -32,6 +34,10 @@ export interface ProxyNode extends NodeHere {
   readonly asked: ProxyQuestion[];
   /** What the edge answers with, where it does not grant. */
   refuse: RelayError | undefined;
+  /** What grants go back to from now on. */
+  source: GrantSource;
+  /** What was revoked, oldest first. */
+  readonly revoked: Revocation[];
   /** What is granted of limits from now on; grants that are kept are as they were. */
   limits: GrantLimits | undefined;
   connect(way?: Way): Promise<Socket>;
@@ -55,12 +61,17 @@ export function connectRequest(url: string, fields: readonly string[] = [LOGIN])
 }
 
 export async function startProxyNode(
-  bounds?: Partial<StreamBounds>,
+  bounds?: Partial<NodeBounds>,
   config: Readonly<Record<string, unknown>> = {},
 ): Promise<ProxyNode> {
   const asked: ProxyQuestion[] = [];
+  const revoked: Revocation[] = [];
   const edge = createServer((request, response) => {
-    if (request.url !== "/authorize") {
+    const { pathname, searchParams } = new URL(request.url!, origin);
+    if (pathname === "/revocations") {
+      return answerPage(response, revoked, searchParams.get("after"));
+    }
+    if (pathname !== "/authorize") {
       return sendError(response, new RelayError("not_found", "no such route"));
     }
     let text = "";
@@ -73,8 +84,9 @@ export async function startProxyNode(
         const { user = "app", credential, target } = question;
         if (credential !== handleOf(user)) throw new RelayError("handle_unknown", "no such handle");
         const now = Math.floor(Date.now() / 1_000);
-        const { limits } = node;
-        const claims = { iss: origin, sub: user, act: "proxy", iat: now, exp: now + 300, target, limits };
+        const { limits, source } = node;
+        const times = { iat: now, exp: now + 300 };
+        const claims = { iss: origin, sub: user, act: "proxy", ...times, target, limits, ...source };
         const grant = node.grant({ claims });
         response.writeHead(200, { "Content-Type": "application/json" }).end(JSON.stringify({ grant }));
       } catch (error) {
@@ -98,6 +110,8 @@ export async function startProxyNode(
     ports,
     asked,
     refuse: undefined,
+    source: {},
+    revoked,
     limits: undefined,
     connect: (way = "http") => openRaw(peer(way)),
     ask: (bytes, way = "http") => sendRaw(peer(way), bytes),

@@ -10,6 +10,8 @@ const DESCRIPTION = [
 ];
 
 const NODE = "fra-1";
+/** Some key's thumbprint. */
+const KEY = "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k";
 const HEADER = { alg: "HS256", typ: "holdfast-grant+jwt" };
 
 const CLAIMS = {
@@ -92,6 +94,14 @@ export function grantVectors({ masters, derive }: Toolbox): object {
         tail: 3,
         limits: { rate: 10.5, concurrent: 4, bytes: 1e6 },
       }),
+      taken("of a request token", { key: KEY }),
+      taken("of a scope token or a handle", { key: KEY, cred: REQUEST_ID }),
+      ...["", KEY.slice(1), `${KEY}A`, `${KEY.slice(1)}=`, 5, null, [KEY]].map((key) =>
+        refused(`key ${JSON.stringify(key)}`, "grant_invalid", { key }),
+      ),
+      ...["", `${REQUEST_ID.slice(0, -1)}x`, KEY, 5, null].map((cred) =>
+        refused(`cred ${JSON.stringify(cred)}`, "grant_invalid", { key: KEY, cred }),
+      ),
       taken("limits in part", { limits: { rate: 1 } }),
       taken("every rule of TLS", { tls: { ca: ["MAA="], pins: [PIN], min: "TLSv1.3" } }),
       ...[

@@ -10,6 +10,8 @@ const DESCRIPTION = [
 ];
 
 const NODE = "fra-1";
+/** Some key's thumbprint. */
+const KEY = "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k";
 const HEADER = { alg: "HS256", typ: "holdfast-grant+jwt" };
 
 const CLAIMS = {
@@ -75,6 +77,9 @@ export function proxyGrantVectors({ masters, derive }: Toolbox): object {
       taken("a tunnel"),
       taken("a tunnel to an address", { target: "tcp://192.0.2.80:443" }),
       taken("a tunnel to an IPv6 address", { target: "tcp://[2001:db8::1]:443" }),
+      taken("by a handle or a scope token", { key: KEY, cred: REQUEST_ID }),
+      refused("key of another type", { key: 5 }),
+      refused("cred of another type", { key: KEY, cred: [REQUEST_ID] }),
       taken("an origin", http),
       taken("an origin with a port", { target: "http://legacy.example.com:8080" }),
       taken("one list of targets", { ...http, within: [["GET http://legacy.example.com/v1/*"]] }),

@@ -106,15 +106,30 @@ describe("versions", () => {
     );
   });
 
+  test("a record that is made anew has no version of its removed namesake", async () => {
+    const anewPath = "/admin/clients/versions-anew";
+    const write = (ifMatch?: string) =>
+      adminCall(relay.stack.operator, "PUT", anewPath, { body: record("versions-anew"), ifMatch });
+    const { version } = await write();
+    await adminCall(relay.stack.operator, "DELETE", anewPath, { ifMatch: version });
+    const anew = await write();
+    expect([version, anew.version]).toEqual(['"1"', '"2"']);
+    // Who still knows the first one must not write over the second.
+    await expect(write(version)).rejects.toMatchObject(conflict);
+  });
+
   test("of writers at the same time one wins, and the others know", async () => {
-    await put();
+    const writersPath = "/admin/clients/writers";
+    const write = (ifMatch?: string, allow?: readonly string[]) =>
+      adminCall(relay.stack.operator, "PUT", writersPath, { body: record("writers", allow), ifMatch });
+    await write();
     const writers = await Promise.allSettled(
-      Array.from({ length: 10 }, (_, i) => put('"1"', [`https://w${i}.test`])),
+      Array.from({ length: 10 }, (_, i) => write('"1"', [`https://w${i}.test`])),
     );
     const won = writers.flatMap((writer, i) => (writer.status === "fulfilled" ? [i] : []));
     expect(won).toHaveLength(1);
-    const { value, version } = await adminCall(relay.stack.operator, "GET", path);
-    expect([value, version]).toEqual([record("versions", [`https://w${won[0]}.test`]), '"2"']);
+    const { value, version } = await adminCall(relay.stack.operator, "GET", writersPath);
+    expect([value, version]).toEqual([record("writers", [`https://w${won[0]}.test`]), '"2"']);
   });
 
   test.each(['"0"', '"x"', "1", 'W/"1"', '"1", "2"', '"-1"', '"99999999999999999999"'])(

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { isRelayError } from "../../protocol/errors.ts";
 import { generateClientKey } from "../../protocol/keys.ts";
+import { withLiveKeys } from "../../worker/client-keys.ts";
 import { loadClient, parseClientRecord } from "../../worker/clients.ts";
 
 const { publicJwk } = await generateClientKey();
@@ -24,6 +25,7 @@ describe("a client's record", () => {
     ["two keys of different kinds", { keys: [publicJwk, other.publicJwk] }],
     ["a pool", { pool: ["node-1"] }],
     ["no targets yet", { allow: [] }],
+    ["a key that ends", { keys: [{ ...publicJwk, exp: 1_767_225_600 }] }],
     [
       "every kind of target",
       { allow: ["https://*", "http://a.test:8080/x/*", "GET https://*.b.test", "tcp://db.test:5432"] },
@@ -46,6 +48,12 @@ describe("a client's record", () => {
       /keys\.0 must be a public Ed25519 or P-256 JWK/,
     ],
     ["a symmetric key", { keys: [{ kty: "oct", k: "s3cr3t-private-part" }] }, /keys\.0 must be a public/],
+    ["a key twice", { keys: [publicJwk, { ...publicJwk, exp: 1 }] }, /keys must not hold a key twice/],
+    [
+      "a key with an end that is text",
+      { keys: [{ ...publicJwk, exp: "1" }] },
+      /keys\.0\.exp must be of type/,
+    ],
     ["an RSA key", { keys: [{ kty: "RSA", n: "AQAB", e: "AQAB" }] }, /keys\.0 must be a public/],
     ["a key that is text", { keys: ["key"] }, /keys\.0 must be of type/],
     [
@@ -81,6 +89,19 @@ describe("a loaded client", () => {
     expect(client.keys.map(({ alg }) => alg)).toEqual(["Ed25519", "ES256"]);
     expect(client.allow).toMatchObject([{ scheme: "https", host: "api.bank.com", port: 443 }]);
     expect([...client.pool!]).toEqual(["node-2"]);
+  });
+
+  test("has the keys alone that are good at the moment", async () => {
+    const keys = [{ ...publicJwk, exp: 100 }, other.publicJwk];
+    const client = await loadClient({ ...GOOD, keys });
+    expect(withLiveKeys(client, 99_999)).toBe(client);
+    expect(withLiveKeys(client, 100_000)).toMatchObject({
+      keys: [client.keys[1]],
+      thumbprints: [client.thumbprints[1]],
+      keyEnds: [Infinity],
+    });
+    const ending = await loadClient({ ...GOOD, keys: keys.slice(0, 1) });
+    expect(withLiveKeys(ending, 100_000).keys).toEqual([]);
   });
 
   test.each([

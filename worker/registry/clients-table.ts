@@ -7,9 +7,11 @@ export class ClientsTable {
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
-    sql.exec(
-      "CREATE TABLE IF NOT EXISTS clients (id TEXT PRIMARY KEY, version INTEGER NOT NULL, record TEXT NOT NULL) STRICT",
-    );
+    // A record that is made anew counts on from its removed namesake: who still knows a version of that must not meet it again.
+    sql.exec(`
+      CREATE TABLE IF NOT EXISTS clients (id TEXT PRIMARY KEY, version INTEGER NOT NULL, record TEXT NOT NULL) STRICT;
+      CREATE TABLE IF NOT EXISTS removed_clients (id TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT;
+    `);
   }
 
   /** The client's record, or null. */
@@ -17,16 +19,26 @@ export class ClientsTable {
     const row = this.#sql
       .exec<{ version: number; record: string }>("SELECT version, record FROM clients WHERE id = ?", id)
       .toArray()[0];
-    return row === undefined
-      ? null
-      : { version: row.version, record: JSON.parse(row.record) as ClientRecord };
+    return row === undefined ? null : versioned(row);
+  }
+
+  /** At most so many records, by their ids' order, of ids behind the given one. */
+  list(after: string, limit: number): Versioned<ClientRecord>[] {
+    return this.#sql
+      .exec<{ version: number; record: string }>(
+        "SELECT version, record FROM clients WHERE id > ? ORDER BY id LIMIT ?",
+        after,
+        limit,
+      )
+      .toArray()
+      .map((row) => versioned(row));
   }
 
   /** Stores a record; returns its new version, or null where another version is there than was expected. */
   put(record: ClientRecord, expected: Expected): number | null {
     const found = this.versionOf(record.id);
     if (!matches(expected, found)) return null;
-    const version = (found ?? 0) + 1;
+    const version = (found ?? this.#removedVersion(record.id)) + 1;
     this.#sql.exec(
       "INSERT INTO clients VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET version = excluded.version, record = excluded.record",
       record.id,
@@ -41,6 +53,7 @@ export class ClientsTable {
     const found = this.versionOf(id);
     if (found === undefined || !matches(expected, found)) return false;
     this.#sql.exec("DELETE FROM clients WHERE id = ?", id);
+    this.#sql.exec("INSERT OR REPLACE INTO removed_clients VALUES (?, ?)", id, found);
     return true;
   }
 
@@ -48,4 +61,15 @@ export class ClientsTable {
     return this.#sql.exec<{ version: number }>("SELECT version FROM clients WHERE id = ?", id).toArray()[0]
       ?.version;
   }
+
+  #removedVersion(id: string): number {
+    const [row] = this.#sql
+      .exec<{ version: number }>("SELECT version FROM removed_clients WHERE id = ?", id)
+      .toArray();
+    return row?.version ?? 0;
+  }
+}
+
+function versioned({ version, record }: { version: number; record: string }): Versioned<ClientRecord> {
+  return { version, record: JSON.parse(record) as ClientRecord };
 }

@@ -24,6 +24,24 @@ export class HandlesTable {
   }
 
   /**
+   * At most so many of a client's, by their ids' order, of ids behind the given one; without those that have expired.
+   * @param now seconds since 1970
+   */
+  list(client: string, after: string, limit: number, now: number): HandleRecord[] {
+    return this.#sql
+      .exec<{ record: string }>(
+        "SELECT record FROM handles WHERE client = ? AND id > ? AND expires + ? > ? ORDER BY id LIMIT ?",
+        client,
+        after,
+        CLOCK_LEEWAY_SECONDS,
+        now,
+        limit,
+      )
+      .toArray()
+      .map(({ record }) => JSON.parse(record) as HandleRecord);
+  }
+
+  /**
    * Stores a handle, and drops those that have expired.
    * @param now seconds since 1970
    */
@@ -34,9 +52,23 @@ export class HandlesTable {
     this.#sql.exec("INSERT INTO handles VALUES (?, ?, ?, ?, ?)", ...values);
   }
 
-  /** Removes a handle; false where there is none of this id. */
-  delete(id: string): boolean {
-    return this.#sql.exec("DELETE FROM handles WHERE id = ?", id).rowsWritten > 0;
+  /** Removes a handle; returns its client, or undefined where there is none of this id. */
+  delete(id: string): string | undefined {
+    return this.#sql
+      .exec<{ client: string }>("DELETE FROM handles WHERE id = ? RETURNING client", id)
+      .toArray()[0]?.client;
+  }
+
+  /** Removes the handles that stand for one scope token; returns their ids. */
+  deleteOfToken(client: string, jti: string): string[] {
+    return this.#sql
+      .exec<{ id: string }>(
+        "DELETE FROM handles WHERE client = ? AND json_extract(record, '$.claims.jti') = ? RETURNING id",
+        client,
+        jti,
+      )
+      .toArray()
+      .map(({ id }) => id);
   }
 
   deleteAllOf(client: string): void {

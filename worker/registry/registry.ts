@@ -1,31 +1,53 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Observed } from "../../protocol/observed.ts";
+import type { RevocationKind, RevocationPage } from "../../protocol/revocations.ts";
+import type { AuditEntry, Author } from "../audit.ts";
+import { thumbprintsOf } from "../client-keys.ts";
 import type { ClientRecord } from "../clients.ts";
 import type { HandleRecord } from "../handles.ts";
 import type { Observations } from "../observations.ts";
+import { recordChanges, type Snapshot } from "../record-changes.ts";
+import { rememberUntil, type RevokedToken, tokenRememberedUntil } from "../revoked.ts";
+import { AuditTable } from "./audit-table.ts";
 import { ClientsTable } from "./clients-table.ts";
 import { HandlesTable } from "./handles-table.ts";
+import { KeysTable } from "./keys-table.ts";
 import { ObservedTable } from "./observed-table.ts";
+import { RevocationsTable } from "./revocations-table.ts";
 import { UsedIdsTable } from "./used-ids-table.ts";
 import type { Expected, Versioned } from "./versions.ts";
 
 /**
  * The registry: one object that holds what the edge must agree on. Each call is one SQLite transaction, and a change is
- * refused unless the caller knew the version that it replaces.
+ * refused unless the caller knew the version that it replaces. What is revoked, and who changed what, is written down with the
+ * change itself.
  */
 export class Registry extends DurableObject<object> {
   readonly #clients: ClientsTable;
+  readonly #keys: KeysTable;
   readonly #handles: HandlesTable;
   readonly #observed: ObservedTable;
+  readonly #revocations: RevocationsTable;
+  readonly #audit: AuditTable;
   readonly #usedIds: UsedIdsTable;
 
   constructor(state: DurableObjectState, env: object) {
     super(state, env);
     const { sql } = state.storage;
     this.#clients = new ClientsTable(sql);
+    this.#keys = new KeysTable(sql);
     this.#handles = new HandlesTable(sql);
     this.#observed = new ObservedTable(sql);
+    this.#revocations = new RevocationsTable(sql);
+    this.#audit = new AuditTable(sql);
     this.#usedIds = new UsedIdsTable(sql);
+    // Records of a version that noted no keys. One that can't be read serves nobody, so it has none to end.
+    void state.blockConcurrencyWhile(async () => {
+      for (const id of this.#keys.unknownClients()) {
+        const keys = await thumbprintsOf(this.#clients.get(id)!.record.keys).catch(() => []);
+        this.#keys.replace(id, keys, Math.floor(Date.now() / 1_000));
+      }
+    });
   }
 
   /** The client's record, or null. */
@@ -33,17 +55,51 @@ export class Registry extends DurableObject<object> {
     return this.#clients.get(id);
   }
 
+  /** At most so many records, by their ids' order, of ids behind the given one. */
+  clients(after: string, limit: number): Versioned<ClientRecord>[] {
+    return this.#clients.list(after, limit);
+  }
+
   /** Stores a record; returns its new version, or null where another version is there than was expected. */
-  putClient(record: ClientRecord, expected: Expected): number | null {
-    return this.#clients.put(record, expected);
+  putClient(
+    next: Snapshot,
+    expected: Expected,
+    author: Author,
+  ): { readonly version: number; readonly isNew: boolean } | null {
+    return this.#atOnce(() => {
+      const { id: client, limits } = next.record;
+      const before = this.#snapshot(client);
+      const version = this.#clients.put(next.record, expected);
+      if (version === null) return null;
+      this.#endKeys(author.at);
+      for (const key of this.#keys.replace(client, next.keys, author.at)) {
+        this.#revoke("key", client, key, author.at, [before?.record.limits, limits]);
+      }
+      this.#audit.add(author, {
+        action: before === undefined ? "client.add" : "client.update",
+        client,
+        subject: client,
+        version,
+        detail: recordChanges(before, next),
+      });
+      return { version, isNew: before === undefined };
+    });
   }
 
   /** Removes a record with the client's handles and what was noted of it; false where another version is there than was expected. */
-  deleteClient(id: string, expected: Expected): boolean {
-    if (!this.#clients.delete(id, expected)) return false;
-    this.#handles.deleteAllOf(id);
-    this.#observed.deleteAllOf(id);
-    return true;
+  deleteClient(id: string, expected: Expected, author: Author): boolean {
+    return this.#atOnce(() => {
+      const before = this.#snapshot(id);
+      if (!this.#clients.delete(id, expected)) return false;
+      this.#endKeys(author.at);
+      this.#keys.deleteAllOf(id);
+      this.#handles.deleteAllOf(id);
+      this.#observed.deleteAllOf(id);
+      this.#revoke("client", id, id, author.at, [before?.record.limits]);
+      const detail = recordChanges(before, undefined);
+      this.#audit.add(author, { action: "client.remove", client: id, subject: id, version: null, detail });
+      return true;
+    });
   }
 
   /** What a handle stands for, by its hash, or null. */
@@ -52,19 +108,83 @@ export class Registry extends DurableObject<object> {
   }
 
   /**
-   * Stores a handle.
+   * At most so many of a client's handles, by their ids' order, of ids behind the given one.
    * @param now seconds since 1970
-   * @returns false where its client is not there any more
    */
-  putHandle(hash: string, record: HandleRecord, now: number): boolean {
-    if (this.#clients.versionOf(record.claims.iss) === undefined) return false;
-    this.#handles.put(hash, record, now);
-    return true;
+  handles(client: string, after: string, limit: number, now: number): HandleRecord[] {
+    return this.#handles.list(client, after, limit, now);
+  }
+
+  /** Stores a handle, unless its client is not there any more or its scope token was revoked. */
+  putHandle(
+    hash: string,
+    record: HandleRecord,
+    author: Author,
+  ): "stored" | "client_unknown" | "token_revoked" {
+    return this.#atOnce(() => {
+      const { id, key, claims } = record;
+      const { iss: client, jti, act, allow, exp: expires } = claims;
+      if (this.#clients.versionOf(client) === undefined) return "client_unknown";
+      if (this.#revocations.hasToken(client, jti)) return "token_revoked";
+      this.#handles.put(hash, record, author.at);
+      const detail = { token: jti, act, allow, expires, key };
+      this.#audit.add(author, { action: "handle.add", client, subject: id, version: null, detail });
+      return "stored";
+    });
   }
 
   /** Revokes a handle; false where there is none of this id. */
-  deleteHandle(id: string): boolean {
-    return this.#handles.delete(id);
+  deleteHandle(id: string, author: Author): boolean {
+    return this.#atOnce(() => {
+      const client = this.#handles.delete(id);
+      if (client === undefined) return false;
+      this.#revoke("handle", client, id, author.at, [this.#clients.get(client)?.record.limits]);
+      this.#audit.add(author, { action: "handle.revoke", client, subject: id, version: null, detail: {} });
+      return true;
+    });
+  }
+
+  /** Revokes a scope token, with the handles that stand for it; false where its client is not there. A second time changes nothing. */
+  revokeToken(token: RevokedToken, author: Author): boolean {
+    return this.#atOnce(() => {
+      const { client, jti } = token;
+      const limits = this.#clients.get(client)?.record.limits;
+      if (this.#clients.versionOf(client) === undefined) return false;
+      if (this.#revocations.hasToken(client, jti)) return true;
+      const expires = tokenRememberedUntil(token, author.at, limits);
+      this.#revocations.add({ at: author.at, kind: "token", client, id: jti }, expires);
+      const handles = this.#handles.deleteOfToken(client, jti);
+      for (const id of handles) this.#revoke("handle", client, id, author.at, [limits]);
+      this.#audit.add(author, {
+        action: "token.revoke",
+        client,
+        subject: jti,
+        version: null,
+        detail: { expires: token.exp ?? null, handles },
+      });
+      return true;
+    });
+  }
+
+  /** Whether a scope token was revoked. */
+  isTokenRevoked(client: string, jti: string): boolean {
+    return this.#revocations.hasToken(client, jti);
+  }
+
+  /**
+   * What was revoked after one number; without it, or for one that was never given, lately.
+   * @param now seconds since 1970
+   */
+  revocations(after: number | undefined, now: number): RevocationPage {
+    return this.#atOnce(() => {
+      this.#endKeys(now);
+      return this.#revocations.list(after, now);
+    });
+  }
+
+  /** Changes of the registry, the newest first. */
+  audit(...asked: Parameters<AuditTable["list"]>): AuditEntry[] {
+    return this.#audit.list(...asked);
   }
 
   /** Notes what was used under clients whose lists are not enforced. */
@@ -89,5 +209,32 @@ export class Registry extends DurableObject<object> {
    */
   useOnce(id: string, expires: number, now: number): boolean {
     return this.#usedIds.take(id, expires, now);
+  }
+
+  /** A change that throws half-way leaves nothing behind. */
+  #atOnce<T>(change: () => T): T {
+    return this.ctx.storage.transactionSync(change);
+  }
+
+  #snapshot(id: string): Snapshot | undefined {
+    const stored = this.#clients.get(id);
+    return stored === null ? undefined : { record: stored.record, keys: this.#keys.of(id) };
+  }
+
+  /** Notes the keys that have ended by themselves, as of their own time. */
+  #endKeys(now: number): void {
+    for (const { client, key, exp } of this.#keys.takeEnded(now)) {
+      this.#revoke("key", client, key, exp, [this.#clients.get(client)?.record.limits]);
+    }
+  }
+
+  #revoke(
+    kind: RevocationKind,
+    client: string,
+    id: string,
+    at: number,
+    limits: Parameters<typeof rememberUntil>[1],
+  ): void {
+    this.#revocations.add({ at, kind, client, id }, rememberUntil(at, limits));
   }
 }

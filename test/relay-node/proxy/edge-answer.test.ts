@@ -54,6 +54,7 @@ test("what every code of the table comes to", () => {
     "token_premature",
     "token_lifetime",
     "token_audience",
+    "token_revoked",
     "handle_unknown",
     "client_unknown",
     "proxy_credentials_missing",

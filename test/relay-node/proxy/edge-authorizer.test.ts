@@ -4,8 +4,10 @@ import { Registry } from "prom-client";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type ErrorCode, isRelayError, type RelayError } from "../../../protocol/errors.ts";
 import { newRequestId, TOKEN_TYPES } from "../../../protocol/tokens.ts";
+import { EdgeClient } from "../../../relay-node/edge-client.ts";
 import { EdgeAuthorizer } from "../../../relay-node/proxy/edge-authorizer.ts";
 import type { ProxyUser } from "../../../relay-node/proxy/authorizer.ts";
+import { Revocations } from "../../../relay-node/revocations/revocations.ts";
 import { type Answer, type AskedEdge, refuse, startAskedEdge } from "../../support/asked-edge.ts";
 import { compact, hmac } from "../../support/compact-jws.ts";
 import { eventually } from "../../support/node-log.ts";
@@ -18,6 +20,8 @@ const B = "tcp://b.example.com:443";
 
 let edge: AskedEdge;
 let authorizer: EdgeAuthorizer;
+let client: EdgeClient;
+let revocations: Revocations;
 let now: number;
 let registry: Registry;
 let lines: string[];
@@ -27,20 +31,23 @@ let shown: unknown[];
 
 function newAuthorizer(answerMs?: number): EdgeAuthorizer {
   registry = new Registry();
+  client = edge.newClient(answerMs);
+  revocations = new Revocations(() => now);
   return new EdgeAuthorizer({
-    config: { edge: edge.origin, id: edge.node.id, signingKey: edge.node.signingKey },
+    config: { edge: edge.origin, id: edge.node.id },
     grantKeys: edge.node.grantKeys,
-    secureContext: edge.secureContext,
+    client,
+    revocations,
     registry,
     log: pino({ level: "debug" }, { write: (line: string) => void lines.push(line) }),
     now: () => now,
-    ...(answerMs !== undefined && { answerMs }),
   });
 }
 
 /** Starts over with another deadline for the edge. */
 async function withDeadline(answerMs: number): Promise<void> {
   await authorizer.close();
+  await client.close();
   authorizer = newAuthorizer(answerMs);
 }
 
@@ -59,6 +66,7 @@ beforeEach(() => {
 });
 afterEach(async () => {
   await authorizer.close();
+  await client.close();
   const everything = [...lines, ...shown.map((error) => inspect(error)), await registry.metrics()].join("\n");
   for (const secret of secrets) expect(everything).not.toContain(secret);
 });
@@ -370,10 +378,13 @@ describe("while the edge is down", () => {
 
   test("or somebody else in its place: not by a certificate that nobody vouches for", async () => {
     const other = await startAskedEdge();
+    const { secureContext } = edge;
+    const toOther = new EdgeClient({ ...edge.node, edge: other.origin, secureContext });
     const misled = new EdgeAuthorizer({
-      config: { ...edge.node, edge: other.origin },
+      config: { id: edge.node.id, edge: other.origin },
       grantKeys: edge.node.grantKeys,
-      secureContext: edge.secureContext,
+      client: toOther,
+      revocations,
       registry: new Registry(),
       log: pino({ level: "silent" }),
       now: () => now,
@@ -384,6 +395,7 @@ describe("while the edge is down", () => {
       expect(other.connections()).toBe(0);
     } finally {
       await misled.close();
+      await toOther.close();
       await other.away();
     }
   });

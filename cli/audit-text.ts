@@ -1,0 +1,57 @@
+import { moment, table } from "./table.ts";
+
+/** One change of the registry, as the edge tells it. */
+export interface AuditEntry {
+  readonly seq: number;
+  /** Seconds since 1970. */
+  readonly at: number;
+  /** The operator's key, by its id. */
+  readonly by: string;
+  /** As in `client.update`. */
+  readonly action: string;
+  readonly client: string;
+  /** The client's id, a handle's, or a token's `jti`. */
+  readonly subject: string;
+  /** The record's version behind the change. */
+  readonly version: number | null;
+  readonly detail: Readonly<Record<string, unknown>>;
+}
+
+/** Changes as people read them, one a line. */
+export function auditText(entries: readonly AuditEntry[]): string {
+  return table(
+    entries.map(({ at, by, action, client, subject, version, detail }) => [
+      moment(at),
+      by,
+      action,
+      subject === client ? client : `${client} ${subject}`,
+      version === null ? "-" : `version ${version}`,
+      Object.entries(detail)
+        .map(([name, value]) => `${name} ${changeText(value)}`)
+        .join("; "),
+    ]),
+  );
+}
+
+/** What was added and removed by `+` and `-`, what changed by an arrow, the rest as JSON. */
+function changeText(value: unknown): string {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return JSON.stringify(value);
+  const {
+    added = [],
+    removed = [],
+    before,
+    after,
+    ...rest
+  } = value as {
+    readonly added?: readonly string[];
+    readonly removed?: readonly string[];
+    readonly before?: unknown;
+    readonly after?: unknown;
+  };
+  return [
+    ...added.map((entry) => `+${entry}`),
+    ...removed.map((entry) => `-${entry}`),
+    ...("before" in value ? [`${JSON.stringify(before)} → ${JSON.stringify(after)}`] : []),
+    ...Object.entries(rest).map(([name, one]) => `${name} ${JSON.stringify(one)}`),
+  ].join(" ");
+}

@@ -1,0 +1,91 @@
+import { readFileSync } from "node:fs";
+import { RelayError } from "../../protocol/errors.ts";
+import { algorithmOf } from "../../protocol/keys.ts";
+import type { ClientJwk, ClientRecord } from "./record.ts";
+
+/** What operators give as a file or as JSON. No message quotes any of it: it may be a private key by mistake. */
+
+/** Members of a JWK that belong to private and symmetric keys alone (RFC 7518 section 6). */
+const PRIVATE = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+
+/**
+ * A public key.
+ * @param given a file's path, or a JWK
+ * @throws RelayError `request_invalid`
+ */
+export function readPublicKey(given: string): ClientJwk {
+  const value = jsonIn(given, "a public key");
+  if (!isObject(value) || algorithmOf(value) === undefined) {
+    throw invalid("a public key must be an Ed25519 or P-256 JWK");
+  }
+  refusePrivate(value);
+  const { kty, crv, x, y, exp } = value as ClientJwk;
+  return { kty, crv, x, ...(y !== undefined && { y }), ...(exp !== undefined && { exp }) } as ClientJwk;
+}
+
+/**
+ * A rule for a platform's workloads.
+ * @param given a file's path, JSON, or `ISSUER,CLAIM=VALUE,…`
+ * @throws RelayError `request_invalid`
+ * @example readIssuer("github,repository=acme/shop") // { issuer: "github", claims: { repository: "acme/shop" } }
+ */
+export function readIssuer(given: string): object {
+  const [issuer = "", ...parts] = given.split(",");
+  if (parts.length === 0 || given.startsWith("{")) {
+    const value = jsonIn(given, "an issuer");
+    if (!isObject(value)) throw invalid("an issuer must be an object");
+    return value;
+  }
+  const pairs = parts.map((part): [string, string] => {
+    const at = part.indexOf("=");
+    if (at < 1) throw invalid("an issuer's short form is ISSUER,CLAIM=VALUE,…");
+    return [part.slice(0, at), part.slice(at + 1)];
+  });
+  const { audience, ...claims } = Object.fromEntries(pairs);
+  return { issuer, ...(audience !== undefined && { audience }), claims };
+}
+
+/**
+ * A whole record, as `clients show --json` writes it or without its version.
+ * @throws RelayError `request_invalid`
+ */
+export function readRecord(file: string): { readonly record: ClientRecord; readonly version?: number } {
+  const value = jsonIn(file, "a record");
+  const { version, record = value } = (value ?? {}) as { version?: unknown; record?: unknown };
+  if (!isObject(record) || (version !== undefined && !Number.isSafeInteger(version))) {
+    throw invalid(`${file} holds no record`);
+  }
+  const { keys } = record as { keys?: unknown };
+  if (Array.isArray(keys)) for (const key of keys as unknown[]) refusePrivate(key);
+  return { record: record as ClientRecord, ...(version !== undefined && { version: version as number }) };
+}
+
+function jsonIn(given: string, what: string): unknown {
+  const isInline = given.startsWith("{");
+  let text = given;
+  try {
+    if (!isInline) text = readFileSync(given, "utf8");
+  } catch (cause) {
+    throw invalid(`${what} can't be read from that file (${(cause as NodeJS.ErrnoException).code})`);
+  }
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    throw invalid(`${what} must be JSON`);
+  }
+}
+
+/** The edge refuses it as well; but no private key is to cross the wire. */
+function refusePrivate(jwk: unknown): void {
+  if (isObject(jwk) && PRIVATE.some((name) => name in jwk)) {
+    throw invalid("that is a private key: give its public half, without the member d");
+  }
+}
+
+function isObject(value: unknown): value is { readonly kty?: string } {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function invalid(detail: string): RelayError {
+  return new RelayError("request_invalid", detail);
+}

@@ -1,0 +1,51 @@
+import { algorithmOf } from "../../protocol/keys.ts";
+import { moment, table } from "../table.ts";
+import type { Thumbprint, VersionedRecord } from "./record.ts";
+
+/** Clients as people read them. */
+
+/** One client a line. @param now seconds since 1970 */
+export function listText(clients: readonly VersionedRecord[], now: number): string {
+  const rows = clients.map(({ version, record }) => {
+    const ended = record.keys.filter(({ exp = Infinity }) => exp <= now).length;
+    const [first = "-", ...more] = record.allow;
+    return [
+      record.id,
+      String(version),
+      `${record.keys.length - ended}${ended > 0 ? ` (${ended} ended)` : ""}`,
+      more.length > 0 ? `${first} +${more.length}` : first,
+      record.pool?.join(",") ?? "all",
+      limitsText(record.limits),
+    ];
+  });
+  return table([["ID", "VERSION", "KEYS", "ALLOW", "POOL", "LIMITS"], ...rows]);
+}
+
+const MEMBERS: ReadonlySet<string> = new Set(["id", "keys", "allow", "pool", "limits"]);
+
+/** One client, member by member. @param now seconds since 1970 */
+export function showText(
+  { version, record }: VersionedRecord,
+  thumbprintOf: Thumbprint,
+  now: number,
+): string {
+  const keys = record.keys.map((jwk) => {
+    const end = jwk.exp === undefined ? "" : `, ${jwk.exp <= now ? "ended" : "until"} ${moment(jwk.exp)}`;
+    return ["key", `${thumbprintOf(jwk)}  ${algorithmOf(jwk) ?? jwk.kty}${end}`];
+  });
+  const others = Object.entries(record).filter(([name]) => !MEMBERS.has(name));
+  return table([
+    ["client", record.id],
+    ["version", String(version)],
+    ...keys,
+    ...record.allow.map((entry) => ["allow", entry]),
+    ["pool", record.pool?.join(",") ?? "all"],
+    ["limits", limitsText(record.limits)],
+    ...others.map(([name, value]) => [name, JSON.stringify(value)]),
+  ]);
+}
+
+function limitsText(limits: Readonly<Record<string, number>> = {}): string {
+  const told = Object.entries(limits).map(([name, value]) => `${name}=${value}`);
+  return told.join(" ") || "-";
+}

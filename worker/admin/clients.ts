@@ -1,0 +1,65 @@
+import { type Context, Hono } from "hono";
+import { RelayError } from "../../protocol/errors.ts";
+import { thumbprintsOf } from "../client-keys.ts";
+import { loadClient, parseClientRecord } from "../clients.ts";
+import { registryCall, registryOf } from "../edge.ts";
+import { jsonOf } from "../json.ts";
+import type { Expected } from "../registry/versions.ts";
+import type { AdminHosting } from "./operator.ts";
+import { pageOf, queryOf } from "./query.ts";
+
+/** The clients' records. */
+export const clients = new Hono<AdminHosting>();
+
+clients.get("/", async (c) => {
+  const { after = "", limit } = queryOf(c, "after");
+  const found = await registryCall(() => registryOf(c.env).clients(after, limit + 1));
+  const { entries, next } = pageOf(found, limit, ({ record }) => record.id);
+  return c.json({ clients: entries, next });
+});
+
+clients.get("/:id", async (c) => {
+  const stored = await registryCall(() => registryOf(c.env).client(c.req.param("id")));
+  if (stored === null) throw new RelayError("not_found", "no such client");
+  return c.json(stored.record, 200, { ETag: `"${stored.version}"` });
+});
+
+clients.put("/:id", async (c) => {
+  const record = parseClientRecord(jsonOf(c.get("body")));
+  if (record.id !== c.req.param("id")) {
+    throw new RelayError("request_invalid", "the record's id is not the one in the URL");
+  }
+  // What can't be loaded would refuse every use.
+  await loadClient(record);
+  const keys = await thumbprintsOf(record.keys);
+  const known = expected(c);
+  const written = await registryCall(() =>
+    registryOf(c.env).putClient({ record, keys }, known, c.get("author")),
+  );
+  if (written === null) {
+    throw new RelayError("version_conflict", "the record has another version, or exists already");
+  }
+  return c.json(record, written.isNew ? 201 : 200, { ETag: `"${written.version}"` });
+});
+
+clients.delete("/:id", async (c) => {
+  const known = expected(c);
+  if (
+    !(await registryCall(() => registryOf(c.env).deleteClient(c.req.param("id"), known, c.get("author"))))
+  ) {
+    throw new RelayError("version_conflict", "the record has another version, or does not exist");
+  }
+  return c.body(null, 204);
+});
+
+/** RFC 9110 section 13.1: `If-Match: "3"`, `If-Match: *`; without it a write may only create. */
+function expected(c: Context): Expected {
+  const match = c.req.header("if-match");
+  if (match === undefined) return "none";
+  if (match === "*") return "any";
+  const version = /^"([1-9]\d{0,14})"$/.exec(match)?.[1];
+  if (version === undefined) {
+    throw new RelayError("request_invalid", 'If-Match must be "*" or one version, as in "3"');
+  }
+  return Number(version);
+}
