@@ -261,21 +261,20 @@ describe("report mode opens nothing else:", () => {
   });
 });
 
-test("the entries used last are kept, and it is told how many are not", async () => {
+test("the entries used last are kept, and it is told how many are not", { timeout: 60_000 }, async () => {
   const { id, url } = await newClient("report");
   const BATCH = 90;
   for (let first = 0; first < 540; first += BATCH) {
-    for (let i = first; i < first + BATCH; i++) {
-      // No node is asked for it.
-      expect(await posted("/grants", url, { act: "stream", htm: "GET", url: `tcp://h${i}.test:1` })).toBe(
-        "target",
-      );
-    }
-    const kept = async () => {
+    // No node is asked for it.
+    const asked = Array.from({ length: BATCH }, (_, i) =>
+      posted("/grants", url, { act: "stream", htm: "GET", url: `tcp://h${first + i}.test:1` }),
+    );
+    expect(new Set(await Promise.all(asked))).toEqual(new Set(["target"]));
+    const areNoted = async () => {
       const { dropped, entries } = await observedOf(id);
-      return dropped + entries.length;
+      return dropped + entries.length === first + BATCH;
     };
-    await eventually(async () => (await kept()) === first + BATCH, "all are noted");
+    await eventually(areNoted, "all are noted", 10_000);
   }
   const { dropped, entries } = await observedOf(id);
   expect([dropped, entries.length]).toEqual([40, 500]);
@@ -285,48 +284,50 @@ test("the entries used last are kept, and it is told how many are not", async ()
 describe("holdfast learn", () => {
   const learn = (...args: string[]) => run(process.execPath, [ENTRY, "learn", ...args, "--out", folder()]);
 
-  test("makes a list of a period, tells what is new and what was not used, and applies it", async () => {
-    const { id, url } = await newClient("report", [httpOrigin, "https://unused.test", stack.target]);
-    for (const door of DOORS.slice(0, 6)) {
-      expect([door.what, await door.ask(url)]).toEqual([door.what, "target"]);
-    }
-    await createRelay(url).fetch(`${stack.target}/bot123:ABC/x`, { method: "POST", body: "x" });
-    expect(linesOf(id).map(({ target }) => target)).not.toContain(stack.target);
-    const entries = [httpOrigin, `GET ${stack.target}`, `POST ${stack.target}`, `tcp://${tunnelTarget}`];
-    await eventually(async () => (await observedOf(id)).entries.length === entries.length, "all is noted");
-    expect((await observedOf(id)).entries.map(({ entry }) => entry)).toEqual(entries.toSorted());
+  test(
+    "makes a list of a period, tells what is new and what was not used, and applies it",
+    { timeout: 60_000 },
+    async () => {
+      const { id, url } = await newClient("report", [httpOrigin, "https://unused.test", stack.target]);
+      const outcomes = await Promise.all(DOORS.slice(0, 6).map(({ ask }) => ask(url)));
+      expect(outcomes).toEqual(outcomes.map(() => "target"));
+      await createRelay(url).fetch(`${stack.target}/bot123:ABC/x`, { method: "POST", body: "x" });
+      expect(linesOf(id).map(({ target }) => target)).not.toContain(stack.target);
+      const entries = [httpOrigin, `GET ${stack.target}`, `POST ${stack.target}`, `tcp://${tunnelTarget}`];
+      await eventually(async () => (await observedOf(id)).entries.length === entries.length, "all is noted");
+      expect((await observedOf(id)).entries.map(({ entry }) => entry)).toEqual(entries.toSorted());
 
-    const told = await learn(id);
-    const allow = [httpOrigin, `GET,POST ${stack.target}`, `tcp://${tunnelTarget}`];
-    expect([told.code, told.stdout.trim().split("\n")]).toEqual([0, allow]);
-    expect(told.stderr).toContain(`new, which the present list would refuse:\n  tcp://${tunnelTarget}\n`);
-    expect(told.stderr).toContain("in the present list, and not used:\n  https://unused.test\n");
-    expect(told.stderr).toContain(`and wider than what was used:\n  ${stack.target}\n`);
+      const told = await learn(id, "--since", "7d");
+      const whole = [httpOrigin, `GET,POST ${stack.target}`, `tcp://${tunnelTarget}`];
+      expect([told.code, told.stdout.trim().split("\n")]).toEqual([0, whole]);
+      expect(told.stderr).toContain(`new, which the present list would refuse:\n  tcp://${tunnelTarget}\n`);
+      expect(told.stderr).toContain("in the present list, and not used:\n  https://unused.test\n");
+      expect(told.stderr).toContain(`and wider than what was used:\n  ${stack.target}\n`);
 
-    const { stdout } = await learn(id, "--paths", "--since", "7d", "--json");
-    expect(JSON.parse(stdout)).toEqual({
-      client: id,
-      mode: "report",
-      applied: false,
-      dropped: 0,
-      allow: [httpOrigin, `POST ${stack.target}`, `GET ${stack.target}/v1/*`, `tcp://${tunnelTarget}`],
-      added: [`tcp://${tunnelTarget}`],
-      unused: ["https://unused.test"],
-      narrowed: [stack.target],
-    });
+      const applied = await learn(id, "--paths", "--json", "--apply");
+      const allow = [httpOrigin, `POST ${stack.target}`, `GET ${stack.target}/v1/*`, `tcp://${tunnelTarget}`];
+      expect(JSON.parse(applied.stdout)).toEqual({
+        client: id,
+        mode: "enforce",
+        applied: true,
+        dropped: 0,
+        allow,
+        added: [`tcp://${tunnelTarget}`],
+        unused: ["https://unused.test"],
+        narrowed: [stack.target],
+      });
+      const { value, version } = await adminCall(stack.operator, "GET", `/admin/clients/${id}`);
+      expect([value, version]).toEqual([expect.objectContaining({ id, allow, mode: "enforce" }), '"2"']);
 
-    expect(await learn(id, "--apply")).toMatchObject({ code: 0, stdout: told.stdout });
-    const { value, version } = await adminCall(stack.operator, "GET", `/admin/clients/${id}`);
-    expect([value, version]).toEqual([expect.objectContaining({ id, allow, mode: "enforce" }), '"2"']);
-
-    await adminCall(stack.operator, "DELETE", `/admin/observed?client=${id}`);
-    expect(await observedOf(id)).toEqual({ client: id, dropped: 0, entries: [] });
-    expect(await learn(id)).toMatchObject({
-      code: 1,
-      stdout: "",
-      stderr: expect.stringMatching(/"mode": "report"/),
-    });
-  });
+      await adminCall(stack.operator, "DELETE", `/admin/observed?client=${id}`);
+      expect(await observedOf(id)).toEqual({ client: id, dropped: 0, entries: [] });
+      expect(await learn(id)).toMatchObject({
+        code: 1,
+        stdout: "",
+        stderr: expect.stringMatching(/"mode": "report"/),
+      });
+    },
+  );
 
   test.each([
     [[], /name one client/],
