@@ -11,6 +11,7 @@ import { Revocations } from "../../../relay-node/revocations/revocations.ts";
 import { type Answer, type AskedEdge, refuse, startAskedEdge } from "../../support/asked-edge.ts";
 import { compact, hmac } from "../../support/compact-jws.ts";
 import { eventually } from "../../support/node-log.ts";
+import { revocation } from "../../support/revocations.ts";
 
 /** Who may use the proxy, asked of an edge that is the test's own, at times that the test sets. */
 
@@ -467,6 +468,55 @@ describe("a refusal", () => {
         detail: "app may not go to a.example.com",
       });
     }
+  });
+});
+
+describe("what is revoked", () => {
+  const AT = T0 / 1_000;
+  const revoke = (cred: string, at = AT) => revocations.apply([revocation("handle", cred, { at })]);
+
+  test("is asked for anew, for every target, and nothing else is", async () => {
+    const [one, other] = [user(), user()];
+    const cred = newRequestId();
+    edge.answer = edge.grantWith({ cred });
+    await ends(one, A);
+    await ends(one, B);
+    edge.answer = edge.grantWith({ cred: newRequestId() });
+    await ends(other, A);
+    await revoke(cred, AT - 5);
+    edge.answer = refuse("handle_unknown", "revoked");
+    expect([await ends(one, A), await ends(one, B), await ends(other, A)]).toEqual([
+      "handle_unknown",
+      "handle_unknown",
+      "app",
+    ]);
+    expect(await metric("holdfast_proxy_grants")).toBe(1);
+  });
+
+  test("lets nobody in where the edge granted it all the same, and counts as a refusal", async () => {
+    const who = user();
+    const cred = newRequestId();
+    edge.answer = edge.grantWith({ cred });
+    await revoke(cred, AT - 10);
+    expect([await ends(who, A), await ends(who, B)]).toEqual(["revoked", "revoked"]);
+    expect(edge.asked).toHaveLength(1);
+    // What is signed later shows that it stands again.
+    now = T0 + 15_000;
+    expect(await ends(who, A)).toBe("app");
+  });
+
+  test("leaves its user a stranger", async () => {
+    const who = user();
+    const cred = newRequestId();
+    edge.answer = edge.grantWith({ cred });
+    await ends(who);
+    await revoke(cred);
+    edge.answer = refuse("rate_limited", "slowly");
+    // As many as an unknown one may ask, and one more at once.
+    for (let i = 0; i < 20; i++) await ends(user(handle(), who.from));
+    const before = edge.asked.length;
+    expect(await ends(who)).toBe("rate_limited");
+    expect(edge.asked).toHaveLength(before);
   });
 });
 

@@ -32,6 +32,13 @@ test("what was used least recently is forgotten first", () => {
   expect(["a", "b", "c"].map((key) => lately.get(key, 0))).toEqual([1, undefined, 1]);
 });
 
+test("what is meant is forgotten, and nothing else", () => {
+  const lately = new Lately<number>({ max: 3, ms: 1_000 });
+  for (const [value, key] of ["a", "b", "c"].entries()) lately.set(key, value, 0);
+  lately.deleteWhere((value) => value !== 1);
+  expect(["a", "b", "c"].map((key) => lately.get(key, 0))).toEqual([undefined, 1, undefined]);
+});
+
 test("what is taken back is gone", () => {
   const lately = new Lately<number>({ max: 2, ms: 1_000 });
   lately.set("a", 1, 0);
