@@ -10,8 +10,10 @@ export default defineConfig({
     exclude: ["test/long/**", "test/tunnel/**", "test/proxy/**"],
     globalSetup: ["test/support/build-worker.ts"],
     // Most files wait more than they compute: for processes to start, for time to pass.
-    maxWorkers: 3,
-    testTimeout: 20_000,
-    hookTimeout: 60_000,
+    maxWorkers: 4,
+    // Patience, not what is checked: a loaded machine is several times slower.
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+    expect: { poll: { timeout: 15_000 } },
   },
 });

@@ -6,7 +6,8 @@ export default defineConfig({
     include: ["test/long/**/*.test.ts"],
     globalSetup: ["test/support/build-worker.ts"],
     testTimeout: 400_000,
-    hookTimeout: 60_000,
+    hookTimeout: 120_000,
+    expect: { poll: { timeout: 15_000 } },
     fileParallelism: false,
   },
 });

@@ -5,8 +5,9 @@ export default defineConfig({
   test: {
     include: ["test/proxy/**/*.test.ts"],
     globalSetup: ["test/support/build-worker.ts", "test/proxy/support/setup.ts"],
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    expect: { poll: { timeout: 15_000 } },
     fileParallelism: false,
   },
 });

@@ -7,6 +7,7 @@ export default defineConfig({
     globalSetup: ["test/support/build-worker.ts", "test/tunnel/support/setup.ts"],
     testTimeout: 120_000,
     hookTimeout: 120_000,
+    expect: { poll: { timeout: 15_000 } },
     fileParallelism: false,
   },
 });

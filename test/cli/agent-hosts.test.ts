@@ -233,8 +233,8 @@ describe("names in a hosts file", () => {
     process.kill(Number(pid), "SIGINT");
     process.kill(Number(pid), "SIGTERM");
     child.kill("SIGKILL");
-    await eventually(() => hosts() === ORIGINAL, "the watchdog has cleaned up", 15_000);
-    await eventually(async () => (await watchdogs()).length === 0, "the watchdog has ended", 15_000);
+    await eventually(() => hosts() === ORIGINAL, "the watchdog has cleaned up");
+    await eventually(async () => (await watchdogs()).length === 0, "the watchdog has ended");
   });
 
   test("that nobody took out are taken out by the next start", async () => {
@@ -260,7 +260,7 @@ describe("names in a hosts file", () => {
     agents[0]!.kill("SIGKILL");
     agents[1]!.stdin!.end();
     await once(agents[1]!, "exit");
-    await eventually(() => ownersIn(hosts()).length === 3, "two of them are gone", 15_000);
+    await eventually(() => ownersIn(hosts()).length === 3, "two of them are gone");
     expect(hosts()).not.toMatch(/127\.70\.2\.[12] /);
     expect(hosts()).toMatch(/127\.70\.2\.5 /);
     for (const child of agents.slice(2)) child.stdin!.end();

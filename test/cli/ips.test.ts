@@ -159,18 +159,18 @@ describe("holdfast ips, of an edge that is not itself", () => {
     answer = undefined;
     addresses = ["203.0.113.10"];
     const { child, text, ended } = begin(["--edge", edge, "--watch", "--interval", "0.1"]);
-    await eventually(() => text.stderr.includes("watching 1 addresses"), "it watches", 10_000);
+    await eventually(() => text.stderr.includes("watching 1 addresses"), "it watches");
     expect(text.stdout).toBe("");
     addresses = ["203.0.113.10", "203.0.113.20"];
-    await eventually(() => text.stdout.includes("+ address 203.0.113.20"), "the new one was told", 10_000);
+    await eventually(() => text.stdout.includes("+ address 203.0.113.20"), "the new one was told");
 
     answer = answering(503, "no");
-    await eventually(() => text.stderr.includes("edge_failed"), "the failure was noted", 10_000);
+    await eventually(() => text.stderr.includes("edge_failed"), "the failure was noted");
     const before = asked;
-    await eventually(() => asked > before + 4, "it went on asking", 10_000);
+    await eventually(() => asked > before + 4, "it went on asking");
     addresses = ["203.0.113.20"];
     answer = undefined;
-    await eventually(() => text.stdout.includes("- address"), "the loss was told", 10_000);
+    await eventually(() => text.stdout.includes("- address"), "the loss was told");
     child.kill("SIGINT");
     expect(await ended).toBe(0);
     const stamp = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z /;

@@ -116,7 +116,7 @@ describe("a socket that goes straight to a node", () => {
     } finally {
       await stack.restartNode("node-1");
     }
-  }, 30_000);
+  });
 });
 
 describe("a grant", () => {
@@ -184,7 +184,7 @@ describe("the agent", () => {
     expect((await allOf(socket)).toString()).toBe("through");
     running.child.kill("SIGTERM");
     expect((await running.ended).code).toBe(0);
-  }, 20_000);
+  });
 
   test("has its doctor look whether the nodes can be reached", async () => {
     const told = async (env: Record<string, string>) => {
@@ -207,5 +207,5 @@ describe("the agent", () => {
         expect.stringMatching(/^✗ direct way to node-2: /),
       ],
     });
-  }, 30_000);
+  });
 });

@@ -40,7 +40,7 @@ const ANSWERED: readonly (readonly [what: string, outcome: ErrorCode | number, a
   ["another body, streamed", "body_digest", upload("/sink", { digest: WRONG }, "x".repeat(70_000))],
 ];
 
-test.each(ANSWERED)("%s", { timeout: 30_000 }, async (what, outcome, ask) => {
+test.each(ANSWERED)("%s", async (what, outcome, ask) => {
   const client = idFrom(what);
   const answer = await limited.ask(ONE, { ...ask, client });
   const code = answer?.field("relay-error");

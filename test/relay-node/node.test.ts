@@ -181,44 +181,40 @@ describe("the certificate", () => {
     return fingerprint256;
   }
 
-  test(
-    "is read again when its files change; a pair that does not fit leaves the old one",
-    { timeout: 30_000 },
-    async () => {
-      const node = await start();
-      const ca = await createCa("Another CA");
-      const [next, last] = [
-        await issueCertificate(ca, { dns: ["localhost"] }),
-        await issueCertificate(ca, { dns: ["localhost"] }),
-      ];
-      const write = (name: string, text: string) => writeFileSync(join(node.dir, name), text);
-      const logged = (msg: string) => node.log().filter((line) => String(line["msg"]).startsWith(msg)).length;
-      const first = await shown(node);
-      const rests = await openRaw({ port: node.port, ca: node.ca });
+  test("is read again when its files change; a pair that does not fit leaves the old one", async () => {
+    const node = await start();
+    const ca = await createCa("Another CA");
+    const [next, last] = [
+      await issueCertificate(ca, { dns: ["localhost"] }),
+      await issueCertificate(ca, { dns: ["localhost"] }),
+    ];
+    const write = (name: string, text: string) => writeFileSync(join(node.dir, name), text);
+    const logged = (msg: string) => node.log().filter((line) => String(line["msg"]).startsWith(msg)).length;
+    const first = await shown(node);
+    const rests = await openRaw({ port: node.port, ca: node.ca });
 
-      write("cert.pem", next.cert);
-      await eventually(() => logged("certificate not reloaded") === 1, "the mismatch was told", 6_000);
-      expect(await shown(node)).toBe(first);
+    write("cert.pem", next.cert);
+    await eventually(() => logged("certificate not reloaded") === 1, "the mismatch was told");
+    expect(await shown(node)).toBe(first);
 
-      write("key.pem", next.key);
-      await eventually(() => logged("certificate reloaded") >= 1, "the pair was taken", 6_000);
-      const second = await shown(node);
-      expect(second).not.toBe(first);
+    write("key.pem", next.key);
+    await eventually(() => logged("certificate reloaded") >= 1, "the pair was taken");
+    const second = await shown(node);
+    expect(second).not.toBe(first);
 
-      write("key.pem", "garbage");
-      await eventually(() => logged("certificate not reloaded") >= 2, "the garbage was told", 6_000);
-      expect(await shown(node)).toBe(second);
+    write("key.pem", "garbage");
+    await eventually(() => logged("certificate not reloaded") >= 2, "the garbage was told");
+    expect(await shown(node)).toBe(second);
 
-      write("cert.pem", last.cert);
-      write("key.pem", last.key);
-      await eventually(() => logged("certificate reloaded") >= 2, "the last pair was taken", 6_000);
-      expect([first, second]).not.toContain(await shown(node));
+    write("cert.pem", last.cert);
+    write("key.pem", last.key);
+    await eventually(() => logged("certificate reloaded") >= 2, "the last pair was taken");
+    expect([first, second]).not.toContain(await shown(node));
 
-      // What was connected before goes on.
-      const reading = readRaw(rests);
-      rests.write(rawRequest("GET /healthz", ["Host: x", "Connection: close"]));
-      expect(parseAnswers(await reading)[0]?.status).toBe(200);
-      expect(JSON.stringify(node.log())).not.toContain(last.key.split("\n")[1]);
-    },
-  );
+    // What was connected before goes on.
+    const reading = readRaw(rests);
+    rests.write(rawRequest("GET /healthz", ["Host: x", "Connection: close"]));
+    expect(parseAnswers(await reading)[0]?.status).toBe(200);
+    expect(JSON.stringify(node.log())).not.toContain(last.key.split("\n")[1]);
+  });
 });

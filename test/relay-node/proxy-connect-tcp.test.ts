@@ -143,7 +143,7 @@ const lines = (msg: string) => parts.lines.filter((line) => line["msg"] === msg)
 async function closing(act: () => void): Promise<Record<string, unknown>> {
   const before = lines("stream closed").length;
   act();
-  await eventually(() => lines("stream closed").length > before, "the tunnel is closed", 15_000);
+  await eventually(() => lines("stream closed").length > before, "the tunnel is closed");
   return lines("stream closed").at(-1)!;
 }
 

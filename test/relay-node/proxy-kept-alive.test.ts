@@ -146,7 +146,7 @@ test("a body that can't be read ends nobody else, where it was sent before it wa
 });
 
 test("a resting connection is closed when the node takes no more", async () => {
-  const other = await startProxyNode(undefined, { drainSeconds: 0.3 });
+  const other = await startProxyNode(undefined, { drainSeconds: 2 });
   const socket: Socket = await other.connect();
   const gone = new Promise<void>((done) => void socket.once("close", () => done()));
   socket.write(get("/1"));
@@ -155,7 +155,8 @@ test("a resting connection is closed when the node takes no more", async () => {
   const began = performance.now();
   socket.resume();
   await gone;
-  expect(performance.now() - began).toBeLessThan(250);
+  // The drain itself takes its two seconds.
+  expect(performance.now() - began).toBeLessThan(1_500);
   await draining;
   await other.stop();
 });

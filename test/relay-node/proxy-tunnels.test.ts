@@ -311,7 +311,7 @@ describe("before the target answers,", () => {
 });
 
 describe("the client's limits:", () => {
-  test("bytes are shaped, both ways together", { timeout: 30_000 }, async () => {
+  test("bytes are shaped, both ways together", async () => {
     node.limits = { bytes: 400_000 };
     const tunnel = await node.tunnel(target.url, { login: loginOf("shaped") });
     const began = performance.now();

@@ -264,7 +264,7 @@ describe("the client's limits:", () => {
     clearInterval(talking);
   });
 
-  test("bytes are shaped, both ways together", { timeout: 30_000 }, async () => {
+  test("bytes are shaped, both ways together", async () => {
     const stream = await open({ sub: "shaped", limits: { bytes: 400_000 } });
     const began = performance.now();
     const bytes = varied(600_000);

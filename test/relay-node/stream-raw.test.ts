@@ -36,7 +36,7 @@ const closedLines = () => node.log().filter(({ msg }) => msg === "stream closed"
 async function closing(act: () => void): Promise<Record<string, unknown>> {
   const before = closedLines().length;
   act();
-  await eventually(() => closedLines().length > before, "the stream is closed", 15_000);
+  await eventually(() => closedLines().length > before, "the stream is closed");
   return closedLines().at(-1)!;
 }
 
@@ -162,7 +162,7 @@ describe("limits", () => {
     expect(await closed).toEqual([1_011, reason]);
   });
 
-  test("bytes are shaped", { timeout: 30_000 }, async () => {
+  test("bytes are shaped", async () => {
     const { socket, bytes } = await open({ sub: "shaped-raw", limits: { bytes: 400_000 } });
     const began = performance.now();
     socket.send(Buffer.alloc(600_000, "z"));

@@ -52,7 +52,7 @@ test("what is sent again counts towards its client's bytes", async () => {
   const began = performance.now();
   const stream = await open({ sub: "again", limits: { bytes } });
   stream.reads = false;
-  await eventually(() => stream.end.received > bytes, "some came", 10_000);
+  await eventually(() => stream.end.received > bytes, "some came");
   const { stream: id, sent } = stream.resumeClaim as { stream: string; sent: number };
   stream.cut();
   for (let i = 0; i < 5; i++) {

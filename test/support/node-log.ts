@@ -21,11 +21,14 @@ export function logLines(file: string): Record<string, unknown>[] {
     .map((line) => JSON.parse(line) as Record<string, unknown>);
 }
 
-/** Waits until something is so: the line of a request is written when its connection's end has come, after the answer. */
+/**
+ * Waits until something is so, such as a request's line, which is written when its connection's end has come, after the
+ * answer. The patience is long, for a loaded machine: a time that is itself checked stands in the call.
+ */
 export async function eventually(
   check: () => boolean | Promise<boolean>,
   what: string,
-  patienceMs = 5_000,
+  patienceMs = 15_000,
 ): Promise<void> {
   const until = performance.now() + patienceMs;
   while (!(await check())) {

@@ -3,7 +3,7 @@ import type { NodeProcess } from "./node-process.ts";
 import { startWitness, type Witness } from "./witness.ts";
 
 /** How long a node is waited for that proves its address. */
-export const PATIENCE_MS = 10_000;
+export const PATIENCE_MS = 15_000;
 
 /** An edge that publishes what a test says. Nothing else of it is asked for but `/whoami`, which it answers truly. */
 export interface PublishingEdge extends Witness {

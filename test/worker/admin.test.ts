@@ -237,15 +237,20 @@ describe("refusals", () => {
 });
 
 describe("a change takes effect", { timeout: 60_000 }, () => {
-  /** Asks until the answer is another one; in milliseconds. */
+  /** What a client is answered. */
+  async function mark(iss: string): Promise<string | undefined> {
+    const answer = await relay.ask({ claims: { iss }, signer: ed25519(privateKeyOf(newClient)) });
+    return answer?.field("relay-error") ?? answer?.field("relay-status");
+  }
+  /** Asks until the answer is another one: when the last that got the former one was begun, in milliseconds. */
   async function until(wanted: string, iss: string): Promise<number> {
-    const signer = ed25519(privateKeyOf(newClient));
-    const began = performance.now();
-    for (;;) {
-      const answer = await relay.ask({ claims: { iss }, signer });
-      const mark = answer?.field("relay-error") ?? answer?.field("relay-status");
-      if (mark === wanted) return performance.now() - began;
-      if (performance.now() - began > 15_000) expect.fail(`${mark} never became ${wanted}`);
+    const start = performance.now();
+    for (let last = 0; ;) {
+      const began = performance.now() - start;
+      const got = await mark(iss);
+      if (got === wanted) return last;
+      if (began > 15_000) expect.fail(`${got} never became ${wanted}`);
+      last = began;
       await pause(250);
     }
   }
@@ -253,22 +258,22 @@ describe("a change takes effect", { timeout: 60_000 }, () => {
     adminCall(relay.stack.operator, "PUT", `/admin/clients/${id}`, { body: record(id, allow), ifMatch });
 
   test.concurrent("within ten seconds: a client that is added, though it is remembered that there was none", async () => {
-    expect(await until("client_unknown", "added")).toBeLessThan(1_000);
+    expect(await mark("added")).toBe("client_unknown");
     await put("added", [relay.targetUrl]);
-    expect(await until("target", "added")).toBeLessThan(11_000);
+    expect(await until("target", "added")).toBeLessThan(10_100);
   });
 
   test.concurrent("within ten seconds: a target that is taken away", async () => {
     await put("changed", [relay.targetUrl]);
-    expect(await until("target", "changed")).toBeLessThan(1_000);
+    expect(await mark("changed")).toBe("target");
     await put("changed", ["https://elsewhere.test"], '"1"');
-    expect(await until("target_not_allowed", "changed")).toBeLessThan(11_000);
+    expect(await until("target_not_allowed", "changed")).toBeLessThan(10_100);
   });
 
   test.concurrent("within ten seconds: a client that is removed", async () => {
     await put("removed", [relay.targetUrl]);
-    expect(await until("target", "removed")).toBeLessThan(1_000);
+    expect(await mark("removed")).toBe("target");
     await adminCall(relay.stack.operator, "DELETE", "/admin/clients/removed", { ifMatch: '"1"' });
-    expect(await until("client_unknown", "removed")).toBeLessThan(11_000);
+    expect(await until("client_unknown", "removed")).toBeLessThan(10_100);
   });
 });
