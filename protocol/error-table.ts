@@ -282,6 +282,17 @@ export const ERRORS = {
   ),
 
   // Seen by the client alone.
+  platform_token_missing: denied(
+    401,
+    "Run where a platform tells who is asking, give its token in HOLDFAST_ID_TOKEN_FILE or HOLDFAST_ID_TOKEN, or put a private key into HOLDFAST_URL.",
+  ),
+  platform_token_failed: row(
+    503,
+    "destination_unavailable",
+    "no",
+    true,
+    "Try again; check that the platform lets this workload have an OIDC token, as docs/keyless.md tells.",
+  ),
   edge_unreachable: row(
     502,
     "destination_unavailable",

@@ -1,6 +1,6 @@
 import { base64url, compactVerify, CompactSign, decodeProtectedHeader } from "jose";
 import { RelayError } from "./errors.ts";
-import type { BoundKey } from "./keys.ts";
+import type { BoundKey, SigningKey } from "./keys.ts";
 import { TOKEN_MAX_BYTES } from "./limits.ts";
 
 /** Every kind of token has its own `typ`, so that none can stand in for another (RFC 8725 section 3.11). */
@@ -43,11 +43,16 @@ export function digestMember(sha256: Uint8Array): string {
 export function signToken(
   kind: Exclude<keyof typeof TOKEN_TYPES, "grant">,
   claims: object,
-  { alg, key }: BoundKey,
+  { alg, key, certificate }: SigningKey,
   kid?: string,
 ): Promise<string> {
   return new CompactSign(new TextEncoder().encode(JSON.stringify(claims)))
-    .setProtectedHeader({ alg, typ: TOKEN_TYPES[kind], ...(kid !== undefined && { kid }) })
+    .setProtectedHeader({
+      alg,
+      typ: TOKEN_TYPES[kind],
+      ...(kid !== undefined && { kid }),
+      ...(certificate !== undefined && { certificate }),
+    })
     .sign(key);
 }
 
