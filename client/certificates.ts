@@ -35,8 +35,8 @@ export function careOf(
 ): "use" | "renew" | "replace" | "over" {
   const life = until - from;
   if (now >= until) return "over";
-  // Of a short one the last third: otherwise each use would get another.
-  const margin = Math.min(CERTIFICATE_MARGIN_MS, life * (1 - CERTIFICATE_RENEW_AT));
+  // Of a short one half of what is left then: otherwise each use would get another.
+  const margin = Math.min(CERTIFICATE_MARGIN_MS, (life * (1 - CERTIFICATE_RENEW_AT)) / 2);
   if (until - now < margin) return "replace";
   return now - from >= life * CERTIFICATE_RENEW_AT ? "renew" : "use";
 }
