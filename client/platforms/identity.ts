@@ -9,12 +9,12 @@ import { tokenFile, tokenVariable } from "./given.ts";
 import { google } from "./google.ts";
 import type { IdentityOptions, IdentityToken } from "./options.ts";
 import { type Platform, platformFailure, type TokenAsk } from "./platform.ts";
-import { vercel } from "./vercel.ts";
+import { vercelPlatform } from "./vercel.ts";
 
 /** By the names that HOLDFAST_PLATFORM takes; what runs as a job or a function comes before the machine that it runs on. */
 const PLATFORMS = {
   github,
-  vercel,
+  vercel: vercelPlatform(),
   fly: flyPlatform(),
   google,
   aws,
@@ -52,6 +52,13 @@ export function identitySource({ identityToken }: IdentityOptions): string {
   return identityToken === undefined ? findPlatform(environment()).title : "the app's own identityToken";
 }
 
+/** What is looked at, and for how long. */
+interface Surroundings {
+  readonly env?: Environment;
+  readonly platforms?: Readonly<Record<string, Platform>>;
+  readonly deadlineMs?: number;
+}
+
 /**
  * Gets the platform's token.
  *
@@ -60,9 +67,9 @@ export function identitySource({ identityToken }: IdentityOptions): string {
 export async function askForIdentity(
   audience: string,
   { identityToken }: IdentityOptions,
-  { env = environment(), deadlineMs = PLATFORM_TOKEN_MS }: { env?: Environment; deadlineMs?: number } = {},
+  { env = environment(), platforms = PLATFORMS, deadlineMs = PLATFORM_TOKEN_MS }: Surroundings = {},
 ): Promise<string> {
-  const platform = identityToken === undefined ? findPlatform(env) : ofApp(identityToken);
+  const platform = identityToken === undefined ? findPlatform(env, platforms) : ofApp(identityToken);
   const signal = AbortSignal.timeout(deadlineMs);
   let token: string;
   try {
