@@ -1,10 +1,9 @@
 import { type Certificate, requestCertificate } from "./certificate.ts";
 import {
   CERTIFICATE_COOLDOWN_MS,
-  CERTIFICATE_EXCHANGE_MS,
   CERTIFICATE_MARGIN_MS,
   CERTIFICATE_RENEW_AT,
-  PLATFORM_TOKEN_MS,
+  CERTIFICATE_TURN_MS,
 } from "./limits.ts";
 import { askForIdentity, identitySource } from "./platforms/identity.ts";
 import type { IdentityOptions } from "./platforms/options.ts";
@@ -51,7 +50,7 @@ export class Certificates {
 
   constructor(settings: CertificatesSettings) {
     this.#settings = settings;
-    this.#fetching = new SharedTask(PLATFORM_TOKEN_MS + CERTIFICATE_EXCHANGE_MS, settings.now);
+    this.#fetching = new SharedTask(CERTIFICATE_TURN_MS, settings.now);
   }
 
   /** Where the platform's token comes from, for people. @throws RelayError `platform_token_missing`, `request_invalid` */

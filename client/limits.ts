@@ -93,6 +93,12 @@ export const PLATFORM_TOKEN_SECONDS = 900;
 /** For the edge's answer to the question for a certificate. */
 export const CERTIFICATE_EXCHANGE_MS = 10_000;
 
+/**
+ * For how long a call that gets a certificate keeps others from asking for one: in workerd it may have ended with the request that it
+ * was for.
+ */
+export const CERTIFICATE_TURN_MS = 3_000;
+
 /** The longest answer with a certificate, and the longest certificate: it travels with every token. */
 export const CERTIFICATE_ANSWER_MAX_BYTES = 32_768;
 export const CERTIFICATE_MAX_BYTES = 8_192;

@@ -19,7 +19,7 @@ export class SharedTask<T> {
   #last: Outcome<T> | undefined;
 
   /**
-   * @param deadlineMs what the task takes at most
+   * @param deadlineMs after this time another caller does it as well
    * @param now milliseconds since 1970
    */
   constructor(deadlineMs: number, now: () => number) {
