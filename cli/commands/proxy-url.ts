@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { decodeJwt } from "jose";
 import type { Operator } from "../../client/admin.ts";
 import { fetchEgressList } from "../../client/egress-list.ts";
 import { createScopeToken, isRelayError, RelayError } from "../../client/index.ts";
@@ -23,7 +24,7 @@ const help = `Usage: holdfast proxy-url --allow TARGET [--allow TARGET …] --tt
 
 Makes the URL of the relay's proxy for software that can be given a proxy and nothing else, as in HTTPS_PROXY, and writes it
 to stdout: https://<client id>:<token>@proxy.example.com:9443. The password is a scope token, signed with the key in
-HOLDFAST_URL. Whoever has the URL can use it: treat it as a password. docs/proxy.md tells which software takes which URL.
+HOLDFAST_URL; without a key there it lives 15 min at most. Whoever has the URL can use it: treat it as a password. docs/proxy.md tells which software takes which URL.
 
       --allow TARGET   what it opens: https://api.bank.com, tcp://db.example.com:5432, or for requests without TLS
                        http://legacy.example.com/v1/*; may be repeated. The client's own list has to admit it, too
@@ -72,16 +73,14 @@ async function make(asked: ProxyUrlArguments, relayUrl: string | undefined): Pro
   const signal = AbortSignal.timeout(ANSWER_SECONDS * 1_000);
   const addresses = egressLine(edge, node, signal);
   const { authority } = choose(await fetchProxies(edge, { signal }), scheme, edge);
-  const now = Date.now();
   const token = await createScopeToken(relayUrl, {
     act: "proxy",
     allow,
     ttlSeconds,
-    now: () => now,
     ...(node !== undefined && { node }),
   });
   const made = operator === undefined ? undefined : await makeHandle(operator, token);
-  const until = new Date((Math.floor(now / 1_000) + ttlSeconds) * 1_000).toISOString();
+  const until = new Date(decodeJwt(token).exp! * 1_000).toISOString();
   tell(`opens ${allow.join(", ")} for client ${clientId}, until ${until}`);
   if (made !== undefined) {
     const inFolder = dir === resolve(DEFAULT_OUT) ? "" : ` --out ${dir}`;

@@ -2,7 +2,6 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import type { RelayError } from "../../client/index.ts";
 import { aws } from "../../client/platforms/aws.ts";
 import type { Environment } from "../../client/platforms/environment.ts";
 import { askForIdentity } from "../../client/platforms/identity.ts";
@@ -54,7 +53,7 @@ beforeAll(async () => {
     Expiration: "2026-11-28T20:00:00Z",
   });
   container = await startPlatform(({ url, headers }, response) => {
-    const isGood = url === "/v1/credentials" && headers["authorization"] === POD_TOKEN;
+    const isGood = url === "/v1/credentials" && headers.authorization === POD_TOKEN;
     response.writeHead(isGood ? 200 : 400).end(isGood ? credentials : undefined);
   });
   instance = await startPlatform(({ method, url, headers }, response) => {
@@ -128,7 +127,7 @@ describe("a token of the role's", () => {
       DurationSeconds: "900",
       SigningAlgorithm: "RS256",
     });
-    expect(asked.headers["authorization"]).toContain(
+    expect(asked.headers.authorization).toContain(
       env()["AWS_REGION"] === undefined ? "/eu-central-1/sts/" : "/eu-west-1/sts/",
     );
   });
@@ -213,7 +212,7 @@ test.each<[string, () => void, Machine, RegExp]>([
   ],
 ])("%s is told, without a secret", async (_, prepare, env, why) => {
   prepare();
-  const error = (await failureOf(forced(env()))) as RelayError;
+  const error = await failureOf(forced(env()));
   expect(error).toMatchObject({ code: "platform_token_failed", detail: expect.stringMatching(why) });
   const all = `${error.stack} ${JSON.stringify(error)} ${String(error.cause)}`;
   for (const secret of [

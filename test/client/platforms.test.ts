@@ -57,7 +57,7 @@ beforeAll(async () => {
     where(
       ({ method, url, headers }) =>
         `${method} ${url}` === `GET /token?api-version=2.0&audience=${encodeURIComponent(AUDIENCE)}` &&
-        headers["authorization"] === `Bearer ${SECRET}`,
+        headers.authorization === `Bearer ${SECRET}`,
       (response) => response.end(JSON.stringify({ count: 1, value: TOKEN })),
     ),
   );
@@ -152,7 +152,7 @@ describe.each(["fly", "github", "google", "vercel"])("%s", (name) => {
   ])("that %s is a failure, told without a secret", async (_, fault, why) => {
     const { platform, env, server } = here(name);
     server.fault = fault;
-    const error = (await failureOf(tokenOf(platform, env))) as RelayError;
+    const error = await failureOf(tokenOf(platform, env));
     expect(error).toMatchObject({ code: "platform_token_failed", reached: "no", retryable: true });
     expect(error.detail).toMatch(why);
     expectNoSecret(error);
@@ -161,7 +161,7 @@ describe.each(["fly", "github", "google", "vercel"])("%s", (name) => {
   test("that is slow is given up", async () => {
     const { platform, env, server } = here(name);
     server.fault = (response) => response.writeHead(200, { "Metadata-Flavor": "Google" }).write("a");
-    const error = (await failureOf(tokenOf(platform, env, 100))) as RelayError;
+    const error = await failureOf(tokenOf(platform, env, 100));
     expect(error).toMatchObject({
       code: "platform_token_failed",
       detail: expect.stringContaining("within 100 ms"),
@@ -171,8 +171,9 @@ describe.each(["fly", "github", "google", "vercel"])("%s", (name) => {
 
 function expectNoSecret(error: RelayError): void {
   let all = "";
-  for (let one: unknown = error; one instanceof Error; one = one.cause)
+  for (let one: unknown = error; one instanceof Error; one = one.cause) {
     all += `${one.stack} ${JSON.stringify(one)}`;
+  }
   for (const secret of [SECRET, TOKEN, VERCELS]) expect(all).not.toContain(secret);
 }
 
@@ -206,7 +207,7 @@ describe("what a platform lacks", () => {
     ["a file without end", aws, { HOLDFAST_ID_TOKEN_FILE: "/dev/zero" }, /more than 16384 bytes/],
     ["a variable with something else", aws, { HOLDFAST_ID_TOKEN: SECRET }, /no JWT/],
   ])("%s: is told", async (_, platform, env, why) => {
-    const error = (await failureOf(tokenOf(platform, env))) as RelayError;
+    const error = await failureOf(tokenOf(platform, env));
     expect(error).toMatchObject({ code: "platform_token_failed", detail: expect.stringMatching(why) });
     expectNoSecret(error);
   });

@@ -77,7 +77,7 @@ export function signatureFault(
 ): string | undefined {
   const pattern =
     /^AWS4-HMAC-SHA256 Credential=([^/]+)\/(\d{8})\/([^/]+)\/([^/]+)\/aws4_request, SignedHeaders=([^,]+), Signature=([0-9a-f]{64})$/;
-  const [, id, day, region, service, names, signature] = pattern.exec(headers["authorization"] ?? "") ?? [];
+  const [, id, day, region, service, names, signature] = pattern.exec(headers.authorization ?? "") ?? [];
   if (signature === undefined) return "IncompleteSignature";
   if (id !== accessKeyId) return "InvalidClientTokenId";
   if (headers["x-amz-security-token"] !== sessionToken) return "InvalidClientTokenId";
@@ -87,8 +87,9 @@ export function signatureFault(
   const at = Date.parse(`${year}-${month}-${date}T${hour}:${minute}:${second}Z`);
   if (!(Math.abs(at - now) < 300_000) || !stamp.startsWith(day!)) return "SignatureDoesNotMatch: time";
   const list = names!.split(";");
-  if (list.join() !== [...list].toSorted().join() || !list.includes("host"))
+  if (list.join() !== [...list].toSorted().join() || !list.includes("host")) {
     return "SignatureDoesNotMatch: fields";
+  }
   const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
   const hmac = (key: string | Buffer, text: string) => createHmac("sha256", key).update(text).digest();
   const { pathname, searchParams } = new URL(url, "http://any");
