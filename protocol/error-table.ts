@@ -51,6 +51,32 @@ export const ERRORS = {
   handle_unknown: denied(401, "Make a new handle: this one is not known, or was revoked."),
   client_unknown: denied(401, "Register the client, or correct the id in HOLDFAST_URL."),
 
+  // A client that a platform vouches for.
+  platform_token_invalid: denied(
+    401,
+    "Send a fresh OIDC token as its platform issued it, of an issuer that the client's record trusts.",
+  ),
+  platform_token_refused: denied(
+    403,
+    "Ask the platform for a token with the audience that the client's record wants, in a workload that its claims admit.",
+  ),
+  proof_invalid: denied(
+    401,
+    "Send a DPoP proof, made by the new key for this very call, as docs/protocol.md says.",
+  ),
+  certificate_expired: denied(401, "Get a new certificate by POST /token: this one's time is over."),
+  certificate_invalid: denied(
+    401,
+    "Get a new certificate by POST /token, and sign with the key that it was given for.",
+  ),
+  issuer_unavailable: row(
+    503,
+    "destination_unavailable",
+    "no",
+    true,
+    "Try again: the keys of the platform's issuer could not be fetched. The edge's log says why.",
+  ),
+
   // Who uses the proxy door, judged at the node before its edge is asked.
   proxy_credentials_missing: denied(
     407,

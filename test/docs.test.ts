@@ -41,6 +41,7 @@ test("every link between documents leads somewhere", () => {
     "docs/protocol.md",
     "docs/fidelity.md",
     "docs/configuration.md",
+    "docs/keyless.md",
     "docs/deploy.md",
     "docs/run.md",
     "docs/binary.md",

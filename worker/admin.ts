@@ -87,8 +87,14 @@ admin.post("/handles", async (c) => {
   const now = Math.floor(Date.now() / 1_000);
   // The act stays in the record, and each door looks at it again.
   const scope = await proveScopeToken(value.token, SCOPE_ACTS, edgeOf(c.env), c.env, now, () => {});
+  const { client, claims, key, certifiedUntil } = scope;
+  if (certifiedUntil !== undefined) {
+    throw new RelayError(
+      "request_invalid",
+      "a handle stands for a scope token of a registered key: this one is signed under a certificate, which ends within minutes",
+    );
+  }
   checkScopeLifetime(scope);
-  const { client, claims, key } = scope;
   // What can't be parsed would refuse every use of the handle.
   for (const entry of claims.allow) parseAllowedTarget(entry);
   const handle = newHandle();

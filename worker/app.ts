@@ -11,6 +11,7 @@ import { egressList, signedEgressList } from "./egress-list.ts";
 import { cancel, forward } from "./forward.ts";
 import { withHealth } from "./healthy.ts";
 import type { Hosting } from "./hosting.ts";
+import { exchangeToken } from "./keyless/token-door.ts";
 import { resolve } from "./resolve.ts";
 import { stream } from "./stream.ts";
 import { tellable } from "./tellable.ts";
@@ -82,6 +83,8 @@ app.route("/stream", stream);
 app.post("/grants", directGrants);
 
 app.post("/resolve", resolve);
+
+app.post("/token", exchangeToken);
 
 app.post("/authorize", answerProxyQuestion);
 

@@ -2,12 +2,13 @@ import { RelayError } from "../protocol/errors.ts";
 import { WIRE } from "../protocol/headers.ts";
 import { isAllowed, isTunnelAllowed, parseTargetUrl, parseTunnelUrl } from "../protocol/targets.ts";
 import { checkRequestClaims, type Framing, type RequestAct, type RequestClaims } from "../protocol/claims.ts";
-import { readBearer, verifySignature } from "../protocol/tokens.ts";
-import { isOver } from "./ceilings.ts";
+import { readBearer } from "../protocol/tokens.ts";
+import { holdToCeiling } from "./ceilings.ts";
 import type { Client } from "./clients.ts";
 import type { EdgeNode } from "./config.ts";
 import type { Edge, Env } from "./edge.ts";
-import { CEILING_SECONDS } from "./limits.ts";
+import { proveBearer } from "./keyless/bearer.ts";
+import { proveSigner } from "./signers.ts";
 import { atSendersCost } from "./strangers.ts";
 
 /** A request that may be made: who asks, what for, and the nodes that may make it, in no order. */
@@ -27,7 +28,7 @@ export interface Authorized {
  * @param authorization `Bearer <token>`
  * @param now seconds since 1970
  * @param act the door's own
- * @throws RelayError any of the token codes, `client_unknown`, `rate_limited`
+ * @throws RelayError any of the token codes, those of a certificate, `client_unknown`, `rate_limited`
  */
 export async function proveRequest(
   request: Request,
@@ -42,7 +43,7 @@ export async function proveRequest(
     const claims = checkRequestClaims(unverified.claims, edge.config.origin, now, act);
     admit(edge.knows(claims.iss));
     const client = await edge.client(claims.iss, env, now * 1_000);
-    await verifySignature(unverified, client.keys);
+    await proveSigner(unverified, client, edge, now);
     return { claims, client };
   });
   // Giving up is never too much: it makes room.
@@ -51,23 +52,12 @@ export async function proveRequest(
 }
 
 /**
- * Holds a client to the platform's coarse ceiling.
- * @throws RelayError `rate_limited`
- */
-export async function holdToCeiling({ id }: Client, env: Env): Promise<void> {
-  if (await isOver(env.CLIENT_CEILING, id)) {
-    throw new RelayError("rate_limited", `${id} is over the edge's own ceiling`, {
-      retryAfter: CEILING_SECONDS,
-    });
-  }
-}
-
-/**
- * Judges a request by its token, and what the client may reach.
+ * Judges a request by its token, or by a platform's, and what the client may reach.
  *
  * @param now seconds since 1970
  * @param act the door's own
- * @throws RelayError as `proveRequest` and `eligibleNodes`, and `url_invalid`, `token_url`, `token_framing`, `target_not_allowed`
+ * @throws RelayError as `proveRequest`, `proveBearer` and `eligibleNodes`, and `url_invalid`, `token_url`, `token_framing`,
+ *   `target_not_allowed`
  */
 export async function authorize(
   request: Request,
@@ -77,14 +67,10 @@ export async function authorize(
   act: "fetch" | "cancel" = "fetch",
 ): Promise<Authorized> {
   const { headers } = request;
-  const { claims, client } = await proveRequest(
-    request,
-    headers.get(WIRE.authorization),
-    edge,
-    env,
-    now,
-    act,
-  );
+  const { claims, client } =
+    act === "fetch" && headers.has(WIRE.client)
+      ? await proveBearer(request, edge, env, now)
+      : await proveRequest(request, headers.get(WIRE.authorization), edge, env, now, act);
   const restated = headers.get(WIRE.target);
   if (restated !== null && restated !== claims.url) {
     throw new RelayError("token_url", "Relay-Target is not the URL that was signed");

@@ -5,12 +5,17 @@ import { algorithmOf, type BoundKey, CLIENT_ID, importPublicKey } from "../proto
 import { CLIENT_ALLOW_MAX, CLIENT_KEYS_MAX } from "../protocol/limits.ts";
 import { type AllowedTarget, parseAllowedTarget } from "../protocol/targets.ts";
 import { tellIssue } from "./issues.ts";
+import { type IssuerRecord, type IssuerRule, issuersSchema, keylessProblems, loadIssuer } from "./issuers.ts";
 
 /** A client as the registry stores it. */
 export interface ClientRecord {
   readonly id: string;
-  /** Public keys, current and next. */
+  /** Public keys, current and next. There may be none where `issuers` vouch for it. */
   readonly keys: readonly JWK[];
+  /** Platforms that vouch for it in place of a key. */
+  readonly issuers?: readonly IssuerRecord[] | undefined;
+  /** Whether such a platform's token is taken as it is, where else it has to be exchanged for a certificate. */
+  readonly bearer?: boolean | undefined;
   /** Targets, as `parseAllowedTarget` reads them. */
   readonly allow: readonly string[];
   /** Ids of the nodes that it may leave from; all nodes where it is left out. */
@@ -43,6 +48,8 @@ export interface Client {
   readonly keys: readonly BoundKey[];
   /** Of the keys, in the same order (RFC 7638). */
   readonly thumbprints: readonly string[];
+  readonly issuers: readonly IssuerRule[];
+  readonly bearer: boolean;
   readonly allow: readonly AllowedTarget[];
   readonly pool: ReadonlySet<string> | undefined;
   readonly limits: ClientLimits;
@@ -63,10 +70,9 @@ const schema = z.strictObject({
           ),
         ),
     )
-    .check(
-      z.minLength(1, "must hold at least one key"),
-      z.maxLength(CLIENT_KEYS_MAX, `must hold at most ${CLIENT_KEYS_MAX} keys`),
-    ),
+    .check(z.maxLength(CLIENT_KEYS_MAX, `must hold at most ${CLIENT_KEYS_MAX} keys`)),
+  issuers: z.optional(issuersSchema),
+  bearer: z.optional(z.boolean()),
   allow: z
     .array(
       z.string().check((context) => {
@@ -101,11 +107,12 @@ const schema = z.strictObject({
  * @throws RelayError `request_invalid`
  */
 export function parseClientRecord(value: unknown): ClientRecord {
-  const result = z.safeParse(schema, value);
-  if (result.success) return result.data;
-  const problems = result.error.issues.map(
+  const { data, error } = z.safeParse(schema, value);
+  const problems = (error?.issues ?? []).map(
     (issue) => `${issue.path.join(".") || "the record"} ${tellIssue(issue)}`,
   );
+  problems.push(...keylessProblems(value));
+  if (data !== undefined && problems.length === 0) return data;
   throw new RelayError("request_invalid", problems.join("; "));
 }
 
@@ -115,6 +122,8 @@ export async function loadClient(record: ClientRecord): Promise<Client> {
     id: record.id,
     keys: await Promise.all(record.keys.map((jwk) => importPublicKey(jwk))),
     thumbprints: await Promise.all(record.keys.map((jwk) => calculateJwkThumbprint(jwk))),
+    issuers: (record.issuers ?? []).map((rule) => loadIssuer(rule)),
+    bearer: record.bearer ?? false,
     allow: record.allow.map((entry) => parseAllowedTarget(entry)),
     pool: record.pool === undefined ? undefined : new Set(record.pool),
     limits: record.limits ?? {},
