@@ -2,8 +2,9 @@ import { CompactSign, decodeJwt, exportJWK, generateKeyPair, type JWK } from "jo
 import { errorFromProblem, RelayError, withReached } from "../protocol/errors.ts";
 import { WIRE } from "../protocol/headers.ts";
 import { SIGNING_ALGORITHMS, type SigningAlgorithm, type SigningKey } from "../protocol/keys.ts";
+import { CERTIFICATE_MAX_BYTES } from "../protocol/limits.ts";
 import { newRequestId } from "../protocol/tokens.ts";
-import { CERTIFICATE_ANSWER_MAX_BYTES, CERTIFICATE_EXCHANGE_MS, CERTIFICATE_MAX_BYTES } from "./limits.ts";
+import { CERTIFICATE_ANSWER_MAX_BYTES, CERTIFICATE_EXCHANGE_MS } from "./limits.ts";
 import { readText } from "./stream.ts";
 import type { Fetch } from "./wire.ts";
 

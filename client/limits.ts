@@ -87,9 +87,6 @@ export const PLATFORM_TOKEN_MAX_BYTES = 16_384;
 /** The longest answer of a platform's endpoint. */
 export const PLATFORM_ANSWER_MAX_BYTES = 65_536;
 
-/** How long a token is asked for where a platform lets the caller choose: what a certificate lives at most. */
-export const PLATFORM_TOKEN_SECONDS = 900;
-
 /** For the edge's answer to the question for a certificate. */
 export const CERTIFICATE_EXCHANGE_MS = 10_000;
 
@@ -99,9 +96,8 @@ export const CERTIFICATE_EXCHANGE_MS = 10_000;
  */
 export const CERTIFICATE_TURN_MS = 3_000;
 
-/** The longest answer with a certificate, and the longest certificate: it travels with every token. */
+/** The longest answer with a certificate. */
 export const CERTIFICATE_ANSWER_MAX_BYTES = 32_768;
-export const CERTIFICATE_MAX_BYTES = 8_192;
 
 /** After this part of its life a certificate is renewed while it goes on being used. */
 export const CERTIFICATE_RENEW_AT = 2 / 3;

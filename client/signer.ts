@@ -40,7 +40,11 @@ export interface SignerOptions extends IdentityOptions {
 }
 
 /** What the edge says to a token whose certificate it does not take, as after a change of its key or of the client's rules. */
-const REFUSALS: ReadonlySet<ErrorCode> = new Set(["token_signature"]);
+const REFUSALS: ReadonlySet<ErrorCode> = new Set([
+  "certificate_invalid",
+  "certificate_expired",
+  "token_signature",
+]);
 
 /** The certificates of clients that have nothing of their own: an app may make a client for each of its requests. */
 const shared = new Map<string, Certificates>();

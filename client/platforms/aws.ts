@@ -1,4 +1,4 @@
-import { PLATFORM_TOKEN_SECONDS } from "../limits.ts";
+import { CERTIFICATE_MAX_SECONDS } from "../../protocol/limits.ts";
 import { askPlatform, type PlatformAnswer } from "./ask.ts";
 import { awsCredentials, awsRegion } from "./aws-credentials.ts";
 import { firstSet, valueOf } from "./environment.ts";
@@ -49,7 +49,7 @@ export const aws: Platform = {
       const headers = await signAwsCall({ url, body, service: "sts", region }, credentials, Date.now());
       return askPlatform({ who: WHO, url: url.href, method: "POST", headers, body, signal });
     };
-    let answer = await ask(PLATFORM_TOKEN_SECONDS);
+    let answer = await ask(CERTIFICATE_MAX_SECONDS);
     if (codeOf(answer) === "SessionDurationEscalationException") answer = await ask(SHORT_SECONDS);
     if (answer.status !== 200) throw platformFailure(refusal(answer));
     // A JWT has no character that XML would write in another way.

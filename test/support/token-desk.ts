@@ -1,8 +1,9 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { compactVerify, decodeProtectedHeader, importJWK, type JWK, jwtVerify, SignJWT } from "jose";
+import { compactVerify, decodeProtectedHeader, importJWK, type JWK } from "jose";
+import { checkCertificateTimes, verifyCertificate } from "../../protocol/certificates.ts";
 import { problemResponse, RelayError } from "../../protocol/errors.ts";
 import { type BoundKey, generateClientKey, importPrivateKey, importPublicKey } from "../../protocol/keys.ts";
-import { newRequestId } from "../../protocol/tokens.ts";
+import { newRequestId, signToken } from "../../protocol/tokens.ts";
 
 /** One exchange, its proof verified. */
 export interface Exchanged {
@@ -16,6 +17,8 @@ export interface TokenDesk {
   /** How long an answer takes, and for how long its certificate is good. */
   delayMs: number;
   seconds: number;
+  /** Its clock: milliseconds since 1970. */
+  now: () => number;
   /** Answers the next question in its place. */
   readonly next: (answer: RelayError | ((response: ServerResponse) => void)) => void;
   readonly answer: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
@@ -26,7 +29,7 @@ export interface TokenDesk {
 }
 
 /** @param origin looked up when the first question comes */
-export async function openTokenDesk(origin: () => string, now: () => number = Date.now): Promise<TokenDesk> {
+export async function openTokenDesk(origin: () => string): Promise<TokenDesk> {
   const answers: (RelayError | ((response: ServerResponse) => void))[] = [];
   const proofs = new Set<unknown>();
   let own = await generateClientKey();
@@ -36,18 +39,21 @@ export async function openTokenDesk(origin: () => string, now: () => number = Da
     for await (const chunk of request) text += String(chunk);
     const form = Object.fromEntries(new URLSearchParams(text));
     const jwk = await proven(String(request.headers["dpop"]), form);
-    const iat = Math.floor(now() / 1_000);
+    const iat = Math.floor(desk.now() / 1_000);
     const claims = { cnf: { jwk }, platform: { iss: "https://issuer.example", sub: "job", claims: {} } };
-    const { key } = await importPrivateKey(own.privateKey);
-    const certificate = await new SignJWT(claims)
-      .setProtectedHeader({ alg: "Ed25519", typ: "holdfast-certificate+jwt" })
-      .setIssuer(origin())
-      .setAudience(origin())
-      .setSubject(form["client_id"]!)
-      .setIssuedAt(iat)
-      .setExpirationTime(iat + desk.seconds)
-      .setJti(newRequestId())
-      .sign(key);
+    const certificate = await signToken(
+      "certificate",
+      {
+        ...claims,
+        iss: origin(),
+        aud: origin(),
+        sub: form["client_id"],
+        iat,
+        exp: iat + desk.seconds,
+        jti: newRequestId(),
+      },
+      await importPrivateKey(own.privateKey),
+    );
     return {
       access_token: certificate,
       issued_token_type: "urn:ietf:params:oauth:token-type:jwt",
@@ -73,6 +79,7 @@ export async function openTokenDesk(origin: () => string, now: () => number = Da
     seen: [],
     delayMs: 0,
     seconds: 900,
+    now: Date.now,
     next: (answer) => void answers.push(answer),
     answer: async (request, response) => {
       if (desk.delayMs > 0) await new Promise((resolve) => setTimeout(resolve, desk.delayMs));
@@ -92,16 +99,9 @@ export async function openTokenDesk(origin: () => string, now: () => number = Da
     keyOf: async (token) => {
       const { certificate } = decodeProtectedHeader(token) as { certificate?: string };
       if (certificate === undefined) return undefined;
-      const { key } = await importPublicKey(own.publicJwk);
-      const verified = await jwtVerify(certificate, key, {
-        issuer: origin(),
-        audience: origin(),
-        typ: "holdfast-certificate+jwt",
-        currentDate: new Date(now()),
-      }).catch((cause: unknown) => {
-        throw new RelayError("token_signature", "the certificate does not hold", { cause });
-      });
-      return importPublicKey((verified.payload["cnf"] as { jwk: JWK }).jwk);
+      const claims = await verifyCertificate(certificate, origin(), await importPublicKey(own.publicJwk));
+      checkCertificateTimes(claims, desk.now() / 1_000);
+      return importPublicKey(claims.cnf.jwk);
     },
     rotate: async () => {
       own = await generateClientKey();
