@@ -1,3 +1,4 @@
+import { abortable } from "../protocol/abort.ts";
 import { errorFromProblem, RelayError } from "../protocol/errors.ts";
 import { WIRE } from "../protocol/headers.ts";
 import { parseSeedListUrl, type SeedList } from "../protocol/seed-list.ts";
@@ -48,7 +49,7 @@ async function ask(
   { fetch = globalThis.fetch, signal, now = Date.now }: ResolveOptions,
 ): Promise<string> {
   const iat = Math.floor(now() / 1_000);
-  const token = await sign({
+  const signing = sign({
     iss: clientId,
     aud: edge,
     act: "resolve",
@@ -59,6 +60,7 @@ async function ask(
     url: `mongodb+srv://${host}`,
     framing: "none",
   });
+  const token = await abortable(signing, signal);
   let response: Response;
   try {
     response = await fetch(`${edge}/resolve`, {

@@ -1,3 +1,4 @@
+import { abortable } from "../protocol/abort.ts";
 import { encodeSection, sectionToWire } from "../protocol/envelope.ts";
 import { RelayError } from "../protocol/errors.ts";
 import { type Field, WIRE } from "../protocol/headers.ts";
@@ -92,7 +93,7 @@ export async function send(call: Call, signer: Signer, underlying: Fetch): Promi
   const section = sectionToWire(encodeSection(call.fields));
   const requestId = newRequestId();
   const claims = requestClaims(call, signer, { id: requestId, seconds: Math.floor(signer.now() / 1000) });
-  const token = await signer.sign(claims);
+  const token = await abortable(signer.sign(claims), call.signal);
   const init: RequestInit = {
     method: "POST",
     headers: [

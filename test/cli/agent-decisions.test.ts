@@ -32,6 +32,12 @@ describe("what the relay says of a token", () => {
     ["edge_unreachable", "unreachable"],
     ["edge_failed", "unreachable"],
     ["no_node", "unreachable"],
+    ["platform_token_missing", "refused"],
+    ["platform_token_invalid", "refused"],
+    ["platform_token_refused", "refused"],
+    ["certificate_invalid", "refused"],
+    ["platform_token_failed", "unreachable"],
+    ["issuer_unavailable", "unreachable"],
   ])("%s: %s", (code, kind) => {
     expect(verdictOf(new RelayError(code, "so")).kind).toBe(kind);
   });

@@ -4,6 +4,7 @@ import { type Certificate, requestCertificate } from "../../client/certificate.t
 import { careOf, Certificates } from "../../client/certificates.ts";
 import { createRelay, createScopeToken, RelayError } from "../../client/index.ts";
 import { createSockets } from "../../client/node/sockets.ts";
+import { resolveService } from "../../client/resolve.ts";
 import { createSigner, withinCertificate } from "../../client/signer.ts";
 import type { ScopeClaims } from "../../protocol/claims.ts";
 import { verifySignature } from "../../protocol/tokens.ts";
@@ -121,6 +122,20 @@ describe("a client without a key", () => {
     const call = relay.fetch(origin.url, { method: "POST", body, duplex: "half" } as RequestInit);
     expect(await failureOf(call)).toMatchObject({ code: "certificate_invalid", reached: "no" });
     expect((await relay.fetch(origin.url)).status).toBe(200);
+  });
+
+  test("waits for a certificate no longer than the caller does", async () => {
+    edge.desk.delayMs = 2_000;
+    const start = performance.now();
+    const signal = AbortSignal.timeout(50);
+    await expect(relayOf().fetch(origin.url, { signal })).rejects.toMatchObject({ name: "TimeoutError" });
+    const name = "a.b.example";
+    const resolving = resolveService(edge.keylessUrl, name, {
+      identityToken,
+      signal: AbortSignal.timeout(50),
+    });
+    await expect(resolving).rejects.toMatchObject({ name: "TimeoutError" });
+    expect(performance.now() - start).toBeLessThan(1_500);
   });
 
   test("tries once, and not for ever", async () => {
