@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import { decodeJwt } from "jose";
 import type { Operator } from "../client/admin.ts";
 import { fetchEgressList } from "../client/egress-list.ts";
 import { createScopeToken, isRelayError, RelayError, type ScopeOptions } from "../client/index.ts";
@@ -37,10 +38,9 @@ export async function makeCredential(
   { dir, operator }: { readonly dir: string; readonly operator: Operator | undefined },
 ): Promise<string> {
   const { allow, ttlSeconds } = options;
-  const now = Date.now();
-  const token = await createScopeToken(relayUrl, { ...options, now: () => now });
+  const token = await createScopeToken(relayUrl, options);
   const made = operator === undefined ? undefined : await makeHandle(operator, token);
-  const until = new Date((Math.floor(now / 1_000) + ttlSeconds) * 1_000).toISOString();
+  const until = new Date(decodeJwt(token).exp! * 1_000).toISOString();
   tell(`opens ${allow.join(", ")} for client ${parseRelayUrl(relayUrl).clientId}, until ${until}`);
   if (made !== undefined) {
     const inFolder = dir === resolve(DEFAULT_OUT) ? "" : ` --out ${dir}`;

@@ -136,6 +136,7 @@ function help(): string {
 ${lines.join("\n")}
 
 holdfast <command> --help tells more of one; holdfast --version tells this version.
-HOLDFAST_URL=https://<client-id>:<private key>@<edge host> names the relay and who is asking.
+HOLDFAST_URL=https://<client-id>:<private key>@<edge host> names the relay and who is asking; without :<private key> the platform says
+who, as docs/keyless.md has it.
 `;
 }

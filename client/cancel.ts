@@ -1,6 +1,5 @@
 import { WIRE } from "../protocol/headers.ts";
 import { type RequestClaims } from "../protocol/claims.ts";
-import { signToken } from "../protocol/tokens.ts";
 import { REQUEST_TOKEN_SECONDS } from "./limits.ts";
 import type { Fetch, Signer } from "./wire.ts";
 
@@ -62,7 +61,7 @@ function listenWeakly(signal: AbortSignal, interest: Interest): () => void {
 /** Tells the edge that nobody waits for what these claims asked for. */
 export async function cancel(
   { iss, aud, jti, htm, url, node }: RequestClaims,
-  signer: Pick<Signer, "edge" | "key" | "now">,
+  signer: Pick<Signer, "edge" | "sign" | "now">,
   underlying: Fetch,
 ): Promise<void> {
   const iat = Math.floor(signer.now() / 1_000);
@@ -78,7 +77,7 @@ export async function cancel(
     url,
     ...(node !== undefined && { node }),
   } as const;
-  const token = await signToken("request", claims, await signer.key());
+  const token = await signer.sign(claims);
   const headers = { [WIRE.authorization]: `Bearer ${token}` };
   const answer = await underlying(`${signer.edge}/cancel`, { method: "POST", headers, keepalive: true });
   await answer.body?.cancel();

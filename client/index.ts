@@ -13,6 +13,7 @@ export type { StreamTarget } from "./stream-session.ts";
 export { relayInfo, type RelayInfo } from "./info.ts";
 export { createScopeToken, type ScopeOptions } from "./scope.ts";
 export type { Fetch } from "./wire.ts";
+export type { IdentityOptions, IdentityToken } from "./platforms/options.ts";
 export {
   type ErrorCode,
   isRelayError,

@@ -33,8 +33,8 @@ export const NODE_KEYS_COOLDOWN_MS = 30_000;
 /** For getting the list of addresses, with the nodes' keys in it. */
 export const NODE_KEYS_DEADLINE_MS = 10_000;
 
-/** How often it is looked whether another request's fetch of the keys has ended. */
-export const NODE_KEYS_POLL_MS = 10;
+/** How often it is looked whether what another request has begun is over. */
+export const SHARED_TASK_POLL_MS = 10;
 
 /** The list of addresses; one of a hundred nodes has some 50 kB. */
 export const EGRESS_LIST_MAX_BYTES = 1_048_576;
@@ -75,3 +75,41 @@ export const RESOLVE_MAX_BYTES = 65_536;
 
 /** The longest list of proxies that is read: some hundreds of URLs. */
 export const PROXY_LIST_MAX_BYTES = 65_536;
+
+// Keyless clients.
+
+/** For getting the platform's token, however many questions that takes. */
+export const PLATFORM_TOKEN_MS = 10_000;
+
+/** The longest platform token; those of today have 1 to 2 kB. */
+export const PLATFORM_TOKEN_MAX_BYTES = 16_384;
+
+/** The longest answer of a platform's endpoint. */
+export const PLATFORM_ANSWER_MAX_BYTES = 65_536;
+
+/** For the edge's answer to the question for a certificate. */
+export const CERTIFICATE_EXCHANGE_MS = 10_000;
+
+/**
+ * For how long a call that gets a certificate keeps others from asking for one: in workerd it may have ended with the request that it
+ * was for.
+ */
+export const CERTIFICATE_TURN_MS = 3_000;
+
+/** The longest answer with a certificate. */
+export const CERTIFICATE_ANSWER_MAX_BYTES = 32_768;
+
+/** After this part of its life a certificate is renewed while it goes on being used. */
+export const CERTIFICATE_RENEW_AT = 2 / 3;
+
+/** With less than this left it is renewed before it is used again: a request token lives as long. */
+export const CERTIFICATE_MARGIN_MS = 60_000;
+
+/** A renewal that failed is not tried again within this time, as long as the certificate is good. */
+export const CERTIFICATE_COOLDOWN_MS = 5_000;
+
+/** For how many clients of edges a process keeps certificates at once. */
+export const CERTIFICATE_KEEPERS_MAX = 32;
+
+/** A scope token may be cut short by this much, which is what getting its certificate took. */
+export const SCOPE_SHORTFALL_SECONDS = 15;

@@ -6,8 +6,8 @@ import {
   NODE_KEYS_COOLDOWN_MS,
   NODE_KEYS_DEADLINE_MS,
   NODE_KEYS_MS,
-  NODE_KEYS_POLL_MS,
 } from "./limits.ts";
+import { SharedTask } from "./shared-task.ts";
 import { readText } from "./stream.ts";
 import type { Fetch } from "./wire.ts";
 
@@ -16,12 +16,7 @@ export type PublishedKeys = ReadonlyMap<string, readonly BoundKey[]>;
 
 const NONE: PublishedKeys = new Map();
 
-/**
- * The keys that nodes sign receipts with, as the edge publishes them in `/.well-known/egress.json`.
- *
- * Values are kept and not promises of them: workerd does not let one request wait for what another began. So who finds a
- * fetch under way looks again and again whether it is done.
- */
+/** The keys that nodes sign receipts with, as the edge publishes them in `/.well-known/egress.json`. */
 export class NodeKeys {
   readonly #edge: string;
   readonly #underlying: () => Fetch;
@@ -30,8 +25,7 @@ export class NodeKeys {
   /** When the last fetch ended, whatever came of it, and when one last succeeded; milliseconds since 1970. */
   #tried = Number.NEGATIVE_INFINITY;
   #got = Number.NEGATIVE_INFINITY;
-  /** A fetch is under way, but not for longer: in workerd it ends with the request that began it. */
-  #fetchingUntil = Number.NEGATIVE_INFINITY;
+  readonly #fetching: SharedTask<void>;
 
   constructor(settings: {
     readonly edge: string;
@@ -41,6 +35,7 @@ export class NodeKeys {
     this.#edge = settings.edge;
     this.#underlying = settings.underlying;
     this.#now = settings.now;
+    this.#fetching = new SharedTask(NODE_KEYS_DEADLINE_MS, settings.now);
   }
 
   /** The keys by node, as far as they are known. */
@@ -56,7 +51,7 @@ export class NodeKeys {
    */
   async ready(): Promise<void> {
     const isFresh = this.#now() - this.#got < NODE_KEYS_MS;
-    if (this.#keys !== undefined && (isFresh || this.#isFetching() || this.#isCooling())) return;
+    if (this.#keys !== undefined && (isFresh || this.#fetching.isRunning || this.#isCooling())) return;
     try {
       await this.#fetch();
     } catch (error) {
@@ -67,34 +62,24 @@ export class NodeKeys {
 
   /** Asks again, because a receipt did not hold by `known`; tells whether others are known now. */
   async renew(known: PublishedKeys): Promise<boolean> {
-    const mayAsk = this.#isFetching() || !this.#isCooling();
+    const mayAsk = this.#fetching.isRunning || !this.#isCooling();
     if (this.known === known && mayAsk) await this.#fetch().catch(() => {});
     return this.known !== known;
-  }
-
-  #isFetching(): boolean {
-    return this.#now() < this.#fetchingUntil;
   }
 
   #isCooling(): boolean {
     return this.#now() - this.#tried < NODE_KEYS_COOLDOWN_MS;
   }
 
-  async #fetch(): Promise<void> {
-    const before = this.#keys;
-    // Counted and not timed, so that it ends also by a clock that stands still.
-    for (let looks = 0; this.#isFetching() && looks < NODE_KEYS_DEADLINE_MS / NODE_KEYS_POLL_MS; looks++) {
-      await new Promise((resolve) => setTimeout(resolve, NODE_KEYS_POLL_MS));
-    }
-    if (this.#keys !== before) return;
-    this.#fetchingUntil = this.#now() + NODE_KEYS_DEADLINE_MS;
-    try {
-      this.#keys = await keysOf(await this.#read());
-      this.#got = this.#now();
-    } finally {
-      this.#fetchingUntil = Number.NEGATIVE_INFINITY;
-      this.#tried = this.#now();
-    }
+  #fetch(): Promise<void> {
+    return this.#fetching.run(async () => {
+      try {
+        this.#keys = await keysOf(await this.#read());
+        this.#got = this.#now();
+      } finally {
+        this.#tried = this.#now();
+      }
+    });
   }
 
   async #read(): Promise<string> {

@@ -1,15 +1,16 @@
-import { type BoundKey, importPrivateKey, parseRelayUrl } from "../protocol/keys.ts";
 import { connectStream, type RelayConnection } from "./connect.ts";
 import { makeFetch } from "./fetch.ts";
 import { parseHosts } from "./hosts.ts";
 import { NodeKeys } from "./node-keys.ts";
+import type { IdentityOptions } from "./platforms/options.ts";
 import { parseEgress } from "./receipts.ts";
+import { createSigner } from "./signer.ts";
 import type { StreamTarget } from "./stream-session.ts";
 import { openWebWire } from "./web-wire.ts";
 import type { Fetch } from "./wire.ts";
 
 /** All of them may be left out. */
-export interface RelayOptions {
+export interface RelayOptions extends IdentityOptions {
   /**
    * Only these hosts go through the relay, the rest direct: exact hosts (`api.bank.com`) or every subdomain of a suffix
    * (`*.vendor.io`). Without it everything goes through the relay.
@@ -63,7 +64,7 @@ export interface Relay {
 /**
  * Makes a client out of `HOLDFAST_URL`. Nothing is sent, and no key is read, before the first call.
  *
- * @param url `https://<client-id>:<private key>@<edge host>`
+ * @param url `https://<client-id>:<private key>@<edge host>`, or `https://<client-id>@<edge host>` where the platform tells who is asking
  * @throws RelayError `request_invalid` where the URL or an entry of `hosts` or `egress` is not valid
  * @example
  * const relay = createRelay(process.env.HOLDFAST_URL, { hosts: ["api.bank.com"] });
@@ -72,22 +73,16 @@ export interface Relay {
  * const relay = createRelay(process.env.HOLDFAST_URL, { egress: ["203.0.113.10", "203.0.113.20"] });
  * @example
  * const openai = new OpenAI({ fetch: createRelay(process.env.HOLDFAST_URL).fetch });
+ * @example
+ * const relay = createRelay("https://shop@edge.example.com", { identityToken: (audience) => getVercelOidcToken({ audience }) });
  */
 export function createRelay(url: string | undefined, options: RelayOptions = {}): Relay {
-  const { edge, clientId, privateKey } = parseRelayUrl(url);
-  // The key is kept and not the promise of it: workerd does not let one request wait for what another began.
-  let imported: BoundKey | undefined;
+  const { edge, clientId, sign, refused } = createSigner(url, options);
   const now = options.now ?? Date.now;
   const underlying = () => options.fetch ?? globalThis.fetch;
   const egress = options.egress === undefined ? undefined : parseEgress(options.egress);
   const asksForReceipt = egress !== undefined || options.receipt === true;
-  const signer = {
-    edge,
-    clientId,
-    key: async () => (imported ??= await importPrivateKey(privateKey)),
-    node: options.node,
-    now,
-  };
+  const signer = { edge, clientId, sign, refused, node: options.node, now };
   const fetch = makeFetch({
     ...signer,
     idempotent: options.idempotent ?? false,

@@ -2,8 +2,8 @@ import { RelayError } from "../protocol/errors.ts";
 import { WIRE } from "../protocol/headers.ts";
 import type { ReceiptClaims } from "../protocol/receipts.ts";
 import { abortable } from "../protocol/abort.ts";
-import { openAnswer } from "./answer.ts";
-import type { Body } from "./body.ts";
+import { type Answer, openAnswer } from "./answer.ts";
+import { type Body, bodyKind } from "./body.ts";
 import { decodersFor } from "./decode.ts";
 import { relayedFields } from "./fields.ts";
 import { readInfo } from "./info.ts";
@@ -11,7 +11,8 @@ import { type Answered, checkReceipt } from "./receipts.ts";
 import type { Hop } from "./redirect.ts";
 import { bodyLength, hasNoBody, makeResponse } from "./response.ts";
 import { drain, targetBody } from "./stream.ts";
-import { type Exchange, send, type Settings } from "./wire.ts";
+import { attempted } from "./signer.ts";
+import { type Call, type Exchange, send, type Settings } from "./wire.ts";
 
 /** One hop through the relay. */
 export interface RelayedHop {
@@ -31,16 +32,10 @@ export async function sendRelayed(
   const url = withoutFragment(hop.url);
   const fields = relayedFields(hop.fields, { type: body.type, decompress });
   if (receipts !== undefined) await abortable(receipts.keys.ready(), signal);
-  const exchange = await send(
-    { method: hop.method, url, fields, body, signal },
-    settings,
-    settings.underlying(),
-  );
+  const call = { method: hop.method, url, fields, body, signal };
+  const { exchange, answer } = await replyTo(call, settings);
   const { requestId, explain, interest } = exchange;
-  const { head, source } = await openAnswer(exchange).catch((error: unknown) => {
-    interest.over();
-    throw error;
-  });
+  const { head, source } = answer;
   const receipt = await proven(exchange, head.status, hop, settings, signal).catch((error: unknown) => {
     interest.giveUp();
     source?.reader.cancel().catch(() => {});
@@ -75,6 +70,25 @@ export async function sendRelayed(
     source?.reader.cancel().catch(() => {});
     throw error;
   }
+}
+
+interface Reply {
+  readonly exchange: Exchange;
+  readonly answer: Answer;
+}
+
+/** Makes a call. It is made anew where the edge did not take its certificate, but for a stream of the caller's, which is read by then. */
+function replyTo(call: Call, settings: Settings): Promise<Reply> {
+  const once = async (sign: Settings["sign"]): Promise<Reply> => {
+    const exchange = await send(call, { ...settings, sign }, settings.underlying());
+    try {
+      return { exchange, answer: await openAnswer(exchange) };
+    } catch (error) {
+      exchange.interest.over();
+      throw error;
+    }
+  };
+  return attempted(settings, once, bodyKind(call.body) !== "stream");
 }
 
 /** What the answer's receipt says, where one was asked for. */

@@ -1,15 +1,17 @@
+import { abortable } from "../protocol/abort.ts";
 import { errorFromProblem, RelayError } from "../protocol/errors.ts";
 import { WIRE } from "../protocol/headers.ts";
-import { importPrivateKey, parseRelayUrl } from "../protocol/keys.ts";
 import { parseSeedListUrl, type SeedList } from "../protocol/seed-list.ts";
 import { parseTunnelUrl, tunnelUrl } from "../protocol/targets.ts";
-import { newRequestId, signToken } from "../protocol/tokens.ts";
+import { newRequestId } from "../protocol/tokens.ts";
 import { PROBLEM_MAX_BYTES, REQUEST_TOKEN_SECONDS, RESOLVE_MAX_BYTES, SEEDS_MAX } from "./limits.ts";
+import type { IdentityOptions } from "./platforms/options.ts";
+import { attempted, type ClientSigner, createSigner, type SignRequest } from "./signer.ts";
 import { readText } from "./stream.ts";
 import type { Fetch } from "./wire.ts";
 
 /** How a service is asked for. */
-export interface ResolveOptions {
+export interface ResolveOptions extends IdentityOptions {
   /** In place of the global one. */
   readonly fetch?: Fetch | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -28,26 +30,37 @@ export interface ResolveOptions {
 export async function resolveService(
   relayUrl: string | undefined,
   name: string,
-  { fetch = globalThis.fetch, signal, now = Date.now }: ResolveOptions = {},
+  options: ResolveOptions = {},
 ): Promise<SeedList> {
-  const { edge, clientId, privateKey } = parseRelayUrl(relayUrl);
+  const signer = createSigner(relayUrl, options);
   const { host, parent } = parseSeedListUrl(`mongodb+srv://${name}`);
+  const text = await attempted(signer, (sign) => ask({ signer, sign, host }, options));
+  return checkSeedList(text, parent);
+}
+
+interface Question {
+  readonly signer: Pick<ClientSigner, "edge" | "clientId">;
+  readonly sign: SignRequest;
+  readonly host: string;
+}
+
+async function ask(
+  { signer: { edge, clientId }, sign, host }: Question,
+  { fetch = globalThis.fetch, signal, now = Date.now }: ResolveOptions,
+): Promise<string> {
   const iat = Math.floor(now() / 1_000);
-  const token = await signToken(
-    "request",
-    {
-      iss: clientId,
-      aud: edge,
-      act: "resolve",
-      iat,
-      exp: iat + REQUEST_TOKEN_SECONDS,
-      jti: newRequestId(),
-      htm: "POST",
-      url: `mongodb+srv://${host}`,
-      framing: "none",
-    },
-    await importPrivateKey(privateKey),
-  );
+  const signing = sign({
+    iss: clientId,
+    aud: edge,
+    act: "resolve",
+    iat,
+    exp: iat + REQUEST_TOKEN_SECONDS,
+    jti: newRequestId(),
+    htm: "POST",
+    url: `mongodb+srv://${host}`,
+    framing: "none",
+  });
+  const token = await abortable(signing, signal);
   let response: Response;
   try {
     response = await fetch(`${edge}/resolve`, {
@@ -65,16 +78,9 @@ export async function resolveService(
     throw errorFromProblem(code, await readText(response.body, PROBLEM_MAX_BYTES), response.headers);
   }
   const text = await readText(response.body, RESOLVE_MAX_BYTES);
-  if (response.status !== 200) {
-    throw new RelayError(
-      "edge_failed",
-      `${edge}/resolve answered ${response.status} with no mark of the relay`,
-      {
-        reached: "no",
-      },
-    );
-  }
-  return checkSeedList(text, parent);
+  if (response.status === 200) return text;
+  const detail = `${edge}/resolve answered ${response.status} with no mark of the relay`;
+  throw new RelayError("edge_failed", detail, { reached: "no" });
 }
 
 /**

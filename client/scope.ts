@@ -1,13 +1,14 @@
 import { RelayError } from "../protocol/errors.ts";
-import { importPrivateKey, parseRelayUrl } from "../protocol/keys.ts";
 import { SCOPE_ALLOW_MAX } from "../protocol/limits.ts";
 import { parseRelayUrlTarget } from "../protocol/relay-urls.ts";
 import { parseAllowedTarget } from "../protocol/targets.ts";
 import { type ScopeAct, type ScopeClaims } from "../protocol/claims.ts";
-import { newRequestId, signToken } from "../protocol/tokens.ts";
+import { newRequestId } from "../protocol/tokens.ts";
+import type { IdentityOptions } from "./platforms/options.ts";
+import { createSigner } from "./signer.ts";
 
 /** What a scope token is to be good for. */
-export interface ScopeOptions {
+export interface ScopeOptions extends IdentityOptions {
   /** The door that takes it. */
   readonly act: ScopeAct;
   /**
@@ -15,7 +16,7 @@ export interface ScopeOptions {
    * with one path at most: `https://api.bank.com/v1/*`, and where the path itself is meant too, that before it.
    */
   readonly allow: readonly string[];
-  /** How long, in seconds; the edge admits what the client's record says, 90 days by default. */
+  /** How long, in seconds; the edge admits what the client's record says, 90 days by default; without a private key at most 15 min. */
   readonly ttlSeconds: number;
   /** The one node, or the few, that may be used. Default: all in the client's pool. */
   readonly node?: string | readonly string[];
@@ -27,8 +28,9 @@ export interface ScopeOptions {
  * Signs a token for many connections, or requests, to a few targets: for software that can be given a URL and nothing else. Whoever has it
  * can use it until it expires or the client's key is removed.
  *
- * @param url `https://<client-id>:<private key>@<edge host>`
- * @throws RelayError `request_invalid` where the URL or an option is not valid
+ * @param url `https://<client-id>:<private key>@<edge host>`, or without the key
+ * @throws RelayError `request_invalid` where the URL or an option is not valid; without a key `token_lifetime` where it can't live so
+ *   long, and what certificates fail with
  * @example
  * const token = await createScopeToken(process.env.HOLDFAST_URL, {
  *   act: "stream",
@@ -39,7 +41,7 @@ export interface ScopeOptions {
  */
 export async function createScopeToken(url: string | undefined, options: ScopeOptions): Promise<string> {
   const { act, allow, ttlSeconds, node, now = Date.now } = options;
-  const { edge, clientId, privateKey } = parseRelayUrl(url);
+  const { edge, clientId, signScope } = createSigner(url, options);
   if (allow.length === 0 || allow.length > SCOPE_ALLOW_MAX) {
     throw new RelayError("request_invalid", `name 1 to ${SCOPE_ALLOW_MAX} targets`);
   }
@@ -59,5 +61,5 @@ export async function createScopeToken(url: string | undefined, options: ScopeOp
     allow,
     ...(node !== undefined && { node }),
   };
-  return signToken("scope", claims, await importPrivateKey(privateKey));
+  return signScope(claims);
 }

@@ -7,7 +7,7 @@ import {
 } from "../protocol/stream-messages.ts";
 import type { StreamPort } from "../protocol/stream-end.ts";
 import { type RequestClaims, type Resume } from "../protocol/claims.ts";
-import { newRequestId, signToken } from "../protocol/tokens.ts";
+import { newRequestId } from "../protocol/tokens.ts";
 import { cancel } from "./cancel.ts";
 import { REQUEST_TOKEN_SECONDS } from "./limits.ts";
 import type { OpenWire, StreamWire, WireEvents } from "./stream-wire.ts";
@@ -15,7 +15,10 @@ import { keepAlive } from "./timers.ts";
 import type { Fetch, Signer } from "./wire.ts";
 
 /** Who opens streams, and by what. */
-export interface StreamSigner extends Pick<Signer, "edge" | "clientId" | "key" | "node" | "now"> {
+export interface StreamSigner extends Pick<
+  Signer,
+  "edge" | "clientId" | "sign" | "refused" | "node" | "now"
+> {
   readonly openWire: OpenWire;
   /** The fetch by which the edge is told that an opening is given up, looked up at each call. */
   readonly underlying: () => Fetch;
@@ -67,13 +70,18 @@ export class StreamConnection implements StreamPort {
   readonly #events: ConnectionEvents;
   readonly #deadline: ReturnType<typeof setTimeout>;
   #wire: StreamWire | undefined;
-  /** What the edge was asked for last. */
+  readonly #request: StreamRequest;
+  /** What the edge was asked for last, and by which token. */
   #asked: RequestClaims | undefined;
+  #token: string | undefined;
+  /** Whether the edge did not take the certificate of the first attempt. */
+  #isAnew = false;
   #state: "opening" | "open" | "over" = "opening";
   #keepsAlive: boolean;
 
   constructor(signer: StreamSigner, request: StreamRequest, events: ConnectionEvents, keepsAlive: boolean) {
     this.#signer = signer;
+    this.#request = request;
     this.#events = events;
     this.#keepsAlive = keepsAlive;
     this.#deadline = setTimeout(() => {
@@ -81,13 +89,7 @@ export class StreamConnection implements StreamPort {
       this.#lose(new RelayError("edge_unreachable", `no stream within ${request.deadlineMs} ms`));
     }, request.deadlineMs);
     keepAlive(this.#deadline, keepsAlive);
-    this.#start(request).catch((cause: unknown) => {
-      this.#lose(
-        isRelayError(cause)
-          ? cause
-          : new RelayError("edge_unreachable", "no WebSocket could be opened", { cause }),
-      );
-    });
+    this.#start();
   }
 
   send(message: Uint8Array | string): void {
@@ -112,7 +114,17 @@ export class StreamConnection implements StreamPort {
     this.#wire?.keepAlive?.(isWanted);
   }
 
-  async #start(request: StreamRequest): Promise<void> {
+  #start(): void {
+    this.#openWire(this.#request).catch((cause: unknown) => {
+      this.#lose(
+        isRelayError(cause)
+          ? cause
+          : new RelayError("edge_unreachable", "no WebSocket could be opened", { cause }),
+      );
+    });
+  }
+
+  async #openWire(request: StreamRequest): Promise<void> {
     const { edge, openWire } = this.#signer;
     const token = await this.#sign(request);
     if (this.#state === "over") return;
@@ -129,12 +141,12 @@ export class StreamConnection implements StreamPort {
   }
 
   async #sign(request: StreamRequest): Promise<string> {
-    const { key, now } = this.#signer;
+    const { sign, now } = this.#signer;
     const stamp = { id: newRequestId(), seconds: Math.floor(now() / 1_000) };
     const claims = streamClaims(request, this.#signer, stamp);
-    const token = await signToken("request", claims, await key());
+    this.#token = await sign(claims);
     this.#asked = claims;
-    return token;
+    return this.#token;
   }
 
   #take(message: Uint8Array | string): void {
@@ -155,6 +167,12 @@ export class StreamConnection implements StreamPort {
 
   #lose(error: RelayError): void {
     if (this.#state === "over") return;
+    const isFirst = this.#state === "opening" && !this.#isAnew;
+    if (isFirst && this.#token !== undefined && this.#signer.refused(this.#token, error)) {
+      this.#isAnew = true;
+      this.#wire?.terminate();
+      return this.#start();
+    }
     this.#cut();
     this.#events.lost(error);
   }

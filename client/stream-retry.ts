@@ -18,6 +18,8 @@ const PASSING: ReadonlySet<ErrorCode> = new Set([
   "token_replayed",
   "grant_expired",
   "request_predates_node",
+  "platform_token_failed",
+  "issuer_unavailable",
 ]);
 
 /** Whether a stream that could not be taken up again may be a moment later. */

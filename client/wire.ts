@@ -1,24 +1,22 @@
+import { abortable } from "../protocol/abort.ts";
 import { encodeSection, sectionToWire } from "../protocol/envelope.ts";
 import { RelayError } from "../protocol/errors.ts";
 import { type Field, WIRE } from "../protocol/headers.ts";
-import type { BoundKey } from "../protocol/keys.ts";
 import { type RequestClaims } from "../protocol/claims.ts";
-import { newRequestId, signToken } from "../protocol/tokens.ts";
+import { newRequestId } from "../protocol/tokens.ts";
 import { parseTargetUrl } from "../protocol/targets.ts";
 import type { Body } from "./body.ts";
 import { type Interest, watchInterest } from "./cancel.ts";
 import type { HostMatcher } from "./hosts.ts";
 import { REQUEST_TOKEN_SECONDS } from "./limits.ts";
 import type { ReceiptRules } from "./receipts.ts";
+import type { ClientSigner } from "./signer.ts";
 
 /** The part of `fetch` that this client is and that it uses underneath. */
 export type Fetch = (input: string | URL | Request, init?: RequestInit) => Promise<Response>;
 
 /** Who signs, and for which edge. */
-export interface Signer {
-  readonly edge: string;
-  readonly clientId: string;
-  readonly key: () => Promise<BoundKey>;
+export interface Signer extends Pick<ClientSigner, "edge" | "clientId" | "sign" | "refused"> {
   readonly node: string | readonly string[] | undefined;
   readonly idempotent: boolean;
   /** What each answer's receipt is judged by; undefined where none is asked for. */
@@ -95,7 +93,7 @@ export async function send(call: Call, signer: Signer, underlying: Fetch): Promi
   const section = sectionToWire(encodeSection(call.fields));
   const requestId = newRequestId();
   const claims = requestClaims(call, signer, { id: requestId, seconds: Math.floor(signer.now() / 1000) });
-  const token = await signToken("request", claims, await signer.key());
+  const token = await abortable(signer.sign(claims), call.signal);
   const init: RequestInit = {
     method: "POST",
     headers: [

@@ -58,6 +58,32 @@ export const ERRORS = {
     "Use credentials that stand: the client behind these, its key, or the handle or token was removed.",
   ),
 
+  // A client that a platform vouches for.
+  platform_token_invalid: denied(
+    401,
+    "Send a fresh OIDC token as its platform issued it, of an issuer that the client's record trusts.",
+  ),
+  platform_token_refused: denied(
+    403,
+    "Ask the platform for a token with the audience that the client's record wants, in a workload that its claims admit.",
+  ),
+  proof_invalid: denied(
+    401,
+    "Send a DPoP proof, made by the new key for this very call, as docs/protocol.md says.",
+  ),
+  certificate_expired: denied(401, "Get a new certificate by POST /token: this one's time is over."),
+  certificate_invalid: denied(
+    401,
+    "Get a new certificate by POST /token, and sign with the key that it was given for.",
+  ),
+  issuer_unavailable: row(
+    503,
+    "destination_unavailable",
+    "no",
+    true,
+    "Try again: the keys of the platform's issuer could not be fetched. The edge's log says why.",
+  ),
+
   // Who uses the proxy door, judged at the node before its edge is asked.
   proxy_credentials_missing: denied(
     407,
@@ -289,6 +315,17 @@ export const ERRORS = {
   ),
 
   // Seen by the client alone.
+  platform_token_missing: denied(
+    401,
+    "Run where a platform tells who is asking, give its token in HOLDFAST_ID_TOKEN_FILE or HOLDFAST_ID_TOKEN, or put a private key into HOLDFAST_URL.",
+  ),
+  platform_token_failed: row(
+    503,
+    "destination_unavailable",
+    "no",
+    true,
+    "Try again; check that the platform lets this workload have an OIDC token, as docs/keyless.md tells.",
+  ),
   edge_unreachable: row(
     502,
     "destination_unavailable",

@@ -7,11 +7,13 @@ export type Field = readonly [name: string, value: string];
 export const WIRE = {
   /** Client to edge: `Bearer <request token>`. Edge to node: `Bearer <grant>`. */
   authorization: "relay-authorization",
+  /** With a platform's own token in place of a request token: the client's id. */
+  client: "relay-client",
   /** Version of the envelope, `1`; with `; head-only` a response's fields never go in front of its body. */
   envelope: "relay-envelope",
   /** `relay-fields-1`, `-2` …: the pieces of an encoded field section. */
   fields: "relay-fields-",
-  /** Raw callers may repeat the target URL here; it must equal the token's. */
+  /** Raw callers may repeat the target URL here; it must equal the token's. With a platform's own token it is the target. */
   target: "relay-target",
   /** `target` on a target's answer. */
   status: "relay-status",

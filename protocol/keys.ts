@@ -11,13 +11,19 @@ export interface BoundKey {
   readonly key: CryptoKey;
 }
 
+/** A key for signing tokens. */
+export interface SigningKey extends BoundKey {
+  /** The edge's word for the key, where it is none that a client has registered. */
+  readonly certificate?: string;
+}
+
 /** What an app has in `HOLDFAST_URL`. */
 export interface RelayAddress {
   /** The edge's origin, which is also every token's audience. */
   readonly edge: string;
   readonly clientId: string;
-  /** The private key as it stands in the URL; `importPrivateKey` reads it. */
-  readonly privateKey: string;
+  /** The private key as it stands in the URL; `importPrivateKey` reads it. Undefined: the platform tells who is asking. */
+  readonly privateKey: string | undefined;
 }
 
 /** A client's id: it stands in URLs, logs and metric labels. */
@@ -32,34 +38,44 @@ const PKCS8_PREFIX = {
   ES256: "3041020100301306072a8648ce3d020106082a8648ce3d030107042730250201010420",
 } as const;
 
+/** What `HOLDFAST_URL` is to look like, for messages. */
+const URL_FORM =
+  "https://<client-id>:<private key>@<edge host>, or https://<client-id>@<edge host> where the platform tells who is asking";
+
 /**
- * Parses `https://<client-id>:<private key>@<edge>`. Plain http is taken for a loopback edge alone, as in development.
+ * Parses `https://<client-id>:<private key>@<edge>`, or the same without `:<private key>` where there is none: then the platform's
+ * word for who is asking takes its place. Plain http is taken for a loopback edge alone, as in development.
  *
  * @throws RelayError `request_invalid`; the message never holds the key
  */
 export function parseRelayUrl(relayUrl: string | undefined): RelayAddress {
   const bad = (why: string) => new RelayError("request_invalid", `HOLDFAST_URL ${why}`);
   if (relayUrl === undefined || relayUrl === "") {
-    throw bad("is not set: it has the form https://<client-id>:<private key>@<edge host>");
+    throw bad(`is not set: it has the form ${URL_FORM}`);
   }
   let url: URL;
   try {
     url = new URL(relayUrl);
   } catch {
     // The parser's own error quotes its input, which holds the key.
-    throw bad("is no URL: it has the form https://<client-id>:<private key>@<edge host>");
+    throw bad(`is no URL: it has the form ${URL_FORM}`);
   }
   const loopback =
     url.hostname === "localhost" || url.hostname === "[::1]" || /^127\.[0-9.]+$/.test(url.hostname);
   if (url.protocol !== "https:" && !(url.protocol === "http:" && loopback)) {
     throw bad("must begin with https:// (http:// only for a loopback host)");
   }
-  if (!CLIENT_ID.test(url.username)) throw bad("has no valid client id before the colon");
-  if (url.password === "") throw bad("has no private key between the colon and the @");
+  if (!CLIENT_ID.test(url.username)) throw bad("has no valid client id before the edge's host");
+  // A key that was lost on the way, as an unset variable is, must not turn into another way to sign.
+  if (url.password === "" && /^[^/]*\/\/[^/@]*:@/.test(relayUrl)) {
+    throw bad(
+      "has nothing between the colon and the @: put the private key there, or leave the colon out where the platform tells who is asking",
+    );
+  }
   if (url.pathname !== "/" || url.search !== "" || url.hash !== "") {
     throw bad("must end after the edge's host and port");
   }
-  return { edge: url.origin, clientId: url.username, privateKey: url.password };
+  return { edge: url.origin, clientId: url.username, privateKey: url.password || undefined };
 }
 
 /**

@@ -109,6 +109,12 @@ export const SCOPE_ALLOW_MAX = 50;
 /** How long a scope token may live where the client's record says nothing else. */
 export const SCOPE_TOKEN_SECONDS = 90 * 86_400;
 
+/** A certificate lives at most this long, and no longer than the platform's token that it was given for. */
+export const CERTIFICATE_MAX_SECONDS = 900;
+
+/** The longest certificate: in a token's header it leaves room for the longest URL. */
+export const CERTIFICATE_MAX_BYTES = 3_072;
+
 // Streams (`holdfast.stream.v1`).
 
 /**

@@ -1,6 +1,12 @@
-import { base64url, compactVerify, CompactSign, decodeProtectedHeader } from "jose";
+import {
+  base64url,
+  compactVerify,
+  CompactSign,
+  decodeProtectedHeader,
+  type ProtectedHeaderParameters,
+} from "jose";
 import { RelayError } from "./errors.ts";
-import type { BoundKey } from "./keys.ts";
+import type { BoundKey, SigningKey } from "./keys.ts";
 import { TOKEN_MAX_BYTES } from "./limits.ts";
 
 /** Every kind of token has its own `typ`, so that none can stand in for another (RFC 8725 section 3.11). */
@@ -16,6 +22,8 @@ export const TOKEN_TYPES = {
   receipt: "holdfast-receipt+jwt",
   /** The edge's list of published addresses. */
   egress: "holdfast-egress+jwt",
+  /** The edge says which key stands for a client that a platform vouches for. */
+  certificate: "holdfast-certificate+jwt",
 } as const;
 
 /** A request id: 128 bits in unpadded base64url. */
@@ -43,11 +51,16 @@ export function digestMember(sha256: Uint8Array): string {
 export function signToken(
   kind: Exclude<keyof typeof TOKEN_TYPES, "grant">,
   claims: object,
-  { alg, key }: BoundKey,
+  { alg, key, certificate }: SigningKey,
   kid?: string,
 ): Promise<string> {
   return new CompactSign(new TextEncoder().encode(JSON.stringify(claims)))
-    .setProtectedHeader({ alg, typ: TOKEN_TYPES[kind], ...(kid !== undefined && { kid }) })
+    .setProtectedHeader({
+      alg,
+      typ: TOKEN_TYPES[kind],
+      ...(kid !== undefined && { kid }),
+      ...(certificate !== undefined && { certificate }),
+    })
     .sign(key);
 }
 
@@ -55,6 +68,32 @@ export function signToken(
 export interface Unverified {
   readonly token: string;
   readonly claims: Readonly<Record<string, unknown>>;
+  /** The certificate of the key that signed it, where its header carries one. */
+  readonly certificate?: string;
+}
+
+/** The two parts of a compact JWS that are JSON. */
+export interface TokenParts {
+  readonly header: ProtectedHeaderParameters;
+  readonly claims: unknown;
+}
+
+/**
+ * Decodes a compact JWS of at most `TOKEN_MAX_BYTES`. Nothing is proven by this.
+ * @throws Error whose message may quote the token
+ */
+export function decodeParts(token: string): TokenParts {
+  if (token.length > TOKEN_MAX_BYTES || !/^[\w-]+\.[\w-]+\.[\w-]+$/.test(token)) {
+    throw new Error(`it is no compact JWS of at most ${TOKEN_MAX_BYTES} bytes`);
+  }
+  const header = decodeProtectedHeader(token);
+  const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
+  return { header, claims: JSON.parse(utf8.decode(base64url.decode(token.split(".")[1]!))) };
+}
+
+/** Whether a payload is what claims stand in. */
+export function isClaims(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /**
@@ -72,24 +111,21 @@ export function readBearer(
   if (token === undefined || token.length > TOKEN_MAX_BYTES) {
     throw malformed(`it is not "Bearer" and one compact JWS of at most ${TOKEN_MAX_BYTES} bytes`);
   }
-  let header: ReturnType<typeof decodeProtectedHeader>;
-  let claims: unknown;
+  let parts: TokenParts;
   try {
-    header = decodeProtectedHeader(token);
-    claims = JSON.parse(
-      new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(
-        base64url.decode(token.split(".")[1]!),
-      ),
-    );
+    parts = decodeParts(token);
   } catch (cause) {
     throw malformed("its parts are no base64url of JSON", cause);
   }
+  const { header, claims } = parts;
   if (header.b64 !== undefined) throw malformed("RFC 7797 section 7: a JWT has no b64 in its header");
   if (header.typ !== TOKEN_TYPES[kind]) throw new RelayError("token_type", `typ is not ${TOKEN_TYPES[kind]}`);
-  if (typeof claims !== "object" || claims === null || Array.isArray(claims)) {
-    throw malformed("its payload is no object");
+  if (!isClaims(claims)) throw malformed("its payload is no object");
+  const { certificate } = header;
+  if (certificate !== undefined && typeof certificate !== "string") {
+    throw malformed("the certificate in its header is no string");
   }
-  return { token, claims: claims as Record<string, unknown> };
+  return { token, claims, ...(certificate !== undefined && { certificate }) };
 }
 
 /**

@@ -11,6 +11,7 @@ import { egressList, signedEgressList } from "./egress-list.ts";
 import { cancel, forward } from "./forward.ts";
 import { withHealth } from "./healthy.ts";
 import type { Hosting } from "./hosting.ts";
+import { exchangeToken } from "./keyless/token-door.ts";
 import { relayUrl, sandboxed } from "./relay-url/door.ts";
 import { seen } from "./relay-url/seen.ts";
 import { resolve } from "./resolve.ts";
@@ -85,6 +86,8 @@ app.route("/stream", stream);
 app.post("/grants", directGrants);
 
 app.post("/resolve", resolve);
+
+app.post("/token", exchangeToken);
 
 app.post("/authorize", answerProxyQuestion);
 

@@ -3,20 +3,21 @@ import { WIRE } from "../protocol/headers.ts";
 import { parseTargetUrl, parseTunnelUrl } from "../protocol/targets.ts";
 import { checkRequestClaims, type Framing, type RequestAct, type RequestClaims } from "../protocol/claims.ts";
 import { readBearer } from "../protocol/tokens.ts";
-import { isOver } from "./ceilings.ts";
-import { type Client, provenKey } from "./clients.ts";
+import { holdToCeiling } from "./ceilings.ts";
+import type { Client } from "./clients.ts";
 import type { EdgeNode } from "./config.ts";
 import type { Edge, Env } from "./edge.ts";
 import { judgeTarget, type Wanted } from "./judge-target.ts";
-import { CEILING_SECONDS } from "./limits.ts";
+import { proveBearer } from "./keyless/bearer.ts";
 import { reachTarget } from "./reach-target.ts";
+import { proveSigner } from "./signers.ts";
 import { atSendersCost } from "./strangers.ts";
 
 /** A request that may be made: who asks, what for, and the nodes that may make it, in no order. */
 export interface Authorized {
   readonly client: Client;
-  /** Thumbprint of the client's key that signed. */
-  readonly key: string;
+  /** Thumbprint of the client's key that signed; undefined where a platform's token came in place of a signature. */
+  readonly key: string | undefined;
   /** The id of what is good for more than one request, as `Scope` has it. */
   readonly cred?: string;
   readonly claims: RequestClaims;
@@ -33,7 +34,7 @@ export interface Authorized {
  * @param authorization `Bearer <token>`
  * @param now seconds since 1970
  * @param act the door's own
- * @throws RelayError any of the token codes, `client_unknown`, `rate_limited`
+ * @throws RelayError any of the token codes, those of a certificate, `client_unknown`, `rate_limited`
  */
 export async function proveRequest(
   request: Request,
@@ -48,7 +49,8 @@ export async function proveRequest(
     const claims = checkRequestClaims(unverified.claims, edge.config.origin, now, act);
     admit(edge.knows(claims.iss));
     const client = await edge.client(claims.iss, env, now * 1_000);
-    return { claims, client, key: await provenKey(unverified, client) };
+    const { key } = await proveSigner(unverified, client, edge, now);
+    return { claims, client, key };
   });
   // Giving up is never too much: it makes room.
   if (act !== "cancel") await holdToCeiling(proven.client, env);
@@ -56,23 +58,12 @@ export async function proveRequest(
 }
 
 /**
- * Holds a client to the platform's coarse ceiling.
- * @throws RelayError `rate_limited`
- */
-export async function holdToCeiling({ id }: Client, env: Env): Promise<void> {
-  if (await isOver(env.CLIENT_CEILING, id)) {
-    throw new RelayError("rate_limited", `${id} is over the edge's own ceiling`, {
-      retryAfter: CEILING_SECONDS,
-    });
-  }
-}
-
-/**
- * Judges a request by its token, and what the client may reach.
+ * Judges a request by its token, or by a platform's, and what the client may reach.
  *
  * @param now seconds since 1970
  * @param act the door's own
- * @throws RelayError as `proveRequest` and `eligibleNodes`, and `url_invalid`, `token_url`, `token_framing`, `target_not_allowed`
+ * @throws RelayError as `proveRequest`, `proveBearer` and `eligibleNodes`, and `url_invalid`, `token_url`, `token_framing`,
+ *   `target_not_allowed`
  */
 export async function authorize(
   request: Request,
@@ -82,14 +73,10 @@ export async function authorize(
   act: "fetch" | "cancel" = "fetch",
 ): Promise<Authorized> {
   const { headers } = request;
-  const { claims, client, key } = await proveRequest(
-    request,
-    headers.get(WIRE.authorization),
-    edge,
-    env,
-    now,
-    act,
-  );
+  const { claims, client, key } =
+    act === "fetch" && headers.has(WIRE.client)
+      ? await proveBearer(request, edge, env, now)
+      : await proveRequest(request, headers.get(WIRE.authorization), edge, env, now, act);
   const restated = headers.get(WIRE.target);
   if (restated !== null && restated !== claims.url) {
     throw new RelayError("token_url", "Relay-Target is not the URL that was signed");

@@ -1,3 +1,7 @@
+import { RelayError } from "../protocol/errors.ts";
+import type { Client } from "./clients.ts";
+import { CEILING_SECONDS } from "./limits.ts";
+
 /** A rate limit of the platform's: counted by location, for one period that is fixed when the worker is deployed. */
 export interface Ceiling {
   limit(options: { readonly key: string }): Promise<{ readonly success: boolean }>;
@@ -14,5 +18,20 @@ export async function isOver(ceiling: Ceiling | undefined, key: string): Promise
   } catch (error) {
     console.error("a rate limit binding failed", error);
     return false;
+  }
+}
+
+/**
+ * Holds a client to the platform's coarse ceiling.
+ * @throws RelayError `rate_limited`
+ */
+export async function holdToCeiling(
+  { id }: Client,
+  { CLIENT_CEILING }: { readonly CLIENT_CEILING?: Ceiling },
+): Promise<void> {
+  if (await isOver(CLIENT_CEILING, id)) {
+    throw new RelayError("rate_limited", `${id} is over the edge's own ceiling`, {
+      retryAfter: CEILING_SECONDS,
+    });
   }
 }

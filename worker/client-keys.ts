@@ -30,7 +30,6 @@ export const clientKeysSchema = z
       ),
   )
   .check(
-    z.minLength(1, "must hold at least one key"),
     z.maxLength(CLIENT_KEYS_MAX, `must hold at most ${CLIENT_KEYS_MAX} keys`),
     // Of the same key twice one could end and the other go on.
     z.refine(

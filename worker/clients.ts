@@ -6,14 +6,19 @@ import { type AllowedTarget, parseAllowedTarget } from "../protocol/targets.ts";
 import { type Unverified, verifySignature } from "../protocol/tokens.ts";
 import { type ClientJwk, clientKeysSchema, thumbprintsOf } from "./client-keys.ts";
 import { tellIssue } from "./issues.ts";
+import { type IssuerRecord, type IssuerRule, issuersSchema, keylessProblems, loadIssuer } from "./issuers.ts";
 import { type PolicyMode, policyModeSchema } from "./policy-mode.ts";
 import { loadTargetTls, type TargetTls, type TargetTlsRule, targetTlsSchema } from "./target-tls.ts";
 
 /** A client as the registry stores it. */
 export interface ClientRecord {
   readonly id: string;
-  /** Public keys, current and next. */
+  /** Public keys, current and next. There may be none where `issuers` vouch for it. */
   readonly keys: readonly ClientJwk[];
+  /** Platforms that vouch for it in place of a key. */
+  readonly issuers?: readonly IssuerRecord[] | undefined;
+  /** Whether such a platform's token is taken as it is, where else it has to be exchanged for a certificate. */
+  readonly bearer?: boolean | undefined;
   /** Targets, as `parseAllowedTarget` reads them. */
   readonly allow: readonly string[];
   /** Ids of the nodes that it may leave from; all nodes where it is left out. */
@@ -52,6 +57,8 @@ export interface Client {
   readonly thumbprints: readonly string[];
   /** Of the keys, in the same order: milliseconds since 1970 from which on each verifies nothing; infinite for one that stays. */
   readonly keyEnds: readonly number[];
+  readonly issuers: readonly IssuerRule[];
+  readonly bearer: boolean;
   readonly allow: readonly AllowedTarget[];
   readonly pool: ReadonlySet<string> | undefined;
   readonly limits: ClientLimits;
@@ -65,6 +72,8 @@ const limit = z.optional(z.number().check(z.positive("must be more than 0")));
 const schema = z.strictObject({
   id: z.string().check(z.regex(CLIENT_ID, "must be 1 to 63 characters of a-z, 0-9, - and _")),
   keys: clientKeysSchema,
+  issuers: z.optional(issuersSchema),
+  bearer: z.optional(z.boolean()),
   allow: z
     .array(
       z.string().check((context) => {
@@ -101,11 +110,12 @@ const schema = z.strictObject({
  * @throws RelayError `request_invalid`
  */
 export function parseClientRecord(value: unknown): ClientRecord {
-  const result = z.safeParse(schema, value);
-  if (result.success) return result.data;
-  const problems = result.error.issues.map(
+  const { data, error } = z.safeParse(schema, value);
+  const problems = (error?.issues ?? []).map(
     (issue) => `${issue.path.join(".") || "the record"} ${tellIssue(issue)}`,
   );
+  problems.push(...keylessProblems(value));
+  if (data !== undefined && problems.length === 0) return data;
   throw new RelayError("request_invalid", problems.join("; "));
 }
 
@@ -118,6 +128,8 @@ export async function loadClient(record: ClientRecord): Promise<Client> {
     keys,
     thumbprints: named.map(({ key }) => key),
     keyEnds: named.map(({ exp }) => (exp === null ? Infinity : exp * 1_000)),
+    issuers: (record.issuers ?? []).map((rule) => loadIssuer(rule)),
+    bearer: record.bearer ?? false,
     allow: record.allow.map((entry) => parseAllowedTarget(entry)),
     pool: record.pool === undefined ? undefined : new Set(record.pool),
     limits: record.limits ?? {},

@@ -5,6 +5,7 @@ import { isFieldName } from "../protocol/headers.ts";
 import { algorithmOf } from "../protocol/keys.ts";
 import { parseTargetUrl } from "../protocol/targets.ts";
 import { tellIssue } from "./issues.ts";
+import { isSecure } from "./loopback.ts";
 import type { Place } from "./order.ts";
 
 /** One relay node as the edge knows it. */
@@ -49,7 +50,6 @@ export interface EdgeConfig {
 }
 
 const NODE_ID = /^[a-z0-9][a-z0-9-]{0,62}$/;
-const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 
 /** Vars come as text from the environment and as objects from wrangler.toml. */
 const json = z.transform((value: unknown, context) => {
@@ -65,7 +65,7 @@ const json = z.transform((value: unknown, context) => {
 const origin = z.string().check(
   z.refine((value) => {
     const url = URL.parse(value);
-    return url?.origin === value && (url.protocol === "https:" || LOOPBACK.test(url.hostname));
+    return url?.origin === value && isSecure(url);
   }, "must be an https origin without path (http only for a loopback host)"),
 );
 

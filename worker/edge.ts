@@ -11,6 +11,8 @@ import { FailedTokens } from "./failed-tokens.ts";
 import type { Health } from "./health-object.ts";
 import { Pool } from "./pool.ts";
 import type { HandleRecord } from "./handles.ts";
+import { CertificateMemory } from "./keyless/certificates.ts";
+import { IssuerKeys } from "./keyless/issuer-keys.ts";
 import { HEALTH_LOOK_MS } from "./limits.ts";
 import { ObservedTargets } from "./observations.ts";
 import { RegistryCache } from "./registry/cache.ts";
@@ -35,8 +37,11 @@ export class Edge {
   readonly observed = new ObservedTargets();
   /** Since when a request is on its way to tell of them, in milliseconds since 1970. */
   tellingSince = -Infinity;
+  readonly issuerKeys = new IssuerKeys();
+  readonly certificates = new CertificateMemory();
   readonly #grantKeys = new Map<string, GrantKey>();
   #signingKey: BoundKey | undefined;
+  #verifyingKey: BoundKey | undefined;
   readonly #operatorKeys = new Map<string, BoundKey>();
   #nodeKeys: ReadonlyMap<string, BoundKey> | undefined;
   readonly #clients = new RegistryCache<Client>();
@@ -65,6 +70,19 @@ export class Edge {
       return (this.#signingKey ??= await importPrivateKey(this.config.signingKey.d!));
     } catch {
       // The cause is left out: it speaks of another variable.
+      throw new RelayError("edge_misconfigured", "EDGE_SIGNING_KEY can't be imported");
+    }
+  }
+
+  /**
+   * The public half of it: what proves the edge's own certificates.
+   * @throws RelayError `edge_misconfigured`
+   */
+  async verifyingKey(): Promise<BoundKey> {
+    try {
+      const { kty, crv, x } = this.config.signingKey;
+      return (this.#verifyingKey ??= await importPublicKey({ kty, crv, x } as JWK));
+    } catch {
       throw new RelayError("edge_misconfigured", "EDGE_SIGNING_KEY can't be imported");
     }
   }

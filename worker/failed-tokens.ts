@@ -22,6 +22,11 @@ const CHARGED: ReadonlySet<ErrorCode> = new Set([
   "token_signature",
   "client_unknown",
   "handle_unknown",
+  // Anybody has a genuine token of a platform that serves everybody.
+  "platform_token_invalid",
+  "platform_token_refused",
+  "proof_invalid",
+  "certificate_invalid",
 ]);
 
 /** Whether a failure is charged to its sender. */

@@ -129,3 +129,46 @@ export const CANCEL_DEADLINE_MS = 5_000;
 
 /** How much of a path is told back to whoever asks how it arrived, in characters. */
 export const SEEN_PATH_MAX = 256;
+
+/** How many issuers a client may trust, how many claims of each a rule may look at, and how long each text of one may be. */
+export const ISSUER_RULES_MAX = 10;
+export const ISSUER_CLAIMS_MAX = 8;
+export const ISSUER_TEXT_MAX = 256;
+
+/** The longest life of a platform's token: one that is stolen is good for as long, where a record takes it as it is. */
+export const PLATFORM_TOKEN_MAX_SECONDS = 86_400;
+
+/** The body of `POST /token`: a platform's token, and a few short members. */
+export const TOKEN_FORM_MAX_BYTES = 20_480;
+
+/** A proof of possession is good for this long after its `iat`, and has an id of at most this length. */
+export const PROOF_SECONDS = 60;
+export const PROOF_ID_MAX_BYTES = 128;
+
+/** How long each of an issuer's two documents may take, and be. */
+export const ISSUER_DEADLINE_MS = 3_000;
+export const ISSUER_DOCUMENT_MAX_BYTES = 131_072;
+
+/** How many keys an issuer may publish. */
+export const ISSUER_KEYS_MAX = 100;
+
+/** Issuers whose keys an isolate remembers. */
+export const ISSUERS_MAX = 200;
+
+/** An issuer's keys are fetched again after this long: how long a key goes on that it has taken back. */
+export const ISSUER_FRESH_MS = 600_000;
+
+/** For as long they are used while it can't be reached. */
+export const ISSUER_STALE_MS = 4 * 3_600_000;
+
+/** An issuer that was asked is not asked again before this long, whatever unknown keys tokens name. */
+export const ISSUER_COOLDOWN_MS = 30_000;
+
+/** One that didn't answer is asked again after this long. */
+export const ISSUER_RETRY_MS = 5_000;
+
+/** Requests that wait for what another one fetches look for it this often. */
+export const ISSUER_LOOK_MS = 10;
+
+/** Certificates that an isolate remembers to have proven, some 2 kB each. */
+export const CERTIFICATES_MAX = 1_000;

@@ -3,16 +3,15 @@ import { CLOCK_LEEWAY_SECONDS, SCOPE_TOKEN_SECONDS } from "../protocol/limits.ts
 import { checkScopeClaims, type ScopeAct, type ScopeClaims } from "../protocol/claims.ts";
 import { isHandle } from "../protocol/handles.ts";
 import { readBearer } from "../protocol/tokens.ts";
-import { type Client, provenKey } from "./clients.ts";
+import type { Client } from "./clients.ts";
 import type { Edge, Env } from "./edge.ts";
 import { hashOf } from "./handles.ts";
+import { proveSigner, type Signer } from "./signers.ts";
 
 /** A proven scope: who may do what, until when. */
-export interface Scope {
+export interface Scope extends Signer {
   readonly client: Client;
   readonly claims: ScopeClaims;
-  /** Thumbprint of the client's key that signed it. */
-  readonly key: string;
   /** The id of the handle that was shown, or the scope token's own. */
   readonly cred: string;
 }
@@ -22,7 +21,8 @@ export interface Scope {
  *
  * @param now seconds since 1970
  * @param admit as `atSendersCost` gives it
- * @throws RelayError any of the token codes, `token_revoked`, `client_unknown`, `handle_unknown`, `registry_unavailable`
+ * @throws RelayError any of the token codes, those of a certificate, `token_revoked`, `client_unknown`, `handle_unknown`,
+ *   `registry_unavailable`
  */
 type Prove<Act = ScopeAct> = (
   credential: string,
@@ -52,9 +52,9 @@ export const proveScopeToken: Prove<ScopeAct | readonly ScopeAct[]> = async (
   const claims = checkScopeClaims(unverified.claims, origin, now, act, Number.MAX_SAFE_INTEGER);
   admit(edge.knows(claims.iss));
   const client = await edge.client(claims.iss, env, now * 1_000);
-  const key = await provenKey(unverified, client);
+  const signer = await proveSigner(unverified, client, edge, now);
   await edge.refuseRevoked(claims, env, now * 1_000);
-  return { client, claims, key, cred: claims.jti };
+  return { client, claims, ...signer, cred: claims.jti };
 };
 
 const proveHandle: Prove = async (handle, act, edge, env, now, admit) => {
@@ -73,21 +73,27 @@ const proveHandle: Prove = async (handle, act, edge, env, now, admit) => {
   }
   const { origin } = edge.config;
   const checked = checkScopeClaims({ ...claims }, origin, now, act, Number.MAX_SAFE_INTEGER);
-  return { client, key, cred, claims: checked };
+  return { client, key, certifiedUntil: undefined, cred, claims: checked };
 };
 
 /**
- * Holds a scope's lifetime to what its client's record admits. It comes after the proof: what a proven client does wrong is
+ * Holds a scope's lifetime to what its client's record and its key's certificate admit. It comes after the proof: what a proven client does wrong is
  * charged to nobody.
  *
  * @throws RelayError `token_lifetime`
  */
-export function checkScopeLifetime({ client, claims }: Scope): void {
+export function checkScopeLifetime({ client, claims, certifiedUntil }: Scope): void {
   const { scopeSeconds = SCOPE_TOKEN_SECONDS } = client.limits;
   if (claims.exp - claims.iat > scopeSeconds) {
     throw new RelayError(
       "token_lifetime",
       `a scope token of ${client.id} lives at most ${scopeSeconds} seconds`,
+    );
+  }
+  if (certifiedUntil !== undefined && claims.exp > certifiedUntil) {
+    throw new RelayError(
+      "token_lifetime",
+      `a scope token ends with its key's certificate, ${claims.exp - certifiedUntil} seconds before this one`,
     );
   }
 }

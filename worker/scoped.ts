@@ -1,7 +1,8 @@
 import { REQUEST_TOKEN_MAX_SECONDS } from "../protocol/limits.ts";
 import type { Framing, RequestClaims, ScopeAct } from "../protocol/claims.ts";
 import { newRequestId } from "../protocol/tokens.ts";
-import { type Authorized, eligibleNodes, holdToCeiling } from "./authorize.ts";
+import { type Authorized, eligibleNodes } from "./authorize.ts";
+import { holdToCeiling } from "./ceilings.ts";
 import type { Edge, Env } from "./edge.ts";
 import { checkScopeLifetime, proveScope, type Scope } from "./scope.ts";
 import { atSendersCost } from "./strangers.ts";

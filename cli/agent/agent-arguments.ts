@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { parseArgs, type ParseArgsOptionsConfig } from "node:util";
-import { importPrivateKey, parseRelayUrl } from "../../protocol/keys.ts";
+import { createSigner } from "../../client/signer.ts";
 import { UsageError } from "../command.ts";
 import { isRelayError } from "../../client/index.ts";
 import type { Via } from "../../client/node/via.ts";
@@ -72,13 +72,13 @@ export function viaHere(flag: string | undefined): Via {
 }
 
 /**
- * HOLDFAST_URL, whose key can be read.
+ * HOLDFAST_URL, whose key can be read, or for which there is a platform that tells who is asking.
  * @throws UsageError without the key
  */
 export async function relayUrlHere(): Promise<string> {
   const url = process.env["HOLDFAST_URL"];
   try {
-    await importPrivateKey(parseRelayUrl(url).privateKey);
+    await createSigner(url).describe();
   } catch (cause) {
     if (!isRelayError(cause)) throw cause;
     throw new UsageError(cause.detail, { cause });

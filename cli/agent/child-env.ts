@@ -20,6 +20,19 @@ export interface ChildEnvOptions {
 /** What never goes through a proxy: this machine itself. */
 const LOOPBACK = ["localhost", "localhost.localdomain", "ip6-localhost", "127.0.0.1", "127.0.0.0/8", "::1"];
 
+/** Nor what tells this machine what it is: such endpoints refuse what looks forwarded. */
+const METADATA = [
+  "metadata.google.internal",
+  "169.254.169.254",
+  "169.254.170.2",
+  "169.254.170.23",
+  "fd00:ec2::254",
+  "fd00:ec2::23",
+];
+
+/** What the child would use the relay with. */
+const OWN = ["HOLDFAST_URL", "HOLDFAST_ID_TOKEN", "HOLDFAST_ID_TOKEN_FILE"];
+
 /**
  * The child's environment. The agent's proxies take the place of any that were set before, in both spellings; what was set
  * in NO_PROXY stays, with this machine's own names before it.
@@ -44,7 +57,7 @@ export function childEnvironment(
     changed["QUOTAGUARDSTATIC_URL"] = proxies.http;
   }
   Object.assign(changed, names);
-  if (hideUrl === true) delete changed["HOLDFAST_URL"];
+  if (hideUrl === true) for (const name of OWN) delete changed[name];
   return Object.fromEntries(
     Object.entries(changed).filter((entry): entry is [string, string] => entry[1] !== undefined),
   );
@@ -60,7 +73,7 @@ export function keptFromProxies(env: Variables, hosts: readonly string[]): strin
 }
 
 function noProxy(env: Variables): string {
-  return [...new Set([...LOOPBACK, ...own(env)])].join(",");
+  return [...new Set([...LOOPBACK, ...METADATA, ...own(env)])].join(",");
 }
 
 function own(env: Variables): string[] {

@@ -36,9 +36,13 @@ const PASSING: ReadonlySet<ErrorCode> = new Set([
   "grant_expired",
 ]);
 
+/** What is no 401, and says the same of a client that a platform vouches for. */
+const REFUSED: ReadonlySet<ErrorCode> = new Set(["platform_token_refused"]);
+
 /** Whether an error is the relay's refusal of the client itself. */
 export function isRefusal(error: unknown): boolean {
-  return isRelayError(error) && ERRORS[error.code].status === 401 && !PASSING.has(error.code);
+  if (!isRelayError(error)) return false;
+  return (ERRORS[error.code].status === 401 && !PASSING.has(error.code)) || REFUSED.has(error.code);
 }
 
 /** What an answer to a request for nowhere says of the token. */

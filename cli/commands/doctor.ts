@@ -9,8 +9,8 @@ import { parseAddresses } from "../fetch-arguments.ts";
 const help = `Usage: holdfast doctor [options]
 
 Looks at everything between this machine and its destinations: settings, HOLDFAST_URL, the edge, the clock, whether the edge sees
-URLs as they are sent, the token, each node, and each destination by each node with the address that it is seen from. One line
-each: ✓, ! and what to know, or ✗ and what mends it.
+URLs as they are sent, the platform that tells who is asking where there is no key, the token, each node, and each destination by
+each node with the address that it is seen from. One line each: ✓, ! and what to know, or ✗ and what mends it.
 
       --to LIST          destinations: host:port or URLs, by commas; may be repeated
 ${VIA_HELP}

@@ -20,7 +20,7 @@ const help = `Usage: holdfast proxy-url --allow TARGET [--allow TARGET …] --tt
 
 Makes the URL of the relay's proxy for software that can be given a proxy and nothing else, as in HTTPS_PROXY, and writes it
 to stdout: https://<client id>:<token>@proxy.example.com:9443. The password is a scope token, signed with the key in
-HOLDFAST_URL. Whoever has the URL can use it: treat it as a password. docs/proxy.md tells which software takes which URL.
+HOLDFAST_URL; without a key there it lives 15 min at most. Whoever has the URL can use it: treat it as a password. docs/proxy.md tells which software takes which URL.
 
       --allow TARGET   what it opens: https://api.bank.com, tcp://db.example.com:5432, or for requests without TLS
                        http://legacy.example.com/v1/*; may be repeated. The client's own list has to admit it, too

@@ -25,7 +25,7 @@ the command starts, and taken back when it ends. Settings come from the options,
 
 ${SETTINGS_HELP}
       --no-proxies       leave HTTP_PROXY and its like as they are
-      --hide-url         keep HOLDFAST_URL from the command
+      --hide-url         keep HOLDFAST_URL and HOLDFAST_ID_TOKEN from the command
       --require          don't start the command while the relay can't be reached
       --keep-going       let the command go on when the relay refuses the token later
   -q, --quiet            tell what goes wrong alone

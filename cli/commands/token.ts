@@ -20,7 +20,7 @@ const help = `Usage: holdfast token --act ACT --allow TARGET [--allow TARGET …
 Signs a scope token with the key in HOLDFAST_URL, and writes it to stdout: for software that can be given a URL and nothing
 else. Of stream that is wss://<edge>/stream/<token>?address=host:port; for proxy and url, holdfast proxy-url and holdfast url
 make the whole URL.
-Whoever has it can use it: treat it as a password.
+Whoever has it can use it: treat it as a password. Without a key in HOLDFAST_URL it lives 15 min at most.
 
       --act ACT        the door that takes it: ${SCOPE_ACTS.join(", ")}
       --allow TARGET   what it opens, as in tcp://db.example.com:5432; may be repeated

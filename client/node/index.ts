@@ -15,4 +15,5 @@ export { mysqlStream, type MysqlStreamRequest } from "./mysql.ts";
 export { pgStream } from "./pg.ts";
 export { redisConnector } from "./redis.ts";
 export { type Via } from "./via.ts";
+export type { IdentityOptions, IdentityToken } from "../platforms/options.ts";
 export { type ErrorCode, isRelayError, type Reached, RelayError } from "../../protocol/errors.ts";

@@ -1,6 +1,6 @@
-import { importPrivateKey, parseRelayUrl } from "../../protocol/keys.ts";
 import { tunnelUrl } from "../../protocol/targets.ts";
-import { newRequestId, signToken } from "../../protocol/tokens.ts";
+import { newRequestId } from "../../protocol/tokens.ts";
+import { attempted, createSigner } from "../signer.ts";
 import { streamClaims } from "../stream-connection.ts";
 import type { StreamTarget } from "../stream-session.ts";
 import { GrantsDesk } from "./grants.ts";
@@ -21,15 +21,15 @@ export async function reachNode(
   { host, port }: StreamTarget,
   node: string | undefined,
 ): Promise<Reach> {
-  const { edge, clientId, privateKey } = parseRelayUrl(relayUrl);
-  const claims = streamClaims(
-    { url: tunnelUrl(host, port), node, resume: undefined },
-    { edge, clientId },
-    { id: newRequestId(), seconds: Math.floor(Date.now() / 1_000) },
-  );
+  const signer = createSigner(relayUrl);
   const desk = new GrantsDesk();
-  const token = await signToken("request", claims, await importPrivateKey(privateKey));
-  const [first] = await desk.ask(edge, token).grants;
+  const [first] = await attempted(signer, async (sign) => {
+    const claims = streamClaims({ url: tunnelUrl(host, port), node, resume: undefined }, signer, {
+      id: newRequestId(),
+      seconds: Math.floor(Date.now() / 1_000),
+    });
+    return desk.ask(signer.edge, await sign(claims)).grants;
+  });
   desk.forgetConnections();
   const { url } = first!;
   const start = performance.now();

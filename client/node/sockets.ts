@@ -1,6 +1,7 @@
-import { type BoundKey, importPrivateKey, parseRelayUrl } from "../../protocol/keys.ts";
 import { RelayError } from "../../protocol/errors.ts";
 import { type HostMatcher, parseHosts } from "../hosts.ts";
+import type { IdentityOptions } from "../platforms/options.ts";
+import { createSigner } from "../signer.ts";
 import type { StreamSettings, StreamTarget } from "../stream-session.ts";
 import { DirectWay } from "./direct-wire.ts";
 import { openNodeWire } from "./node-wire.ts";
@@ -8,7 +9,7 @@ import { RelaySocket, type RelaySocketOptions } from "./relay-socket.ts";
 import { isVia, type Via, VIAS } from "./via.ts";
 
 /** All of them may be left out. */
-export interface SocketsOptions {
+export interface SocketsOptions extends IdentityOptions {
   /**
    * What has a choice between the relay and the direct way (agents, the dispatcher) sends only these hosts by the relay:
    * exact hosts (`api.bank.com`) or every subdomain of a suffix (`*.vendor.io`). Default: all of them.
@@ -51,7 +52,7 @@ export interface Sockets {
 /**
  * Makes sockets out of `HOLDFAST_URL`. Nothing is sent, and no key is read, before the first one connects.
  *
- * @param url `https://<client-id>:<private key>@<edge host>`
+ * @param url `https://<client-id>:<private key>@<edge host>`, or without the key where the platform tells who is asking
  * @throws RelayError `request_invalid` where the URL, `via` or an entry of `hosts` is not valid
  * @example
  * const sockets = createSockets(process.env.HOLDFAST_URL);
@@ -59,14 +60,14 @@ export interface Sockets {
  * socket.on("connect", () => console.log("leaves from", socket.egress));
  */
 export function createSockets(url: string | undefined, options: SocketsOptions = {}): Sockets {
-  const { edge, clientId, privateKey } = parseRelayUrl(url);
+  const { edge, clientId, sign, refused } = createSigner(url, options);
   const { via = "edge" } = options;
   if (!isVia(via)) throw new RelayError("request_invalid", `via is none of ${VIAS.join(", ")}`);
-  let key: Promise<BoundKey> | undefined;
   const settings: StreamSettings = {
     edge,
     clientId,
-    key: () => (key ??= importPrivateKey(privateKey)),
+    sign,
+    refused,
     node: options.node,
     now: options.now ?? Date.now,
     openWire: via === "direct" ? new DirectWay().openWire : openNodeWire,

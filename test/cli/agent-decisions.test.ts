@@ -33,6 +33,12 @@ describe("what the relay says of a token", () => {
     ["edge_unreachable", "unreachable"],
     ["edge_failed", "unreachable"],
     ["no_node", "unreachable"],
+    ["platform_token_missing", "refused"],
+    ["platform_token_invalid", "refused"],
+    ["platform_token_refused", "refused"],
+    ["certificate_invalid", "refused"],
+    ["platform_token_failed", "unreachable"],
+    ["issuer_unavailable", "unreachable"],
   ])("%s: %s", (code, kind) => {
     expect(verdictOf(new RelayError(code, "so")).kind).toBe(kind);
   });
@@ -46,7 +52,9 @@ describe("the child's environment", () => {
       { HTTP_PROXY: "http://old", all_proxy: "x", NO_PROXY: "a.test, b.test", no_proxy: "b.test", KEPT: "1" },
       { proxies },
     );
-    const noProxy = "localhost,localhost.localdomain,ip6-localhost,127.0.0.1,127.0.0.0/8,::1,a.test,b.test";
+    const metadata =
+      "metadata.google.internal,169.254.169.254,169.254.170.2,169.254.170.23,fd00:ec2::254,fd00:ec2::23";
+    const noProxy = `localhost,localhost.localdomain,ip6-localhost,127.0.0.1,127.0.0.0/8,::1,${metadata},a.test,b.test`;
     expect(env).toEqual({
       KEPT: "1",
       HTTP_PROXY: proxies.http,
@@ -64,11 +72,17 @@ describe("the child's environment", () => {
 
   test("is the agent's own but for what leads names, and for what is hidden", () => {
     const given = { HOLDFAST_URL: "secret", DATABASE_URL: "old", HTTP_PROXY: "kept", EMPTY: undefined };
-    expect(childEnvironment(given, { names: { DATABASE_URL: "new" }, hideUrl: true })).toEqual({
+    const identity = { HOLDFAST_ID_TOKEN: "secret", HOLDFAST_ID_TOKEN_FILE: "/run/token" };
+    expect(
+      childEnvironment({ ...given, ...identity }, { names: { DATABASE_URL: "new" }, hideUrl: true }),
+    ).toEqual({
       DATABASE_URL: "new",
       HTTP_PROXY: "kept",
     });
-    expect(childEnvironment(given, {})["HOLDFAST_URL"]).toBe("secret");
+    expect(childEnvironment({ ...given, ...identity }, {})).toMatchObject({
+      HOLDFAST_URL: "secret",
+      ...identity,
+    });
   });
 
   test.each([

@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { connectStream, type RelayConnection } from "../../client/connect.ts";
 import { createRelay, RelayError } from "../../client/index.ts";
 import { openWebWire } from "../../client/web-wire.ts";
-import { importPrivateKey, parseRelayUrl } from "../../protocol/keys.ts";
+import { createSigner } from "../../client/signer.ts";
 import { STREAM_WINDOW_BYTES } from "../../protocol/limits.ts";
 import { allOf } from "../support/all-of.ts";
 import { type StreamRelay, startStreamRelay } from "../support/stream-relay.ts";
@@ -249,13 +249,10 @@ describe("a path that breaks", () => {
 
   test("for too long ends both directions with a typed error", async () => {
     serve = echo;
-    const { edge, clientId, privateKey } = parseRelayUrl(relay.url);
     const connection = connectStream(
       { host: "127.0.0.1", port: target.port },
       {
-        edge,
-        clientId,
-        key: () => importPrivateKey(privateKey),
+        ...createSigner(relay.url),
         node: undefined,
         now: Date.now,
         openWire: openWebWire,

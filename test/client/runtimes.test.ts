@@ -66,6 +66,14 @@ export default {
       async receipt() {
         return relayInfo(await globalThis.checked.fetch(env.TARGET)).receipt;
       },
+      async keyless() {
+        const identityToken = async () => env.IDENTITY;
+        globalThis.keyless ??= createRelay(env.KEYLESS_URL, { identityToken });
+        return (await globalThis.keyless.fetch(env.TARGET + "/k")).text();
+      },
+      async nobody() {
+        return (await createRelay(env.KEYLESS_URL).fetch(env.TARGET)).text();
+      },
       async passOn() {
         return relay.fetch(env.TARGET + "/x");
       },
@@ -111,6 +119,8 @@ describe("in workerd", () => {
             env: {
               HOLDFAST_URL: { type: "text", value: edge.url },
               TARGET: { type: "text", value: origin.url },
+              KEYLESS_URL: { type: "text", value: edge.keylessUrl },
+              IDENTITY: { type: "text", value: "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJqb2IifQ.c2ln" },
             },
             manifest: {
               mainModule: "main.js",
@@ -239,6 +249,18 @@ describe("in workerd", () => {
       expect(result).toMatchObject({ iss: "node-a", egress: "203.0.113.7" });
     }
     expect(edge.published.asked).toBe(1);
+  });
+
+  test("gets one certificate for requests at once, and another where the edge does not take it", async () => {
+    edge.desk.delayMs = 200;
+    const calls = () => Promise.all(Array.from({ length: 6 }, () => run("keyless")));
+    const all = Array.from({ length: 6 }, () => ({ result: "GET /k undefined " }));
+    expect(await calls()).toEqual(all);
+    expect(edge.desk.seen).toHaveLength(1);
+    await edge.desk.rotate();
+    expect(await calls()).toEqual(all);
+    expect(edge.desk.seen).toHaveLength(2);
+    expect((await run("nobody")).error).toMatchObject({ code: "platform_token_missing", relay: true });
   });
 
   test("follows redirects, and its responses can be passed on", async () => {

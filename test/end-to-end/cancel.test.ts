@@ -25,7 +25,7 @@ async function tokenFor(changes: Partial<Omit<RequestClaims, "act">> & { act: st
     url: bench.tls.url,
     ...changes,
   };
-  return signToken("request", claims, await importPrivateKey(privateKey));
+  return signToken("request", claims, await importPrivateKey(privateKey!));
 }
 
 async function post(path: string, token: string): Promise<{ status: number; code: string | null }> {

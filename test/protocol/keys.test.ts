@@ -47,6 +47,8 @@ describe("parseRelayUrl", () => {
     [`http://acme:${KEY}@localhost:8787`, "http://localhost:8787", "acme", KEY],
     [`http://acme:${KEY}@127.0.0.1:8787`, "http://127.0.0.1:8787", "acme", KEY],
     [`http://acme:${KEY}@[::1]:8787`, "http://[::1]:8787", "acme", KEY],
+    ["https://acme@edge.example.com", "https://edge.example.com", "acme", undefined],
+    ["http://acme@localhost:8787", "http://localhost:8787", "acme", undefined],
   ] as const)("%s", ([relayUrl, edge, clientId, privateKey]) => {
     expect(parseRelayUrl(relayUrl)).toEqual({ edge, clientId, privateKey });
   });
@@ -68,8 +70,13 @@ describe("parseRelayUrl", () => {
     `ftp://acme:${KEY}@edge.example.com`,
     `wss://acme:${KEY}@edge.example.com`,
     "https://edge.example.com",
-    "https://acme@edge.example.com",
     "https://acme:@edge.example.com",
+    "https://acme:@edge.example.com/",
+    "https://Acme@edge.example.com",
+    "https://acme@",
+    "https://acme@edge.example.com/path",
+    "http://acme@edge.example.com",
+    "https://@edge.example.com",
     `https://:${KEY}@edge.example.com`,
     `https://${KEY}@edge.example.com`,
     `https://${KEY}:acme@edge.example.com`,
@@ -162,7 +169,7 @@ describe("generated keys", () => {
       expect(mine.publicJwk.alg).toBe(alg);
       expect(JSON.stringify(mine.publicJwk)).not.toContain(mine.privateKey.replace("es256.", ""));
       const { privateKey } = parseRelayUrl(`https://acme:${mine.privateKey}@edge.example.com`);
-      const key = await importPrivateKey(privateKey);
+      const key = await importPrivateKey(privateKey!);
       expect(await proves(key, await importPublicKey(mine.publicJwk))).toBe(true);
       expect(await proves(key, await importPublicKey(other.publicJwk))).toBe(false);
     },

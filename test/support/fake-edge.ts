@@ -13,6 +13,7 @@ import { generateClientKey, importPrivateKey, importPublicKey } from "../../prot
 import type { ReceiptClaims } from "../../protocol/receipts.ts";
 import { parseTargetUrl } from "../../protocol/targets.ts";
 import { checkRequestClaims, type RequestClaims } from "../../protocol/claims.ts";
+import { openTokenDesk, type TokenDesk } from "./token-desk.ts";
 import { digestOf, readBearer, signToken, verifySignature } from "../../protocol/tokens.ts";
 
 /** What the edge was asked for, its token proven. */
@@ -32,6 +33,9 @@ export type Handler = (seen: Seen, response: http.ServerResponse) => void | Prom
 export interface FakeEdge {
   /** What HOLDFAST_URL would hold. */
   readonly url: string;
+  /** The same for a client without a key. */
+  readonly keylessUrl: string;
+  readonly desk: TokenDesk;
   readonly origin: string;
   readonly seen: Seen[];
   /** How many answers' connections the client closed before they ended. */
@@ -62,7 +66,10 @@ export async function startFakeEdge(alg: "Ed25519" | "ES256" = "Ed25519"): Promi
   let closedEarly = 0;
   let nodeKey = await generateClientKey();
 
+  const desk = await openTokenDesk(() => origin);
+
   const server = http.createServer({ maxHeaderSize: 262_144 }, (request, response) => {
+    if (request.url === "/token") return void desk.answer(request, response);
     if (request.url === "/.well-known/egress.json") {
       const { status, nodes, delayMs } = edge.published;
       edge.published.asked += 1;
@@ -78,7 +85,7 @@ export async function startFakeEdge(alg: "Ed25519" | "ES256" = "Ed25519"): Promi
     });
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const origin: string = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 
   const prove = async (request: http.IncomingMessage): Promise<RequestClaims> => {
     if (request.method !== "POST" || request.url !== "/fetch") {
@@ -87,7 +94,7 @@ export async function startFakeEdge(alg: "Ed25519" | "ES256" = "Ed25519"): Promi
     if (request.headers["relay-envelope"] !== "1") throw new RelayError("request_invalid", "no envelope");
     const bearer = readBearer("request", request.headers["relay-authorization"] as string | undefined);
     const claims = checkRequestClaims(bearer.claims, origin, Date.now() / 1000);
-    await verifySignature(bearer, [publicKey]);
+    await verifySignature(bearer, [(await desk.keyOf(bearer.token)) ?? publicKey]);
     if (claims.iss !== CLIENT_ID) throw new RelayError("client_unknown", "no such client");
     if (used.has(claims.jti)) throw new RelayError("token_replayed", "used before");
     used.add(claims.jti);
@@ -112,6 +119,8 @@ export async function startFakeEdge(alg: "Ed25519" | "ES256" = "Ed25519"): Promi
 
   const edge: FakeEdge = {
     url: origin.replace("//", `//${CLIENT_ID}:${privateKey}@`),
+    keylessUrl: origin.replace("//", `//${CLIENT_ID}@`),
+    desk,
     origin,
     seen: [],
     published: { nodes: [{ id: NODE, key: nodeKey.publicJwk }], asked: 0, status: 200, delayMs: 0 },

@@ -23,7 +23,7 @@ export async function requestToken(
     jti: newRequestId(),
     ...call,
   };
-  return signToken("request", claims, await importPrivateKey(privateKey));
+  return signToken("request", claims, await importPrivateKey(privateKey!));
 }
 
 /** One call as a caller writes it who is no client of ours. */

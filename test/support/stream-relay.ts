@@ -11,11 +11,15 @@ import { BEARER_PROTOCOL, STREAM_PROTOCOL } from "../../protocol/stream-messages
 import { parseTunnelUrl } from "../../protocol/targets.ts";
 import { checkRequestClaims, type RequestClaims } from "../../protocol/claims.ts";
 import { newRequestId, readBearer, verifySignature } from "../../protocol/tokens.ts";
+import { openTokenDesk, type TokenDesk } from "./token-desk.ts";
 
 /** Edge and node of streams in one process, over a real WebSocket and a real TCP connection, so that tests can cut between them. */
 export interface StreamRelay {
   /** What HOLDFAST_URL would hold. */
   readonly url: string;
+  /** The same for a client without a key. */
+  readonly keylessUrl: string;
+  readonly desk: TokenDesk;
   readonly origin: string;
   /** The claims of every token that was proven, in order. */
   readonly seen: RequestClaims[];
@@ -60,13 +64,17 @@ export async function startStreamRelay({
   let attempts = 0;
   let freezes = 0;
   const sockets = new WebSocketServer({ noServer: true, handleProtocols: () => STREAM_PROTOCOL });
-  const server = http.createServer((_, response) => void response.writeHead(426).end());
+  const desk = await openTokenDesk(() => origin);
+  const server = http.createServer((request, response) => {
+    if (request.url === "/token") void desk.answer(request, response);
+    else response.writeHead(426).end();
+  });
 
   const prove = async (request: http.IncomingMessage, bearer: string | undefined): Promise<RequestClaims> => {
     if (request.url !== "/stream") throw new RelayError("not_found", "not /stream");
     const token = readBearer("request", bearer);
     const claims = checkRequestClaims(token.claims, origin, Date.now() / 1_000, "stream");
-    await verifySignature(token, [publicKey]);
+    await verifySignature(token, [(await desk.keyOf(token.token)) ?? publicKey]);
     if (used.has(claims.jti)) throw new RelayError("token_replayed", "used before");
     used.add(claims.jti);
     return claims;
@@ -209,7 +217,7 @@ export async function startStreamRelay({
     );
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const origin: string = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 
   const cut = () => {
     for (const connection of connections) connection.destroy();
@@ -220,6 +228,8 @@ export async function startStreamRelay({
   };
   const relay: StreamRelay = {
     url: origin.replace("//", `//${CLIENT_ID}:${privateKey}@`),
+    keylessUrl: origin.replace("//", `//${CLIENT_ID}@`),
+    desk,
     origin,
     seen: [],
     attempts: () => attempts,

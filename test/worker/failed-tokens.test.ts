@@ -49,8 +49,12 @@ describe("failures of one sender", () => {
 test("charged is what nobody can be shown to have signed; a clock, a policy and a proven client's mistake are not", () => {
   const charged = (Object.keys(ERRORS) as ErrorCode[]).filter((code) => isCharged(code));
   expect(charged.toSorted()).toEqual([
+    "certificate_invalid",
     "client_unknown",
     "handle_unknown",
+    "platform_token_invalid",
+    "platform_token_refused",
+    "proof_invalid",
     "token_act",
     "token_audience",
     "token_lifetime",

@@ -40,8 +40,14 @@ handles.post("/", async (c) => {
   const author = c.get("author");
   // The act stays in the record, and each door looks at it again.
   const scope = await proveScopeToken(value.token, SCOPE_ACTS, edgeOf(c.env), c.env, author.at, () => {});
+  const { client, claims, key, certifiedUntil } = scope;
+  if (certifiedUntil !== undefined) {
+    throw new RelayError(
+      "request_invalid",
+      "a handle stands for a scope token of a registered key: this one is signed under a certificate, which ends within minutes",
+    );
+  }
   checkScopeLifetime(scope);
-  const { client, claims, key } = scope;
   // What can't be parsed would refuse every use of the handle.
   if (claims.act === "url") parseRelayUrlTarget(claims.allow);
   else for (const entry of claims.allow) parseAllowedTarget(entry);

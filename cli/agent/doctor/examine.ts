@@ -2,9 +2,9 @@ import { isRelayError, RelayError } from "../../../client/index.ts";
 import { fetchEgressList } from "../../../client/egress-list.ts";
 import { reachNode } from "../../../client/node/reach.ts";
 import { createSockets } from "../../../client/node/sockets.ts";
+import { type ClientSigner, createSigner } from "../../../client/signer.ts";
 import type { Via } from "../../../client/node/via.ts";
 import type { EgressList } from "../../../protocol/egress-list.ts";
-import { importPrivateKey, parseRelayUrl } from "../../../protocol/keys.ts";
 import { authorityOf } from "../destinations.ts";
 import { DOCTOR_ANSWER_MS, RELAY_CHECK_MS } from "../limits.ts";
 import { checkRelay } from "../relay-check.ts";
@@ -21,6 +21,7 @@ import {
   type Probe,
   tokenFinding,
 } from "./findings.ts";
+import { identityFindings } from "./identity.ts";
 
 import { readSeen, SEEN_PATH, type SeenPath, urlsFinding } from "./urls.ts";
 
@@ -43,16 +44,18 @@ export async function* examine({
 }: Examination): AsyncGenerator<Finding> {
   const url = await readUrl(relayUrl);
   yield url.finding;
-  if (url.edge === undefined) return;
-  const { edge } = url;
+  if (url.signer === undefined) return;
+  const { edge, certificates } = url.signer;
   yield* edgeFindings(edge);
-  const verdict = await checkRelay(createOpener(relayUrl));
-  yield tokenFinding(verdict);
+  // Without a certificate there is nothing that the relay could take.
+  const canSign = certificates === undefined || (yield* identityFindings(certificates));
+  const verdict = canSign ? await checkRelay(createOpener(relayUrl)) : undefined;
+  if (verdict !== undefined) yield tokenFinding(verdict);
   const list = await publishedList(edge);
   yield list.finding;
   const nodes = [...new Set((list.list?.addresses ?? []).map(({ node }) => node))];
   // Nobody whom the relay does not take need ask the nodes.
-  const isTaken = verdict.kind === "accepted";
+  const isTaken = verdict?.kind === "accepted";
   const probed = isTaken
     ? await Promise.all(destinations.map((destination) => probeAll(relayUrl, destination, nodes)))
     : [];
@@ -73,12 +76,13 @@ export async function* examine({
   if (unseen !== undefined) yield unseen;
 }
 
-async function readUrl(relayUrl: string | undefined): Promise<{ finding: Finding; edge?: string }> {
+async function readUrl(relayUrl: string | undefined): Promise<{ finding: Finding; signer?: ClientSigner }> {
   const check = "HOLDFAST_URL";
   try {
-    const { edge, clientId, privateKey } = parseRelayUrl(relayUrl);
-    const { alg } = await importPrivateKey(privateKey);
-    return { finding: { check, ok: true, text: `client ${clientId} by ${edge}, signing with ${alg}` }, edge };
+    const signer = createSigner(relayUrl);
+    const { edge, clientId, certificates } = signer;
+    const by = certificates === undefined ? await signer.describe() : "without a private key";
+    return { finding: { check, ok: true, text: `client ${clientId} by ${edge}, ${by}` }, signer };
   } catch (error) {
     if (!isRelayError(error)) throw error;
     const mend = "Copy it anew from where the client was registered.";

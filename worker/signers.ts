@@ -1,0 +1,36 @@
+import { type Unverified, verifySignature } from "../protocol/tokens.ts";
+import type { Client } from "./clients.ts";
+import type { Edge } from "./edge.ts";
+import { checkCertificate } from "./keyless/certificates.ts";
+
+/** Which key of a client's proves a token. */
+export interface Signer {
+  /** Thumbprint of the key (RFC 7638). */
+  readonly key: string;
+  /** When the key's certificate ends, in seconds since 1970; undefined where the key is registered. */
+  readonly certifiedUntil: number | undefined;
+}
+
+/**
+ * Proves a client's token, by one of the keys that are registered for it or by the one that its certificate names. This is the
+ * one place that decides which key stands for a client.
+ *
+ * @param now seconds since 1970
+ * @throws RelayError `token_signature`, `certificate_invalid`, `certificate_expired`, `edge_misconfigured`
+ */
+export async function proveSigner(
+  unverified: Unverified,
+  client: Client,
+  edge: Edge,
+  now: number,
+): Promise<Signer> {
+  const { certificate } = unverified;
+  if (certificate === undefined) {
+    const key = await verifySignature(unverified, client.keys);
+    return { key: client.thumbprints[client.keys.indexOf(key)]!, certifiedUntil: undefined };
+  }
+  const certified = await edge.certificates.prove(certificate, edge.config.origin, await edge.verifyingKey());
+  checkCertificate(certified, client, now);
+  await verifySignature(unverified, [certified.key]);
+  return { key: certified.thumbprint, certifiedUntil: certified.claims.exp };
+}
