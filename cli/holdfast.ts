@@ -68,6 +68,11 @@ const COMMANDS: readonly Entry[] = [
     summary: "write a deployment's clients into the edge's registry",
     load: async () => (await import("./commands/register.ts")).registerCommand,
   },
+  {
+    name: "usage",
+    summary: "tell what clients used in a month, and how their quotas stand",
+    load: async () => (await import("./commands/usage.ts")).usageCommand,
+  },
 ];
 
 /** Runs the command line and sets the process's exit code; output that is still on its way is not cut off. */

@@ -6,12 +6,12 @@ import { digestOf, newRequestId, readBearer, REQUEST_ID, signToken, verifySignat
 
 /**
  * What a node may ask for: another node to note used request ids, or to tell those that it knows; its edge to judge a user of
- * its proxy door.
+ * its proxy door, or to note what its clients used.
  */
-export type NodeMessageAct = "consumed" | "consumed-read" | "authorize";
+export type NodeMessageAct = "consumed" | "consumed-read" | "authorize" | "usage";
 
 /** What one node asks another for. */
-export type PeerAct = Exclude<NodeMessageAct, "authorize">;
+export type PeerAct = Exclude<NodeMessageAct, "authorize" | "usage">;
 
 /** Claims of a message from one node of a pool to another, or to its edge. Times are seconds since 1970. */
 export interface NodeMessageClaims {

@@ -6,6 +6,7 @@ import type { ConsumedIds } from "./consumed.ts";
 import type { Dialer } from "./dialer.ts";
 import type { ReceiptSigner } from "./receipts.ts";
 import type { SeedResolver } from "./seeds.ts";
+import type { Usage } from "./usage/usage.ts";
 
 /** What a door needs of its node. */
 export interface NodeContext {
@@ -17,6 +18,7 @@ export interface NodeContext {
   readonly seeds: SeedResolver;
   readonly limits: ClientLimits;
   readonly receipts: ReceiptSigner;
+  readonly usage: Usage;
   /** Whether the node takes nothing new, since it has to go. */
   readonly draining: boolean;
   /** Seconds since 1970. */

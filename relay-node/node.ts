@@ -34,6 +34,15 @@ import { Requests } from "./requests.ts";
 import { serveResolve } from "./resolve-door.ts";
 import type { SeedResolver } from "./seeds.ts";
 import { Streams, type StreamBounds } from "./streams.ts";
+import type { UsageReporter } from "./usage/reporter.ts";
+import { reporterOf } from "./usage/reporter-of.ts";
+import { Usage } from "./usage/usage.ts";
+
+/** What tests set otherwise than the limits do. */
+export interface NodeBounds extends StreamBounds {
+  /** Between two reports of usage, on average. */
+  readonly usageMs: number;
+}
 
 /** One relay node: its listener, its doors, and what they share. */
 export class RelayNode implements NodeContext {
@@ -45,6 +54,7 @@ export class RelayNode implements NodeContext {
   readonly seeds: SeedResolver;
   readonly limits = new ClientLimits();
   readonly receipts: ReceiptSigner;
+  readonly usage: Usage;
   readonly log: Logger;
   #peers: Peers | undefined;
   readonly #address: AddressProof;
@@ -52,6 +62,7 @@ export class RelayNode implements NodeContext {
   readonly #metrics: Metrics;
   readonly #streams: Streams;
   readonly #requests: Requests;
+  readonly #reporter: UsageReporter;
   #proxy: ProxyDoor | undefined;
   readonly #servers: Server[] = [];
   #starting = true;
@@ -64,12 +75,13 @@ export class RelayNode implements NodeContext {
     config: NodeConfig,
     grantKeys: readonly GrantKey[],
     log: Logger,
-    bounds?: Partial<StreamBounds>,
+    bounds?: Partial<NodeBounds>,
   ) {
     this.config = config;
     this.grantKeys = grantKeys;
     this.log = log;
     this.consumed = new ConsumedIds(config.state, this.now());
+    this.usage = new Usage(config.state, log);
     this.#tls = relayTls(config.relayCa);
     const resolver = resolverOf(config);
     this.#address = new AddressProof(config, resolver, this.#tls, log, (family) =>
@@ -88,19 +100,26 @@ export class RelayNode implements NodeContext {
     });
     this.#requests = new Requests(this.#metrics, log, () => this.#onEnd());
     this.#streams = new Streams(this, this.#metrics, log, () => this.#onEnd(), bounds);
+    const onOver = (clients: ReadonlySet<string>) => this.#streams.overQuota(clients);
+    this.#reporter = reporterOf(config, resolver, this.#tls, {
+      usage: this.usage,
+      onOver,
+      log,
+      intervalMs: bounds?.usageMs,
+    });
   }
 
   /**
    * Starts a node: it listens when this resolves, and serves as soon as it has proven an address.
    *
-   * @param bounds how long streams are kept and how many, where not as the limits say
+   * @param bounds what is not as the limits say
    * @throws RelayError or the system's error where it can't listen
    * @example const node = await RelayNode.start(readNodeConfig("node.json"));
    */
   static async start(
     config: NodeConfig,
     log: Logger = logger(config),
-    bounds?: Partial<StreamBounds>,
+    bounds?: Partial<NodeBounds>,
   ): Promise<RelayNode> {
     const keys = await Promise.all(config.grantKeys.map((bytes) => importGrantKey(bytes, "verify")));
     const node = new RelayNode(config, keys, log, bounds);
@@ -144,6 +163,7 @@ export class RelayNode implements NodeContext {
     // It listens before, or two that start at once would wait for each other.
     await peers.read();
     node.#starting = false;
+    node.#reporter.start();
     log.info(
       {
         listen: `${listen.host}:${listen.port}`,
@@ -193,6 +213,7 @@ export class RelayNode implements NodeContext {
     this.#requests.fail();
     // The typed error has to get out before its connection is closed.
     await this.#untilIdle(DRAIN_ANSWER_MS);
+    await this.#reporter.last();
     await this.close();
     this.log.info({ cut }, "stopped");
   }
@@ -218,7 +239,7 @@ export class RelayNode implements NodeContext {
 
   /** Tells the peers the last ids and closes everything. */
   async close(): Promise<void> {
-    await Promise.all([this.#peers?.close(), this.#proxy?.close()]);
+    await Promise.all([this.#peers?.close(), this.#proxy?.close(), this.#reporter.close()]);
     this.#address.stop();
     for (const server of this.#servers) {
       server.close();
@@ -227,6 +248,7 @@ export class RelayNode implements NodeContext {
     this.#streams.close();
     await this.connections.close();
     this.consumed.close();
+    this.usage.close();
   }
 
   #route(request: IncomingMessage, response: ServerResponse): void {

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import type { LookupFunction } from "node:net";
 import { networkInterfaces } from "node:os";
 import type { EgressState } from "./address-proof.ts";
 import type { NodeConfig } from "./config.ts";
@@ -12,6 +13,19 @@ import { createSeedResolver, type SeedResolver } from "./seeds.ts";
 /** Looks addresses up as a node is configured to. */
 export function resolverOf(config: NodeConfig): Resolver {
   return createResolver({ ...queriesOf(config), ipv6: config.egress.ipv6 !== undefined });
+}
+
+/** The same for connections of undici's. */
+export function lookupBy(resolver: Resolver): LookupFunction {
+  return (host, { all }, done) => {
+    resolver.resolve(host).then(
+      ({ addresses: [...addresses] }) => {
+        if (all === true) done(null, addresses);
+        else done(null, addresses[0]!.address, addresses[0]!.family);
+      },
+      (error: unknown) => done(error as Error, []),
+    );
+  };
 }
 
 /** The same for the hosts of `mongodb+srv` names. */

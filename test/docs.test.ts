@@ -46,6 +46,7 @@ test("every link between documents leads somewhere", () => {
     "docs/binary.md",
     "docs/streams.md",
     "docs/proxy.md",
+    "docs/usage.md",
     "docs/resilience.md",
     "docs/socks-and-connect-tcp.md",
   ]) {

@@ -5,6 +5,7 @@ import { CLOCK_LEEWAY_SECONDS } from "../protocol/limits.ts";
 import { parseAllowedTarget } from "../protocol/targets.ts";
 import { checkAdminClaims, SCOPE_ACTS } from "../protocol/claims.ts";
 import { digestOf, newRequestId, readBearer, verifySignature } from "../protocol/tokens.ts";
+import { adminUsage } from "./admin-usage.ts";
 import { parseClientRecord } from "./clients.ts";
 import { type Env, edgeOf, registryCall, registryOf } from "./edge.ts";
 import { hashOf, newHandle } from "./handles.ts";
@@ -106,6 +107,8 @@ admin.delete("/handles/:id", async (c) => {
   }
   return c.body(null, 204);
 });
+
+admin.route("/usage", adminUsage);
 
 /** RFC 9110 section 13.1: `If-Match: "3"`, `If-Match: *`; without it a write may only create. */
 function expected(c: Context): Expected {

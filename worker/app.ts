@@ -11,10 +11,12 @@ import { egressList, signedEgressList } from "./egress-list.ts";
 import { cancel, forward } from "./forward.ts";
 import { withHealth } from "./healthy.ts";
 import type { Hosting } from "./hosting.ts";
+import { quotaWarning } from "./quota.ts";
 import { resolve } from "./resolve.ts";
 import { stream } from "./stream.ts";
 import { tellable } from "./tellable.ts";
 import { EdgeClock } from "./timing.ts";
+import { takeUsage } from "./usage.ts";
 
 /** The edge: each route is one door. */
 export const app = new Hono<Hosting>();
@@ -22,6 +24,10 @@ export const app = new Hono<Hosting>();
 app.use(async (c, next) => {
   c.set("clock", new EdgeClock());
   await next();
+  // A 101 has to stay as it came.
+  if (c.res.status === 101) return;
+  const warning = quotaWarning(c.get("client")?.quota, Date.now());
+  if (warning !== undefined) c.res.headers.set(WIRE.quota, warning);
 });
 
 app.all("/fetch", async (c) => {
@@ -29,6 +35,7 @@ app.all("/fetch", async (c) => {
   const request = c.req.raw;
   const now = Math.floor(Date.now() / 1_000);
   const authorized = await authorize(request, edge, c.env, now);
+  c.set("client", authorized.client);
   const envelope = request.headers.get(WIRE.envelope);
   if (envelope !== null) {
     if (request.method !== "POST") throw new RelayError("method_not_allowed", "an envelope is sent by POST");
@@ -84,6 +91,8 @@ app.post("/grants", directGrants);
 app.post("/resolve", resolve);
 
 app.post("/authorize", answerProxyQuestion);
+
+app.post("/usage", takeUsage);
 
 app.route("/admin", admin);
 

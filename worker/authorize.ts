@@ -8,6 +8,7 @@ import type { Client } from "./clients.ts";
 import type { EdgeNode } from "./config.ts";
 import type { Edge, Env } from "./edge.ts";
 import { CEILING_SECONDS } from "./limits.ts";
+import { checkQuota } from "./quota.ts";
 import { atSendersCost } from "./strangers.ts";
 
 /** A request that may be made: who asks, what for, and the nodes that may make it, in no order. */
@@ -27,7 +28,7 @@ export interface Authorized {
  * @param authorization `Bearer <token>`
  * @param now seconds since 1970
  * @param act the door's own
- * @throws RelayError any of the token codes, `client_unknown`, `rate_limited`
+ * @throws RelayError any of the token codes, `client_unknown`, `rate_limited`, `quota_exceeded`
  */
 export async function proveRequest(
   request: Request,
@@ -51,10 +52,11 @@ export async function proveRequest(
 }
 
 /**
- * Holds a client to the platform's coarse ceiling.
- * @throws RelayError `rate_limited`
+ * Holds a client to its quota, and to the platform's coarse ceiling.
+ * @throws RelayError `quota_exceeded`, `rate_limited`
  */
-export async function holdToCeiling({ id }: Client, env: Env): Promise<void> {
+export async function holdToCeiling({ id, quota }: Client, env: Env): Promise<void> {
+  checkQuota(id, quota, Date.now());
   if (await isOver(env.CLIENT_CEILING, id)) {
     throw new RelayError("rate_limited", `${id} is over the edge's own ceiling`, {
       retryAfter: CEILING_SECONDS,

@@ -3,8 +3,10 @@ import * as z from "zod/mini";
 import { RelayError } from "../protocol/errors.ts";
 import { algorithmOf, type BoundKey, CLIENT_ID, importPublicKey } from "../protocol/keys.ts";
 import { CLIENT_ALLOW_MAX, CLIENT_KEYS_MAX } from "../protocol/limits.ts";
+import type { Quota } from "../protocol/quota.ts";
 import { type AllowedTarget, parseAllowedTarget } from "../protocol/targets.ts";
 import { tellIssue } from "./issues.ts";
+import { type MonthsQuota, quotaSchema } from "./quota.ts";
 
 /** A client as the registry stores it. */
 export interface ClientRecord {
@@ -17,6 +19,8 @@ export interface ClientRecord {
   readonly pool?: readonly string[] | undefined;
   /** Over the whole pool; each node gets its share. */
   readonly limits?: ClientLimits | undefined;
+  /** What it may use in a calendar month, UTC. */
+  readonly quota?: Quota | undefined;
 }
 
 /** What one client may use of the pool; what is left out has the edge's default. */
@@ -46,6 +50,7 @@ export interface Client {
   readonly allow: readonly AllowedTarget[];
   readonly pool: ReadonlySet<string> | undefined;
   readonly limits: ClientLimits;
+  readonly quota: MonthsQuota | undefined;
 }
 
 const limit = z.optional(z.number().check(z.positive("must be more than 0")));
@@ -94,6 +99,7 @@ const schema = z.strictObject({
       scopeSeconds: limit,
     }),
   ),
+  quota: z.optional(quotaSchema),
 });
 
 /**
@@ -109,8 +115,11 @@ export function parseClientRecord(value: unknown): ClientRecord {
   throw new RelayError("request_invalid", problems.join("; "));
 }
 
-/** Makes a stored record usable; what can't be read refuses the client, never widens it. */
-export async function loadClient(record: ClientRecord): Promise<Client> {
+/**
+ * Makes a stored record usable; what can't be read refuses the client, never widens it.
+ * @param used what the client has used, where its record has a quota
+ */
+export async function loadClient(record: ClientRecord, used?: Omit<MonthsQuota, "quota">): Promise<Client> {
   return {
     id: record.id,
     keys: await Promise.all(record.keys.map((jwk) => importPublicKey(jwk))),
@@ -118,5 +127,6 @@ export async function loadClient(record: ClientRecord): Promise<Client> {
     allow: record.allow.map((entry) => parseAllowedTarget(entry)),
     pool: record.pool === undefined ? undefined : new Set(record.pool),
     limits: record.limits ?? {},
+    quota: record.quota && used && { quota: record.quota, ...used },
   };
 }

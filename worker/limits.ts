@@ -7,6 +7,15 @@ export const REGISTRY_CACHE_ENTRIES = 5_000;
 /** The largest body of an administrative call. */
 export const ADMIN_BODY_MAX_BYTES = 65_536;
 
+/** For how many whole months after its end a month's usage is kept. */
+export const USAGE_KEPT_MONTHS = 25;
+
+/** Epochs of one node's counters within some three months: each begins with a journal that was lost. */
+export const USAGE_EPOCHS_MAX = 500;
+
+/** Clients in one answer about usage. */
+export const USAGE_PAGE_CLIENTS = 1_000;
+
 /** How nodes are probed, in milliseconds. A node that is up is mostly judged by the requests that it serves. */
 export const PROBE_TIMES = {
   healthyMs: 5_000,

@@ -1,16 +1,10 @@
 import * as z from "zod/mini";
-import { isRelayError, RelayError } from "../protocol/errors.ts";
-import { WIRE } from "../protocol/headers.ts";
 import { PROXY_QUESTION_MAX_BYTES } from "../protocol/limits.ts";
-import { verifyNodeMessage } from "../protocol/node-messages.ts";
 import type { ProxyQuestion } from "../protocol/proxy-grants.ts";
-import { digestOf } from "../protocol/tokens.ts";
 import type { EdgeNode } from "./config.ts";
 import type { Edge, Env } from "./edge.ts";
-import { tellIssue } from "./issues.ts";
-import { jsonOf } from "./json.ts";
-import { readAtMost } from "./read-at-most.ts";
-import { atSendersCost } from "./strangers.ts";
+import { parseBody } from "./issues.ts";
+import { readNodeMessage } from "./node-message.ts";
 
 const schema = z.strictObject({
   user: z.exactOptional(z.string()),
@@ -19,10 +13,10 @@ const schema = z.strictObject({
 });
 
 /**
- * Reads what a node asks about a user of its proxy door: who asks is proven before a byte of the body is read.
+ * Reads what a node asks about a user of its proxy door.
  *
  * @param now seconds since 1970
- * @throws RelayError `node_unproven`, `rate_limited`, `edge_misconfigured`, `too_large`, `body_digest`, `request_invalid`
+ * @throws RelayError as `readNodeMessage`
  */
 export async function readProxyQuestion(
   request: Request,
@@ -30,40 +24,7 @@ export async function readProxyQuestion(
   env: Env,
   now: number,
 ): Promise<{ readonly node: EdgeNode; readonly question: ProxyQuestion }> {
-  const { iss, digest } = await proveNode(request, edge, env, now);
-  if (Number(request.headers.get("content-length") ?? 0) > PROXY_QUESTION_MAX_BYTES) throw tooLarge();
-  const body = await readAtMost(request.body, PROXY_QUESTION_MAX_BYTES);
-  if (body === undefined) throw tooLarge();
-  if (digest !== (await digestOf(body))) {
-    throw new RelayError("body_digest", "the body is not the one that was signed");
-  }
-  const { data, error } = z.safeParse(schema, jsonOf(new TextDecoder().decode(body)));
-  if (error !== undefined) {
-    const problems = error.issues.map((issue) => `${issue.path.join(".") || "the body"} ${tellIssue(issue)}`);
-    throw new RelayError("request_invalid", problems.join("; "));
-  }
-  return { node: edge.config.nodes.find(({ id }) => id === iss)!, question: data };
-}
-
-/** What is wrong with a node's own word has a code of its own: its user is not to blame for it, and would be by any other. */
-async function proveNode(request: Request, edge: Edge, env: Env, now: number) {
-  const nodes = await edge.nodeKeys();
-  try {
-    // Whoever is no known node is refused before a signature is verified, so there is nothing to admit.
-    return await atSendersCost(request, edge, env, () =>
-      verifyNodeMessage(request.headers.get(WIRE.authorization) ?? undefined, {
-        audience: edge.config.origin,
-        nodes,
-        act: "authorize",
-        now,
-      }),
-    );
-  } catch (cause) {
-    if (!isRelayError(cause) || cause.code === "rate_limited") throw cause;
-    throw new RelayError("node_unproven", `the node's message is refused: ${cause.message}`, { cause });
-  }
-}
-
-function tooLarge(): RelayError {
-  return new RelayError("too_large", `a question has at most ${PROXY_QUESTION_MAX_BYTES} bytes`);
+  const limits = { act: "authorize", maxBytes: PROXY_QUESTION_MAX_BYTES, now } as const;
+  const { node, value } = await readNodeMessage(request, edge, env, limits);
+  return { node, question: parseBody(schema, value) };
 }

@@ -1,9 +1,10 @@
+import type { LookupFunction } from "node:net";
 import type { SecureContext } from "node:tls";
 import { importJWK, type JWK } from "jose";
 import type { Dispatcher } from "undici";
 import { WIRE } from "../../protocol/headers.ts";
 import type { BoundKey } from "../../protocol/keys.ts";
-import { signNodeMessage } from "../../protocol/node-messages.ts";
+import { type NodeMessageAct, type PeerAct, signNodeMessage } from "../../protocol/node-messages.ts";
 import type { ProxyQuestion } from "../../protocol/proxy-grants.ts";
 import {
   PROXY_ANSWER_MAX_BYTES,
@@ -24,48 +25,59 @@ export interface EdgeClientOptions {
   readonly secureContext: SecureContext;
   /** How long an answer may take as a whole. */
   readonly answerMs?: number;
+  /** Looks the edge's name up; the system does where it is left out. */
+  readonly lookup?: LookupFunction;
 }
 
 /** How a connection shows that the other end had closed it before the question came. */
 const CONNECTION_LOST: ReadonlySet<unknown> = new Set(["UND_ERR_SOCKET", "ECONNRESET", "EPIPE"]);
 
-/** Asks the edge who may use the proxy, over connections that are kept. */
+/** A message to the edge: what it is, and where it goes. */
+export interface EdgeCall {
+  readonly act: Exclude<NodeMessageAct, PeerAct>;
+  readonly path: string;
+  /** JSON. */
+  readonly body: string;
+}
+
+/** Asks the edge, over connections that are kept. */
 export class EdgeClient {
   readonly #options: EdgeClientOptions;
   readonly #pool: Pool;
   #key: Promise<BoundKey> | undefined;
 
   constructor(options: EdgeClientOptions) {
-    const { edge, secureContext, answerMs = PROXY_AUTHORIZE_MS } = options;
+    const { edge, secureContext, answerMs = PROXY_AUTHORIZE_MS, lookup } = options;
     this.#options = options;
     this.#pool = new Pool(edge, {
       connections: PROXY_EDGE_CONNECTIONS,
       allowH2: false,
       keepAliveTimeout: PROXY_EDGE_IDLE_MS,
-      connect: { secureContext, timeout: answerMs },
+      connect: { secureContext, timeout: answerMs, ...(lookup !== undefined && { lookup }) },
     });
   }
 
+  /** Asks who may use the proxy; times and errors as of `call`. */
+  ask(question: ProxyQuestion, now: number, signal: AbortSignal): Promise<EdgeAnswer> {
+    return this.call({ act: "authorize", path: "/authorize", body: JSON.stringify(question) }, now, signal);
+  }
+
   /**
-   * Sends a question.
+   * Sends a message that may come twice.
    *
    * @param now seconds since 1970
    * @throws Error with a `code` or a `name` that says why, as `causeOf` reads it: the connection's failure, the deadline, the
    *   signal, an answer that is too long
    */
-  async ask(question: ProxyQuestion, now: number, signal: AbortSignal): Promise<EdgeAnswer> {
+  async call({ act, path, body: text }: EdgeCall, now: number, signal: AbortSignal): Promise<EdgeAnswer> {
     const { id, edge, answerMs = PROXY_AUTHORIZE_MS } = this.#options;
     const deadline = AbortSignal.any([signal, AbortSignal.timeout(answerMs)]);
-    const body = Uint8Array.from(Buffer.from(JSON.stringify(question)));
-    const token = await signNodeMessage(
-      { from: id, to: edge, act: "authorize", body },
-      await this.#signingKey(),
-      now,
-    );
+    const body = Uint8Array.from(Buffer.from(text));
+    const token = await signNodeMessage({ from: id, to: edge, act, body }, await this.#signingKey(), now);
     const send = () =>
       requestBy(this.#pool, {
         method: "POST",
-        path: "/authorize",
+        path,
         headers: { [WIRE.authorization]: `Bearer ${token}`, "content-type": "application/json" },
         body,
         signal: deadline,

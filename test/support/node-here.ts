@@ -2,8 +2,7 @@ import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import pino from "pino";
 import { readNodeConfig } from "../../relay-node/config.ts";
-import { RelayNode } from "../../relay-node/node.ts";
-import type { StreamBounds } from "../../relay-node/streams.ts";
+import { type NodeBounds, RelayNode } from "../../relay-node/node.ts";
 import { eventually, logLines } from "./node-log.ts";
 import { grantsFor, type NodeIdentity, type NodeProcess, prepareNode } from "./node-process.ts";
 import { rawRequest, sendRaw } from "./raw-http.ts";
@@ -21,7 +20,7 @@ export interface NodeHere extends GrantedNode {
 
 /** Starts a node here and waits until it is in service. */
 export async function startNodeHere(
-  bounds?: Partial<StreamBounds>,
+  bounds?: Partial<NodeBounds>,
   config: Readonly<Record<string, unknown>> = {},
   identity?: NodeIdentity,
 ): Promise<NodeHere> {

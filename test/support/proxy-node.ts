@@ -4,7 +4,8 @@ import type { AddressInfo, Socket } from "node:net";
 import { isRelayError, RelayError } from "../../protocol/errors.ts";
 import type { GrantLimits } from "../../protocol/grants.ts";
 import type { ProxyQuestion } from "../../protocol/proxy-grants.ts";
-import type { StreamBounds } from "../../relay-node/streams.ts";
+import type { UsageReport } from "../../protocol/usage.ts";
+import type { NodeBounds } from "../../relay-node/node.ts";
 import { sendError } from "./fake-edge.ts";
 import { type NodeHere, startNodeHere } from "./node-here.ts";
 import { openRaw, parseAnswers, type RawAnswer, rawRequest, readRaw, sendRaw } from "./raw-http.ts";
@@ -30,6 +31,10 @@ export interface ProxyNode extends NodeHere {
   readonly ports: { readonly http: number; readonly https: number; readonly socks5: number };
   /** What the edge was asked. */
   readonly asked: ProxyQuestion[];
+  /** What the edge was told of usage. */
+  readonly reports: UsageReport[];
+  /** Of whom it says that they are over their quota. */
+  over: readonly string[];
   /** What the edge answers with, where it does not grant. */
   refuse: RelayError | undefined;
   /** What is granted of limits from now on; grants that are kept are as they were. */
@@ -55,17 +60,25 @@ export function connectRequest(url: string, fields: readonly string[] = [LOGIN])
 }
 
 export async function startProxyNode(
-  bounds?: Partial<StreamBounds>,
+  bounds?: Partial<NodeBounds>,
   config: Readonly<Record<string, unknown>> = {},
 ): Promise<ProxyNode> {
   const asked: ProxyQuestion[] = [];
+  const reports: UsageReport[] = [];
   const edge = createServer((request, response) => {
-    if (request.url !== "/authorize") {
+    const isUsage = request.url === "/usage";
+    if (request.url !== "/authorize" && !isUsage) {
       return sendError(response, new RelayError("not_found", "no such route"));
     }
     let text = "";
     request.on("data", (chunk: Buffer) => (text += chunk.toString()));
     request.on("end", () => {
+      if (isUsage) {
+        reports.push(JSON.parse(text) as UsageReport);
+        if (node.refuse !== undefined) sendError(response, node.refuse);
+        else response.writeHead(200).end(JSON.stringify({ over: node.over }));
+        return;
+      }
       const question = JSON.parse(text) as ProxyQuestion;
       asked.push(question);
       try {
@@ -97,6 +110,8 @@ export async function startProxyNode(
     ...here,
     ports,
     asked,
+    reports,
+    over: [],
     refuse: undefined,
     limits: undefined,
     connect: (way = "http") => openRaw(peer(way)),
