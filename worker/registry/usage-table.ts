@@ -8,6 +8,7 @@ import {
   type UsageTotal,
 } from "../../protocol/usage.ts";
 import { USAGE_EPOCHS_MAX, USAGE_KEPT_MONTHS } from "../limits.ts";
+import type { Sql } from "./sql.ts";
 
 /** Counts, as the table has them. */
 const COLUMNS = "requests, refusals, streams, stream_seconds, bytes_up, bytes_down";
@@ -31,11 +32,11 @@ const NOBODY = "";
 
 /** What nodes counted: a row for each client, month, node and epoch, of which the largest counts ever told are kept. */
 export class UsageTable {
-  readonly #sql: SqlStorage;
+  readonly #sql: Sql;
   /** The month in which old rows were last looked at, as far as this instance knows. */
   #tidied = "";
 
-  constructor(sql: SqlStorage) {
+  constructor(sql: Sql) {
     this.#sql = sql;
     sql.exec(`
       CREATE TABLE IF NOT EXISTS usage (
