@@ -72,6 +72,17 @@ test("closed months become one row for each client, and stay what they were; 25 
   expect(ask(USAGE_KEPT_MONTHS + 1)).toEqual([0, 0]);
 });
 
+test("no number that a node tells keeps months from being closed", () => {
+  for (const node of ["node-1", "node-2", "node-3"]) {
+    for (let i = 0; i < 400; i++) {
+      note({ requests: Number.MAX_SAFE_INTEGER }, { node, epoch: newRequestId() });
+    }
+  }
+  usage.tidy("2026-05");
+  expect(rows()).toBe(1);
+  expect(usage.of("shop", "2026-01").requests).toBe(Number.MAX_SAFE_INTEGER);
+});
+
 test("a new instance does not close months anew, and a removed client is none that used something", () => {
   note({ requests: 1 });
   usage.remember("gone", "2026-01");

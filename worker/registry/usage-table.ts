@@ -17,6 +17,11 @@ const SUMS = COLUMNS.split(", ")
   .map((column, index) => `TOTAL(${column}) AS ${USAGE_COUNTS[index]}`)
   .join(", ");
 
+/** The same as whole numbers that JavaScript can tell apart: whatever a node told, a sum must not fail. */
+const CAPPED = COLUMNS.split(", ")
+  .map((column) => `CAST(MIN(TOTAL(${column}), ${Number.MAX_SAFE_INTEGER}) AS INTEGER)`)
+  .join(", ");
+
 /** The larger of two totals is the later one. */
 const LARGER = COLUMNS.split(", ")
   .map((column) => `${column} = max(${column}, excluded.${column})`)
@@ -129,7 +134,7 @@ export class UsageTable {
     this.#sql.exec("DELETE FROM usage WHERE month < ?", monthsBefore(month, USAGE_KEPT_MONTHS));
     this.#sql.exec("DELETE FROM usage_epochs WHERE month < ?", late);
     this.#sql.exec(
-      `INSERT OR REPLACE INTO usage SELECT client, month, ?, ?, ${SUMS.replaceAll("TOTAL", "SUM")}
+      `INSERT OR REPLACE INTO usage SELECT client, month, ?, ?, ${CAPPED}
         FROM usage WHERE month < ? GROUP BY client, month`,
       NOBODY,
       NOBODY,
