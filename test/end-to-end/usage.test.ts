@@ -74,19 +74,19 @@ test(
     const relay = createRelay(await register("loaded"));
     const atOnce = 8;
     let answered = 0;
-    let goesOn = true;
+    const stopping = new AbortController();
     const ask = async () => {
       const response = await relay.fetch(`${origin}/`);
       if ((await response.text()) === "0123456789") answered++;
     };
     const load = async () => {
-      while (goesOn) await ask().catch(() => {});
+      while (!stopping.signal.aborted) await ask().catch(() => {});
     };
     const under = Promise.all(Array.from({ length: atOnce }, load));
     await expect.poll(() => answered, { timeout: 20_000, interval: 5 }).toBeGreaterThan(150);
     const gone = once(stack.process("node-1"), "exit");
     stack.process("node-1").kill("SIGKILL");
-    goesOn = false;
+    stopping.abort();
     await gone;
     await stack.restartNode("node-1");
     await under;

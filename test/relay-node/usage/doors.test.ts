@@ -3,7 +3,7 @@ import { SocksClient } from "socks";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { RelayError } from "../../../protocol/errors.ts";
 import { newRequestId } from "../../../protocol/tokens.ts";
-import { type UsageCounts, monthOf, NO_USAGE } from "../../../protocol/usage.ts";
+import { type UsageCounts, monthOf, NO_USAGE, USAGE_COUNTS } from "../../../protocol/usage.ts";
 import { type CountingTarget, startCountingTarget } from "../../support/counting-target.ts";
 import type { GrantedNode } from "../../support/node-here.ts";
 import { eventually } from "../../support/node-log.ts";
@@ -47,8 +47,7 @@ function told(): UsageCounts {
   for (const total of node.reports.flatMap(({ totals }) => totals)) {
     if (total.client !== client) continue;
     expect(total.month).toBe(monthOf(Date.now()));
-    for (const name of Object.keys(sum) as (keyof UsageCounts)[])
-      sum[name] = Math.max(sum[name], total[name]);
+    for (const name of USAGE_COUNTS) sum[name] = Math.max(sum[name], total[name]);
   }
   return sum;
 }

@@ -29,7 +29,7 @@ afterEach(() => {
 function onFile() {
   const journal = new UsageJournal(dir);
   journal.close();
-  return [...journal.totals].map(({ month, client, counts }) => ({ month, client, ...counts }));
+  return [...journal.totals].map(({ month, client, counts }) => Object.assign(counts, { month, client }));
 }
 
 test.each<readonly [code: ErrorCode | undefined, counted: ReturnType<typeof countedAs>]>([
