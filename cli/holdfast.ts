@@ -88,6 +88,11 @@ const COMMANDS: readonly Entry[] = [
     summary: "make a client's allow list from what it used in report mode",
     load: async () => (await import("./commands/learn.ts")).learnCommand,
   },
+  {
+    name: "usage",
+    summary: "tell what clients used in a month, and how their quotas stand",
+    load: async () => (await import("./commands/usage.ts")).usageCommand,
+  },
 ];
 
 /** Runs the command line and sets the process's exit code; output that is still on its way is not cut off. */

@@ -22,4 +22,5 @@ export {
   type RelayErrorOptions,
 } from "../protocol/errors.ts";
 export type { ReceiptClaims } from "../protocol/receipts.ts";
+export type { QuotaMeasure, QuotaStanding } from "../protocol/quota.ts";
 export type { Field } from "../protocol/headers.ts";

@@ -1,5 +1,6 @@
 import { WIRE } from "../protocol/headers.ts";
 import type { Field } from "../protocol/headers.ts";
+import { type QuotaStanding, readQuotaField } from "../protocol/quota.ts";
 import type { ReceiptClaims } from "../protocol/receipts.ts";
 
 /** How a response came to be: what the relay says about it, beside what the target sent. */
@@ -14,6 +15,8 @@ export interface RelayInfo {
   readonly warm: boolean | undefined;
   /** The node's signed word on the call, verified; undefined where none was asked for. */
   readonly receipt: ReceiptClaims | undefined;
+  /** How the client's month stands where it is over a soft limit of its quota; empty otherwise. */
+  readonly quota: readonly QuotaStanding[];
   /** The request's id, under which edge and node log it. */
   readonly requestId: string | undefined;
   /** The target's fields in their own case, order and repeats, which Headers does not keep. */
@@ -51,6 +54,7 @@ export function readInfo(
     timing: parseTiming(timing),
     warm: parseWarm(timing),
     receipt,
+    quota: readQuotaField(wire.get(WIRE.quota) ?? ""),
     requestId: wire.get(WIRE.requestId) ?? undefined,
     fields,
   };

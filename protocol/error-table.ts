@@ -138,6 +138,10 @@ export const ERRORS = {
     true,
     "Have fewer requests or streams under way at once, or have the client's limits raised.",
   ),
+  quota_exceeded: denied(
+    429,
+    "Wait for the next month (UTC), as Retry-After says, or have the client's quota raised.",
+  ),
 
   // The grant, judged at the node. A caller meets these only when edge and node disagree.
   grant_missing: denied(

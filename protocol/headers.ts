@@ -29,6 +29,8 @@ export const WIRE = {
   timing: "relay-timing",
   /** Where the token asks for one: the node's signed word on where the request left from. */
   receipt: "relay-receipt",
+  /** Over a soft limit of the client's quota: how its month stands. */
+  quota: "relay-quota",
   /** The request's id: the token's jti. */
   requestId: "relay-request-id",
 } as const;

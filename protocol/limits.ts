@@ -48,6 +48,13 @@ export const NODE_MESSAGE_MAX_SECONDS = 30;
 export const CONSUMED_BATCH_MAX_ENTRIES = 2_000;
 export const CONSUMED_BATCH_MAX_BYTES = 262_144;
 
+/** Totals in one report of a node's on what its clients used, and its body's length: each has at most 300 bytes. */
+export const USAGE_REPORT_MAX_TOTALS = 500;
+export const USAGE_REPORT_MAX_BYTES = 262_144;
+
+/** For how many whole months after its end the totals of a month are taken: what a node could not tell before. */
+export const USAGE_LATE_MONTHS = 2;
+
 /** The longest compact JWS that is looked at. It holds a URL of `URL_MAX_BYTES` in base64url with room for the claims. */
 export const TOKEN_MAX_BYTES = 16_384;
 

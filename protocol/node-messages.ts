@@ -7,8 +7,8 @@ import { digestOf, newRequestId, readBearer, REQUEST_ID, signToken, verifySignat
 /** What one node asks another for: to note used request ids, or to tell those that it knows. */
 export type PeerAct = "consumed" | "consumed-read";
 
-/** What a node asks its edge for: to judge a user of its proxy door, or to tell what was revoked. */
-export type EdgeAct = "authorize" | "revocations";
+/** What a node asks its edge for: to judge a user of its proxy door, to tell what was revoked, or to note what its clients used. */
+export type EdgeAct = "authorize" | "revocations" | "usage";
 
 export type NodeMessageAct = PeerAct | EdgeAct;
 

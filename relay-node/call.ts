@@ -5,6 +5,8 @@ import type { AnswerMarks } from "./answer.ts";
 import type { NodeConfig } from "./config.ts";
 import type { Dialed, OnStage } from "./dialer.ts";
 import type { Stage } from "./metrics.ts";
+import { countedAs } from "./usage/counted-as.ts";
+import type { Usage } from "./usage/usage.ts";
 
 /** Refusals that nothing bounds: strangers', and clients' beyond their limits, could fill a disk. The counters tell of them. */
 const UNBOUNDED: ReadonlySet<ErrorCode> = new Set([
@@ -39,6 +41,7 @@ export class Call {
   /** The target is connected and has not answered. */
   #waiting = false;
   #dialed: Dialed | undefined;
+  #isCounted = false;
   readonly #config: NodeConfig;
 
   constructor(config: NodeConfig) {
@@ -72,6 +75,18 @@ export class Call {
   failed(): void {
     if (this.timings.node_queue === undefined) this.lap("node_queue");
     else if (this.#waiting) this.lap("target");
+  }
+
+  /**
+   * Counts it for its client, the first time that it is called: before a byte of its answer leaves, so that no kill loses what was
+   * answered.
+   */
+  count(usage: Usage): void {
+    const { claims, error } = this;
+    if (claims === undefined || this.#isCounted) return;
+    this.#isCounted = true;
+    const kind = countedAs(error);
+    if (kind !== undefined) usage[kind](claims.sub);
   }
 
   /** What every answer says of it. */

@@ -7,6 +7,7 @@ import type { Dialer } from "./dialer.ts";
 import type { Revocations } from "./revocations/revocations.ts";
 import type { ReceiptSigner } from "./receipts.ts";
 import type { SeedResolver } from "./seeds.ts";
+import type { Usage } from "./usage/usage.ts";
 
 /** What a door needs of its node. */
 export interface NodeContext {
@@ -19,6 +20,7 @@ export interface NodeContext {
   readonly limits: ClientLimits;
   readonly revocations: Revocations;
   readonly receipts: ReceiptSigner;
+  readonly usage: Usage;
   /** Whether the node takes nothing new, since it has to go. */
   readonly draining: boolean;
   /** Seconds since 1970. */

@@ -17,6 +17,7 @@ import { SocketWriter } from "./socket-writer.ts";
 
 /** What a stream of either mode is to the node. Times are `performance.now()`'s. */
 export interface NodeStream {
+  readonly account: StreamAccount;
   readonly isOver: boolean;
   /** Whether it is over, and its client's connection has gone as well. */
   readonly isClosed: boolean;

@@ -39,6 +39,14 @@ import { Requests } from "./requests.ts";
 import { serveResolve } from "./resolve-door.ts";
 import type { SeedResolver } from "./seeds.ts";
 import { Streams, type StreamBounds } from "./streams.ts";
+import { UsageReporter } from "./usage/reporter.ts";
+import { Usage } from "./usage/usage.ts";
+
+/** What tests set otherwise than the limits do. */
+export interface NodeBounds extends StreamBounds {
+  /** Between two reports of usage, on average. */
+  readonly usageMs: number;
+}
 
 /** What a node does by the clock; what the limits have where nothing else is said. */
 export interface NodeBounds extends StreamBounds {
@@ -57,6 +65,7 @@ export class RelayNode implements NodeContext {
   readonly limits = new ClientLimits();
   readonly revocations = new Revocations();
   readonly receipts: ReceiptSigner;
+  readonly usage: Usage;
   readonly log: Logger;
   #peers: Peers | undefined;
   readonly #address: AddressProof;
@@ -66,6 +75,7 @@ export class RelayNode implements NodeContext {
   readonly #requests: Requests;
   readonly #edge: EdgeClient;
   readonly #poller: RevocationPoller;
+  readonly #reporter: UsageReporter;
   #proxy: ProxyDoor | undefined;
   readonly #servers: Server[] = [];
   #starting = true;
@@ -84,6 +94,7 @@ export class RelayNode implements NodeContext {
     this.grantKeys = grantKeys;
     this.log = log;
     this.consumed = new ConsumedIds(config.state, this.now());
+    this.usage = new Usage(config.state, log);
     this.#tls = relayTls(config.relayCa);
     const resolver = resolverOf(config);
     this.#address = new AddressProof(config, resolver, this.#tls, log, (family) =>
@@ -109,6 +120,13 @@ export class RelayNode implements NodeContext {
       metrics: new RevocationMetrics(this.#metrics.registry),
       log,
       intervalMs: bounds?.revocationsMs,
+    });
+    this.#reporter = new UsageReporter({
+      client: this.#edge,
+      usage: this.usage,
+      onOver: (clients) => this.#streams.overQuota(clients),
+      log,
+      intervalMs: bounds?.usageMs,
     });
   }
 
@@ -168,6 +186,7 @@ export class RelayNode implements NodeContext {
     // It listens before, or two that start at once would wait for each other.
     await peers.read();
     node.#starting = false;
+    node.#reporter.start();
     log.info(
       {
         listen: `${listen.host}:${listen.port}`,
@@ -217,6 +236,7 @@ export class RelayNode implements NodeContext {
     this.#requests.fail();
     // The typed error has to get out before its connection is closed.
     await this.#untilIdle(DRAIN_ANSWER_MS);
+    await this.#reporter.last();
     await this.close();
     this.log.info({ cut }, "stopped");
   }
@@ -242,7 +262,8 @@ export class RelayNode implements NodeContext {
 
   /** Tells the peers the last ids and closes everything. */
   async close(): Promise<void> {
-    await Promise.all([this.#peers?.close(), this.#proxy?.close(), this.#poller.close()]);
+    const rounds = [this.#poller.close(), this.#reporter.close()];
+    await Promise.all([this.#peers?.close(), this.#proxy?.close(), ...rounds]);
     await this.#edge.close();
     this.#address.stop();
     for (const server of this.#servers) {
@@ -252,6 +273,7 @@ export class RelayNode implements NodeContext {
     this.#streams.close();
     await this.connections.close();
     this.consumed.close();
+    this.usage.close();
   }
 
   #route(request: IncomingMessage, response: ServerResponse): void {

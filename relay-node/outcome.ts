@@ -22,11 +22,16 @@ export class Outcome extends Call {
     return this.body instanceof RequestBody ? this.body.bytes : (this.body?.length ?? 0);
   }
 
+  /** Bytes of the answer's body that came. */
+  get bytesDown(): number {
+    return this.exchange?.bytes ?? 0;
+  }
+
   /** The canonical line and the counters: once, when nothing more will happen. */
   tell(log: Logger, metrics: Metrics): void {
     const { claims, error, exchange, dialed, totalMs } = this;
     const up = this.bytesUp;
-    const down = exchange?.bytes ?? 0;
+    const down = this.bytesDown;
     metrics.finished(error?.code ?? "target", up, down, totalMs, this.timings);
     const line = {
       door: this.#door,

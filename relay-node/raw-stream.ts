@@ -5,6 +5,7 @@ import type { NodeStream, StreamParts } from "./held-stream.ts";
 import { RAW_CLOSE_MS, RAW_UNREAD_MS, STREAM_CLOSE_MS, STREAM_TURN_BYTES } from "./limits.ts";
 import { reset } from "./reset.ts";
 import type { UpgradedSocket } from "./stream-connection.ts";
+import type { StreamAccount } from "./stream-account.ts";
 import { targetFailure } from "./target-failure.ts";
 import { SocketReader } from "./socket-reader.ts";
 import { SocketWriter } from "./socket-writer.ts";
@@ -76,6 +77,10 @@ export class RawStream implements NodeStream {
     socket.on("close", (code: number) => this.#onClose(code));
     wire.on("drain", () => this.#reader.goOn());
     this.#reader.goOn();
+  }
+
+  get account(): StreamAccount {
+    return this.#parts.account;
   }
 
   get isOver(): boolean {

@@ -58,6 +58,7 @@ export class RelayedRequest implements AnswerSink, Entrance, ServedRequest {
       const plan = await this.#form.begin(this);
       this.#outcome.lap("node_queue");
       this.#outcome.body = plan.body;
+      this.#node.usage.began(this.#outcome, false);
       this.#plan = plan;
       await this.#attempt(plan);
     } catch (error) {
@@ -100,6 +101,7 @@ export class RelayedRequest implements AnswerSink, Entrance, ServedRequest {
 
   head(head: ResponseHead): void {
     this.#outcome.lap("target");
+    this.#outcome.count(this.#node.usage);
     // A head and a short body that came together leave together: killed in between, the node would have answered in part.
     const { socket } = this.#response;
     socket?.cork();
@@ -125,6 +127,7 @@ export class RelayedRequest implements AnswerSink, Entrance, ServedRequest {
   /** The client's slot is free, whatever the end was. */
   close(): void {
     this.#isClosed = true;
+    this.#node.usage.ended(this.#outcome);
     this.#slot?.leave();
   }
 
@@ -165,6 +168,7 @@ export class RelayedRequest implements AnswerSink, Entrance, ServedRequest {
     const body = this.#plan?.body;
     this.#outcome.error ??= error;
     this.#outcome.failed();
+    this.#outcome.count(this.#node.usage);
     if (body instanceof RequestBody) body.destroy();
     if (this.#response.headersSent) this.#form.cut();
     else if (!this.#response.destroyed) this.#form.fail(error);

@@ -29,6 +29,7 @@ export async function serveResolve(
   try {
     const found = await resolve(node, request, call, gone);
     const body = JSON.stringify(found);
+    call.count(node.usage);
     response.writeHead(200, [
       WIRE.status,
       "target",
@@ -44,6 +45,7 @@ export async function serveResolve(
   } catch (error) {
     call.error = asRelayError(error);
     call.failed();
+    call.count(node.usage);
     if (!response.destroyed) writeFailure(response, call.error, call.marks);
     if (!request.complete) response.once("finish", () => request.destroy());
   }

@@ -5,6 +5,7 @@ import { Call, rounded } from "./call.ts";
 import type { ClientSlot } from "./client-limits.ts";
 import type { NodeConfig } from "./config.ts";
 import type { StreamMetrics } from "./stream-metrics.ts";
+import type { Usage } from "./usage/usage.ts";
 
 /**
  * How a stream is carried. By the stream door: under `holdfast.stream.v1`, or as bytes and nothing else. By the proxy door: as
@@ -28,6 +29,7 @@ export class StreamAccount extends Call {
   #openedAt = 0;
   #movedAt = 0;
   #metrics: StreamMetrics | undefined;
+  #usage: Usage | undefined;
 
   constructor(config: NodeConfig, door: "stream" | "proxy" = "stream") {
     super(config);
@@ -37,6 +39,14 @@ export class StreamAccount extends Call {
   /** Whether the client's share of bytes is used up for now. */
   get inDebt(): boolean {
     return this.slot?.inDebt === true;
+  }
+
+  get bytesUp(): number {
+    return this.up;
+  }
+
+  get bytesDown(): number {
+    return this.down;
   }
 
   /** Books bytes that passed. */
@@ -60,13 +70,16 @@ export class StreamAccount extends Call {
   }
 
   /** @param id the stream's id, of which a line holds a hash: the id itself is a part of what resumes it */
-  opened(id: string, mode: StreamMode, log: Logger, metrics: StreamMetrics): void {
+  opened(id: string, mode: StreamMode, log: Logger, metrics: StreamMetrics, usage: Usage): void {
     this.#stream = createHash("sha256").update(id).digest("base64url").slice(0, 11);
     this.#mode = mode;
     this.#metrics = metrics;
     this.#openedAt = performance.now();
     this.#movedAt = this.#openedAt;
     metrics.opened(mode, this.timings);
+    this.#usage = usage;
+    usage.stream(this.claims!.sub);
+    usage.began(this, true);
     const ms = rounded({ ...this.timings, total: this.totalMs });
     log.info({ ...this.#head, decision: "relayed", ms }, "stream opened");
   }
@@ -74,6 +87,7 @@ export class StreamAccount extends Call {
   /** Nothing more will happen; `error` says why, if it was not both sides' end. */
   closed(log: Logger): void {
     this.slot?.leave();
+    this.#usage?.ended(this);
     const reason = this.error?.code ?? "done";
     this.#metrics?.closed(reason);
     const { up, down, resumes } = this;
@@ -89,7 +103,8 @@ export class StreamAccount extends Call {
   }
 
   /** No stream came of it. */
-  refused(log: Logger, metrics: StreamMetrics): void {
+  refused(log: Logger, metrics: StreamMetrics, usage: Usage): void {
+    this.count(usage);
     this.slot?.leave();
     metrics.refused(this.error?.code ?? "node_internal");
     const ms = rounded({ ...this.timings, total: this.totalMs });

@@ -118,7 +118,7 @@ export class Streams {
     const stream = new HeldStream(parts, this.#node.config.id, this.#bounds.resumeMs);
     this.#held.set(stream.id, stream);
     this.#running++;
-    account.opened(stream.id, "v1", this.#log, this.metrics);
+    account.opened(stream.id, "v1", this.#log, this.metrics, this.#node.usage);
     this.#tick();
     stream.connect(upgraded, 0);
     carries(stream, account);
@@ -156,7 +156,7 @@ export class Streams {
     make: (parts: StreamParts) => NodeStream,
   ): void {
     this.#running++;
-    account.opened(newRequestId(), mode, this.#log, this.metrics);
+    account.opened(newRequestId(), mode, this.#log, this.metrics, this.#node.usage);
     const parts = {
       account,
       target,
@@ -201,7 +201,7 @@ export class Streams {
   }
 
   refused(account: StreamAccount): void {
-    account.refused(this.#log, this.metrics);
+    account.refused(this.#log, this.metrics, this.#node.usage);
   }
 
   resumed(account: StreamAccount): void {
@@ -212,6 +212,15 @@ export class Streams {
   fail(error: RelayError): void {
     for (const opening of this.#openings) opening.abort(error);
     for (const stream of this.#all()) stream.fail(error);
+  }
+
+  /** Ends those of clients that may use nothing more this month. */
+  overQuota(clients: ReadonlySet<string>): void {
+    const why = "the client's quota for this month is used up";
+    const error = new RelayError("quota_exceeded", why, { reached: "yes" });
+    for (const stream of this.#all()) {
+      if (clients.has(stream.account.claims?.sub ?? "")) stream.fail(error);
+    }
   }
 
   /** Cuts whatever stands. */

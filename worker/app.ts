@@ -14,11 +14,13 @@ import type { Hosting } from "./hosting.ts";
 import { exchangeToken } from "./keyless/token-door.ts";
 import { relayUrl, sandboxed } from "./relay-url/door.ts";
 import { seen } from "./relay-url/seen.ts";
+import { quotaWarning } from "./quota.ts";
 import { resolve } from "./resolve.ts";
 import { tellRevocations } from "./revocations.ts";
 import { stream } from "./stream.ts";
 import { tellable } from "./tellable.ts";
 import { EdgeClock } from "./timing.ts";
+import { takeUsage } from "./usage.ts";
 
 /** The edge: each route is one door. */
 export const app = new Hono<Hosting>();
@@ -26,6 +28,10 @@ export const app = new Hono<Hosting>();
 app.use(async (c, next) => {
   c.set("clock", new EdgeClock());
   await next();
+  // A 101 has to stay as it came.
+  if (c.res.status === 101) return;
+  const warning = quotaWarning(c.get("client")?.quota, Date.now());
+  if (warning !== undefined) c.res.headers.set(WIRE.quota, warning);
 });
 
 app.all("/fetch", async (c) => {
@@ -33,6 +39,7 @@ app.all("/fetch", async (c) => {
   const request = c.req.raw;
   const now = Math.floor(Date.now() / 1_000);
   const authorized = await authorize(request, edge, c.env, now);
+  c.set("client", authorized.client);
   const envelope = request.headers.get(WIRE.envelope);
   if (envelope !== null) {
     if (request.method !== "POST") throw new RelayError("method_not_allowed", "an envelope is sent by POST");
@@ -92,6 +99,7 @@ app.post("/token", exchangeToken);
 app.post("/authorize", answerProxyQuestion);
 
 app.get("/revocations", tellRevocations);
+app.post("/usage", takeUsage);
 
 app.route("/admin", admin);
 

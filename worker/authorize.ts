@@ -34,7 +34,7 @@ export interface Authorized {
  * @param authorization `Bearer <token>`
  * @param now seconds since 1970
  * @param act the door's own
- * @throws RelayError any of the token codes, those of a certificate, `client_unknown`, `rate_limited`
+ * @throws RelayError any of the token codes, those of a certificate, `client_unknown`, `rate_limited`, `quota_exceeded`
  */
 export async function proveRequest(
   request: Request,

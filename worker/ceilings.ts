@@ -1,6 +1,7 @@
 import { RelayError } from "../protocol/errors.ts";
 import type { Client } from "./clients.ts";
 import { CEILING_SECONDS } from "./limits.ts";
+import { checkQuota } from "./quota.ts";
 
 /** A rate limit of the platform's: counted by location, for one period that is fixed when the worker is deployed. */
 export interface Ceiling {
@@ -22,13 +23,14 @@ export async function isOver(ceiling: Ceiling | undefined, key: string): Promise
 }
 
 /**
- * Holds a client to the platform's coarse ceiling.
- * @throws RelayError `rate_limited`
+ * Holds a client to its quota, and to the platform's coarse ceiling.
+ * @throws RelayError `quota_exceeded`, `rate_limited`
  */
 export async function holdToCeiling(
-  { id }: Client,
+  { id, quota }: Client,
   { CLIENT_CEILING }: { readonly CLIENT_CEILING?: Ceiling },
 ): Promise<void> {
+  checkQuota(id, quota, Date.now());
   if (await isOver(CLIENT_CEILING, id)) {
     throw new RelayError("rate_limited", `${id} is over the edge's own ceiling`, {
       retryAfter: CEILING_SECONDS,

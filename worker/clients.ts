@@ -2,12 +2,13 @@ import * as z from "zod/mini";
 import { RelayError } from "../protocol/errors.ts";
 import { type BoundKey, CLIENT_ID, importPublicKey } from "../protocol/keys.ts";
 import { CLIENT_ALLOW_MAX } from "../protocol/limits.ts";
+import type { Quota } from "../protocol/quota.ts";
 import { type AllowedTarget, parseAllowedTarget } from "../protocol/targets.ts";
-import { type Unverified, verifySignature } from "../protocol/tokens.ts";
 import { type ClientJwk, clientKeysSchema, thumbprintsOf } from "./client-keys.ts";
 import { tellIssue } from "./issues.ts";
 import { type IssuerRecord, type IssuerRule, issuersSchema, keylessProblems, loadIssuer } from "./issuers.ts";
 import { type PolicyMode, policyModeSchema } from "./policy-mode.ts";
+import { type MonthsQuota, quotaSchema } from "./quota.ts";
 import { loadTargetTls, type TargetTls, type TargetTlsRule, targetTlsSchema } from "./target-tls.ts";
 
 /** A client as the registry stores it. */
@@ -29,6 +30,8 @@ export interface ClientRecord {
   readonly tls?: readonly TargetTls[] | undefined;
   /** `enforce` where it is left out. */
   readonly mode?: PolicyMode | undefined;
+  /** What it may use in a calendar month, UTC. */
+  readonly quota?: Quota | undefined;
 }
 
 /** What one client may use of the pool; what is left out has the edge's default. */
@@ -65,6 +68,7 @@ export interface Client {
   /** For `tlsRulesFor`. */
   readonly tls: readonly TargetTlsRule[];
   readonly mode: PolicyMode;
+  readonly quota: MonthsQuota | undefined;
 }
 
 const limit = z.optional(z.number().check(z.positive("must be more than 0")));
@@ -103,6 +107,7 @@ const schema = z.strictObject({
   ),
   tls: z.optional(targetTlsSchema),
   mode: z.optional(policyModeSchema),
+  quota: z.optional(quotaSchema),
 });
 
 /**
@@ -119,8 +124,11 @@ export function parseClientRecord(value: unknown): ClientRecord {
   throw new RelayError("request_invalid", problems.join("; "));
 }
 
-/** Makes a stored record usable; what can't be read refuses the client, never widens it. */
-export async function loadClient(record: ClientRecord): Promise<Client> {
+/**
+ * Makes a stored record usable; what can't be read refuses the client, never widens it.
+ * @param used what the client has used, where its record has a quota
+ */
+export async function loadClient(record: ClientRecord, used?: Omit<MonthsQuota, "quota">): Promise<Client> {
   const keys = await Promise.all(record.keys.map((jwk) => importPublicKey(jwk)));
   const named = await thumbprintsOf(record.keys);
   return {
@@ -135,15 +143,6 @@ export async function loadClient(record: ClientRecord): Promise<Client> {
     limits: record.limits ?? {},
     tls: loadTargetTls(record.tls ?? []),
     mode: record.mode ?? "enforce",
+    quota: record.quota && used && { quota: record.quota, ...used },
   };
-}
-
-/**
- * Proves a token by one of its client's keys.
- *
- * @returns the key's thumbprint
- * @throws RelayError `token_signature`
- */
-export async function provenKey(token: Unverified, { keys, thumbprints }: Client): Promise<string> {
-  return thumbprints[keys.indexOf(await verifySignature(token, keys))]!;
 }

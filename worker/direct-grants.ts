@@ -25,6 +25,7 @@ export async function directGrants(c: Context<Hosting>): Promise<Response> {
   const now = Math.floor(Date.now() / 1_000);
   const token = request.headers.get(WIRE.authorization);
   const authorized = await authorizeStream(request, token, edge, c.env, now);
+  c.set("client", authorized.client);
   const pass = newPass();
   const grants = await withHealth(c, edge, () =>
     Promise.all(

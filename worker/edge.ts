@@ -123,7 +123,7 @@ export class Edge {
     let client = this.#clients.get(id, nowMs);
     if (client === undefined) {
       const stored = await registryCall(() => registryOf(env).client(id));
-      client = stored === null ? null : await readable(id, () => loadClient(stored.record));
+      client = stored === null ? null : await readable(id, () => loadClient(stored.record, stored.used));
       this.#clients.set(id, client, nowMs);
     }
     if (client === null) throw new RelayError("client_unknown", `no client ${id} is registered`);

@@ -22,6 +22,15 @@ export const REVOCATIONS_RECENT_SECONDS = 120;
  */
 export const REVOCATION_SECONDS = 7 * 86_400;
 
+/** For how many whole months after its end a month's usage is kept. */
+export const USAGE_KEPT_MONTHS = 25;
+
+/** Epochs of one node's counters within some three months: each begins with a journal that was lost. */
+export const USAGE_EPOCHS_MAX = 500;
+
+/** Clients in one answer about usage. */
+export const USAGE_PAGE_CLIENTS = 1_000;
+
 /** How nodes are probed, in milliseconds. A node that is up is mostly judged by the requests that it serves. */
 export const PROBE_TIMES = {
   healthyMs: 5_000,

@@ -27,6 +27,7 @@ export async function resolve(c: Context<Hosting>): Promise<Response> {
   const now = Math.floor(Date.now() / 1_000);
   const token = request.headers.get(WIRE.authorization);
   const { claims, client, key } = await proveRequest(request, token, edge, c.env, now, "resolve");
+  c.set("client", client);
   const { htm, url, framing = "none", node } = claims;
   if (htm !== "POST") throw new RelayError("token_method", `signed for ${htm}, this is asked for by POST`);
   if (framing !== "none") throw new RelayError("token_framing", `signed for ${framing}, there is no body`);

@@ -44,6 +44,7 @@ stream.all("/:credential", async (c) => {
  */
 async function open(c: Context<Hosting>, upgrade: Upgrade, authorized: Authorized): Promise<Response> {
   const { protocol, inBand } = upgrade;
+  c.set("client", authorized.client);
   const edge = edgeOf(c.env);
   const { signal, established } = untilEstablished(c.req.raw.signal);
   const { answer, timing } = await withHealth(c, edge, () =>

@@ -26,6 +26,7 @@ const TAKEN: ReadonlySet<ErrorCode> = new Set([
   "connect_timeout",
   "rate_limited",
   "concurrency_limited",
+  "quota_exceeded",
 ]);
 
 /** 401s that speak of one use of a token, or of what is between edge and node, and not of the client. */

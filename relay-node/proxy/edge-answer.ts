@@ -44,6 +44,7 @@ const OF_CREDENTIAL: ReadonlySet<ErrorCode> = new Set([
   "proxy_credentials_missing",
   "proxy_credentials_invalid",
   "node_unknown",
+  "quota_exceeded",
 ]);
 
 /** Refusals by status that are about what was asked for: the request's form, and policy. */

@@ -5,6 +5,7 @@ import { STREAM_TURN_BYTES } from "../limits.ts";
 import { reset } from "../reset.ts";
 import { SocketReader } from "../socket-reader.ts";
 import { SocketWriter } from "../socket-writer.ts";
+import type { StreamAccount } from "../stream-account.ts";
 import { targetFailure } from "../target-failure.ts";
 
 /**
@@ -76,6 +77,10 @@ export class ProxyTunnel implements NodeStream {
     if (target.readableEnded) this.#down.end();
     upReader.goOn();
     downReader.goOn();
+  }
+
+  get account(): StreamAccount {
+    return this.#parts.account;
   }
 
   get isOver(): boolean {

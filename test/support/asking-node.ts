@@ -3,6 +3,7 @@ import { deriveGrantKey, importGrantKey } from "../../protocol/grants.ts";
 import { importPrivateKey } from "../../protocol/keys.ts";
 import { type NodeMessageAct, signNodeMessage } from "../../protocol/node-messages.ts";
 import { type ProxyGrantClaims, type ProxyQuestion, verifyProxyGrant } from "../../protocol/proxy-grants.ts";
+import type { UsageAnswer, UsageReport } from "../../protocol/usage.ts";
 import type { FakePool } from "./fake-pool.ts";
 
 /** What an edge answered to a node's question. */
@@ -37,6 +38,22 @@ export async function nodeMessage(
   const key = await importPrivateKey(keys.nodeSigningKeys[signer]!.d!);
   const message = { from: node, to, act, body: new TextEncoder().encode(body) };
   return `Bearer ${await signNodeMessage(message, key, at)}`;
+}
+
+/** Tells an edge what a node has counted. */
+export async function tellUsage(
+  pool: Pick<FakePool, "edge" | "keys">,
+  report: UsageReport | string,
+  node = "node-1",
+): Promise<{ readonly status: number; readonly code: string | null; readonly over: readonly string[] }> {
+  const body = typeof report === "string" ? report : JSON.stringify(report);
+  const answer = await fetch(`${pool.edge}/usage`, {
+    method: "POST",
+    headers: { "Relay-Authorization": await nodeMessage(pool, body, { node, act: "usage" }) },
+    body,
+  });
+  const { over = [] } = (await answer.json()) as Partial<UsageAnswer>;
+  return { status: answer.status, code: answer.headers.get("relay-error"), over };
 }
 
 /** Asks an edge about a user of a proxy; a grant is proven as its node proves it. */

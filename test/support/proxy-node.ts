@@ -5,6 +5,7 @@ import { isRelayError, RelayError } from "../../protocol/errors.ts";
 import type { GrantLimits, GrantSource } from "../../protocol/grants.ts";
 import type { ProxyQuestion } from "../../protocol/proxy-grants.ts";
 import type { Revocation } from "../../protocol/revocations.ts";
+import type { UsageReport } from "../../protocol/usage.ts";
 import { answerPage } from "./asked-edge.ts";
 import type { NodeBounds } from "../../relay-node/node.ts";
 import { sendError } from "./fake-edge.ts";
@@ -32,6 +33,10 @@ export interface ProxyNode extends NodeHere {
   readonly ports: { readonly http: number; readonly https: number; readonly socks5: number };
   /** What the edge was asked. */
   readonly asked: ProxyQuestion[];
+  /** What the edge was told of usage. */
+  readonly reports: UsageReport[];
+  /** Of whom it says that they are over their quota. */
+  over: readonly string[];
   /** What the edge answers with, where it does not grant. */
   refuse: RelayError | undefined;
   /** What grants go back to from now on. */
@@ -66,17 +71,25 @@ export async function startProxyNode(
 ): Promise<ProxyNode> {
   const asked: ProxyQuestion[] = [];
   const revoked: Revocation[] = [];
+  const reports: UsageReport[] = [];
   const edge = createServer((request, response) => {
     const { pathname, searchParams } = new URL(request.url!, origin);
     if (pathname === "/revocations") {
       return answerPage(response, revoked, searchParams.get("after"));
     }
-    if (pathname !== "/authorize") {
+    const isUsage = pathname === "/usage";
+    if (pathname !== "/authorize" && !isUsage) {
       return sendError(response, new RelayError("not_found", "no such route"));
     }
     let text = "";
     request.on("data", (chunk: Buffer) => (text += chunk.toString()));
     request.on("end", () => {
+      if (isUsage) {
+        reports.push(JSON.parse(text) as UsageReport);
+        if (node.refuse !== undefined) sendError(response, node.refuse);
+        else response.writeHead(200).end(JSON.stringify({ over: node.over }));
+        return;
+      }
       const question = JSON.parse(text) as ProxyQuestion;
       asked.push(question);
       try {
@@ -109,6 +122,8 @@ export async function startProxyNode(
     ...here,
     ports,
     asked,
+    reports,
+    over: [],
     refuse: undefined,
     source: {},
     revoked,

@@ -36,7 +36,7 @@ describe("a client's record", () => {
 
   const { d: _d, ...secret } = { ...publicJwk, d: "s3cr3t-private-part" };
   test.each([
-    ["an unknown member", { quota: {} }, /the record has unknown keys: quota/],
+    ["an unknown member", { colour: {} }, /the record has unknown keys: colour/],
     ["no id", { id: undefined }, /id must be of type string/],
     ["an id with upper case", { id: "Shop" }, /id must be 1 to 63 characters/],
     ["an id of 64 characters", { id: "a".repeat(64) }, /id must be 1 to 63 characters/],

@@ -5,6 +5,7 @@ import { handles } from "./handles.ts";
 import { observed } from "./observed.ts";
 import { type AdminHosting, proveOperator } from "./operator.ts";
 import { revocations } from "./revocations.ts";
+import { usage } from "./usage.ts";
 
 /** An operator's calls, each signed with its method, its URL and the digest of its body, each token good once. */
 export const admin = new Hono<AdminHosting>();
@@ -15,3 +16,4 @@ admin.route("/handles", handles);
 admin.route("/revocations", revocations);
 admin.route("/audit", audit);
 admin.route("/observed", observed);
+admin.route("/usage", usage);

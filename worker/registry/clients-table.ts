@@ -1,3 +1,4 @@
+import type { Quota } from "../../protocol/quota.ts";
 import type { ClientRecord } from "../clients.ts";
 import { type Expected, matches, type Versioned } from "./versions.ts";
 
@@ -32,6 +33,15 @@ export class ClientsTable {
       )
       .toArray()
       .map((row) => versioned(row));
+  }
+
+  /** The client's quota: undefined where it has none, null where there is no client. */
+  quotaOf(id: string): Quota | undefined | null {
+    const row = this.#sql
+      .exec<{ quota: string | null }>("SELECT record ->> '$.quota' AS quota FROM clients WHERE id = ?", id)
+      .toArray()[0];
+    if (row === undefined) return null;
+    return row.quota === null ? undefined : (JSON.parse(row.quota) as Quota);
   }
 
   /** Stores a record; returns its new version, or null where another version is there than was expected. */

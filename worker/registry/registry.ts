@@ -1,21 +1,30 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Observed } from "../../protocol/observed.ts";
 import type { RevocationKind, RevocationPage } from "../../protocol/revocations.ts";
+import { type ClientUsage, monthOf, type UsageReport } from "../../protocol/usage.ts";
 import type { AuditEntry, Author } from "../audit.ts";
 import { thumbprintsOf } from "../client-keys.ts";
 import type { ClientRecord } from "../clients.ts";
 import type { HandleRecord } from "../handles.ts";
 import type { Observations } from "../observations.ts";
+import type { MonthsQuota } from "../quota.ts";
 import { recordChanges, type Snapshot } from "../record-changes.ts";
 import { rememberUntil, type RevokedToken, tokenRememberedUntil } from "../revoked.ts";
 import { AuditTable } from "./audit-table.ts";
 import { ClientsTable } from "./clients-table.ts";
 import { HandlesTable } from "./handles-table.ts";
 import { KeysTable } from "./keys-table.ts";
+import { type NotedUsage, noteUsage, type UsageWithQuota } from "./note-usage.ts";
 import { ObservedTable } from "./observed-table.ts";
 import { RevocationsTable } from "./revocations-table.ts";
+import { UsageTable } from "./usage-table.ts";
 import { UsedIdsTable } from "./used-ids-table.ts";
 import type { Expected, Versioned } from "./versions.ts";
+
+/** A client's record, and what it has used of this month, where it has a quota. */
+export interface StoredClient extends Versioned<ClientRecord> {
+  readonly used?: Omit<MonthsQuota, "quota">;
+}
 
 /**
  * The registry: one object that holds what the edge must agree on. Each call is one SQLite transaction, and a change is
@@ -30,6 +39,7 @@ export class Registry extends DurableObject<object> {
   readonly #revocations: RevocationsTable;
   readonly #audit: AuditTable;
   readonly #usedIds: UsedIdsTable;
+  readonly #usage: UsageTable;
 
   constructor(state: DurableObjectState, env: object) {
     super(state, env);
@@ -41,6 +51,7 @@ export class Registry extends DurableObject<object> {
     this.#revocations = new RevocationsTable(sql);
     this.#audit = new AuditTable(sql);
     this.#usedIds = new UsedIdsTable(sql);
+    this.#usage = new UsageTable(sql);
     // Records of a version that noted no keys. One that can't be read serves nobody, so it has none to end.
     void state.blockConcurrencyWhile(async () => {
       for (const id of this.#keys.unknownClients()) {
@@ -50,9 +61,12 @@ export class Registry extends DurableObject<object> {
     });
   }
 
-  /** The client's record, or null. */
-  client(id: string): Versioned<ClientRecord> | null {
-    return this.#clients.get(id);
+  /** The client's record, or null; with what it has used of this month, where it has a quota. */
+  client(id: string): StoredClient | null {
+    const stored = this.#clients.get(id);
+    if (stored?.record.quota === undefined) return stored;
+    const month = monthOf(Date.now());
+    return { ...stored, used: { month, used: this.#usage.of(id, month) } };
   }
 
   /** At most so many records, by their ids' order, of ids behind the given one. */
@@ -95,6 +109,7 @@ export class Registry extends DurableObject<object> {
       this.#keys.deleteAllOf(id);
       this.#handles.deleteAllOf(id);
       this.#observed.deleteAllOf(id);
+      this.#usage.remember(id, monthOf(author.at * 1_000));
       this.#revoke("client", id, id, author.at, [before?.record.limits]);
       const detail = recordChanges(before, undefined);
       this.#audit.add(author, { action: "client.remove", client: id, subject: id, version: null, detail });
@@ -209,6 +224,30 @@ export class Registry extends DurableObject<object> {
    */
   useOnce(id: string, expires: number, now: number): boolean {
     return this.#usedIds.take(id, expires, now);
+  }
+
+  /**
+   * Notes what a node counted.
+   * @param now milliseconds since 1970
+   * @returns null where the node has begun too many epochs
+   */
+  noteUsage(node: string, report: UsageReport, now: number): NotedUsage | null {
+    return noteUsage({ usage: this.#usage, quotaOf: (id) => this.#clients.quotaOf(id) }, node, report, now);
+  }
+
+  /** What clients used in a month, in the order of their ids, behind the one that is named. */
+  usage(month: string, after: string, limit: number): readonly UsageWithQuota[] {
+    return this.#usage.list(month, after, limit).map((used) => this.#withQuota(used));
+  }
+
+  /** The same of one client. */
+  usageOf(client: string, month: string): UsageWithQuota {
+    return this.#withQuota({ client, ...this.#usage.of(client, month) });
+  }
+
+  #withQuota(used: ClientUsage): UsageWithQuota {
+    const quota = this.#clients.quotaOf(used.client);
+    return quota ? { ...used, quota } : used;
   }
 
   /** A change that throws half-way leaves nothing behind. */

@@ -30,6 +30,7 @@ export async function relayUrl(c: Context<Hosting>): Promise<Response> {
   if (asked === undefined) throw new RelayError("not_found", "a relay URL is /r/<handle or token>/<path>");
   const now = Math.floor(Date.now() / 1_000);
   const { authorized, target } = await authorizeRelayUrl(request, asked, edge, c.env, now);
+  c.set("client", authorized.client);
   const place = { edge: edge.config.origin, credential: asked.credential, target };
   const envelope = rawEnvelopeOf(request, keptByRelayUrl(place, request.url));
   return withHealth(c, edge, () =>

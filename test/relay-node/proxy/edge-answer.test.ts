@@ -59,6 +59,7 @@ test("what every code of the table comes to", () => {
     "client_unknown",
     "proxy_credentials_missing",
     "proxy_credentials_invalid",
+    "quota_exceeded",
     "node_unknown",
   ]);
   const ofTarget = those("refused, target");

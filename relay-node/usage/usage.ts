@@ -1,0 +1,152 @@
+import type { Logger } from "pino";
+import { monthEnd, monthOf } from "../../protocol/usage.ts";
+import { CountsByMonth, type Counts } from "./counts.ts";
+import { UsageJournal } from "./journal.ts";
+import { USAGE_BOOK_MS } from "./limits.ts";
+
+/** A call whose bytes, and whose time where it is a stream, are booked while it runs. */
+export interface Metered {
+  /** Once it is known who makes it. */
+  readonly claims: { readonly sub: string } | undefined;
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+}
+
+/** What of a running call is booked. */
+interface Booked {
+  readonly isStream: boolean;
+  bytesUp: number;
+  bytesDown: number;
+  /** Until when its time is booked; `performance.now()`'s. */
+  until: number;
+}
+
+/**
+ * Counts what a node's clients use. What has happened stands in the journal before its answer leaves; what runs is booked each
+ * second, and at the end of the turn in which it ends. A journal that can't be written holds nothing up: what it lacks is kept,
+ * and written when it can be.
+ */
+export class Usage {
+  readonly journal: UsageJournal;
+  readonly #log: Logger;
+  readonly #now: () => number;
+  readonly #running = new Map<Metered, Booked>();
+  /** What is not in the journal yet. */
+  readonly #pending = new CountsByMonth();
+  #month = "";
+  #monthEnds = 0;
+  #booking: NodeJS.Timeout | undefined;
+  #flushing: NodeJS.Immediate | undefined;
+  #isFailing = false;
+
+  /**
+   * @param now milliseconds since 1970
+   * @throws the system's error where the journal can't be opened
+   */
+  constructor(dir: string, log: Logger, now: () => number = Date.now) {
+    this.journal = new UsageJournal(dir);
+    this.#log = log;
+    this.#now = now;
+  }
+
+  /** A request was let in, or something else that counts as one: on file when this returns. */
+  request(client: string): void {
+    this.#of(client).requests += 1;
+    this.#flush();
+  }
+
+  /** A stream was opened: on file when this returns. */
+  stream(client: string): void {
+    const counts = this.#of(client);
+    counts.requests += 1;
+    counts.streams += 1;
+    this.#flush();
+  }
+
+  /** Something was refused. A flood of it costs one write in a turn. */
+  refusal(client: string): void {
+    this.#of(client).refusals += 1;
+    this.#flushSoon();
+  }
+
+  /** From now on what a call moves is booked, and of a stream its time. */
+  began(call: Metered, isStream: boolean): void {
+    this.#running.set(call, { isStream, bytesUp: 0, bytesDown: 0, until: performance.now() });
+    this.#booking ??= setInterval(() => this.book(), USAGE_BOOK_MS).unref();
+  }
+
+  /** It moves nothing more. */
+  ended(call: Metered): void {
+    const booked = this.#running.get(call);
+    if (booked === undefined) return;
+    this.#running.delete(call);
+    this.#book(call, booked);
+    this.#flushSoon();
+  }
+
+  /** Books what runs up to now. */
+  book(): void {
+    for (const [call, booked] of this.#running) this.#book(call, booked);
+    this.#flush();
+    if (this.#running.size > 0) return;
+    clearInterval(this.#booking);
+    this.#booking = undefined;
+  }
+
+  /** What ends later was booked up to here. */
+  close(): void {
+    this.book();
+    this.#running.clear();
+    clearInterval(this.#booking);
+    this.journal.close();
+  }
+
+  #of(client: string): Counts {
+    const now = this.#now();
+    if (now >= this.#monthEnds || this.#month === "") {
+      this.#month = monthOf(now);
+      this.#monthEnds = monthEnd(this.#month);
+    }
+    return this.#pending.of(this.#month, client);
+  }
+
+  #book(call: Metered, booked: Booked): void {
+    const { bytesUp, bytesDown, claims } = call;
+    const now = performance.now();
+    const up = Math.max(0, bytesUp - booked.bytesUp);
+    const down = Math.max(0, bytesDown - booked.bytesDown);
+    const ms = booked.isStream ? Math.floor(now - booked.until) : 0;
+    if (claims === undefined || (up === 0 && down === 0 && ms === 0)) return;
+    const counts = this.#of(claims.sub);
+    counts.bytesUp += up;
+    counts.bytesDown += down;
+    counts.streamMs += ms;
+    booked.bytesUp += up;
+    booked.bytesDown += down;
+    booked.until += ms;
+  }
+
+  #flushSoon(): void {
+    this.#flushing ??= setImmediate(() => this.#flush());
+  }
+
+  #flush(): void {
+    if (this.#flushing !== undefined) {
+      clearImmediate(this.#flushing);
+      this.#flushing = undefined;
+    }
+    try {
+      this.journal.add(this.#pending);
+      this.#pending.clear();
+    } catch (error) {
+      if (!this.#isFailing) {
+        const { code, message } = error as NodeJS.ErrnoException;
+        this.#log.warn({ cause: code ?? message }, "usage not written");
+      }
+      this.#isFailing = true;
+      return;
+    }
+    if (this.#isFailing) this.#log.info("usage written again");
+    this.#isFailing = false;
+  }
+}
