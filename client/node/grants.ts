@@ -3,7 +3,7 @@ import https from "node:https";
 import type { Socket } from "node:net";
 import { RelayError, withReached } from "../../protocol/errors.ts";
 import { WIRE } from "../../protocol/headers.ts";
-import { TOKEN_MAX_BYTES } from "../../protocol/limits.ts";
+import { GRANT_MAX_BYTES } from "../../protocol/limits.ts";
 import {
   GRANTS_IDLE_CONNECTIONS,
   GRANTS_IDLE_MS,
@@ -149,7 +149,7 @@ export function parseGrants(text: string): readonly NodeGrant[] {
     if (origin?.protocol !== "https:" || origin.origin !== url) {
       throw invalid("names a url that is no https origin");
     }
-    if (grant.length > TOKEN_MAX_BYTES || !/^[\w-]+\.[\w-]+\.[\w-]+$/.test(grant)) {
+    if (grant.length > GRANT_MAX_BYTES || !/^[\w-]+\.[\w-]+\.[\w-]+$/.test(grant)) {
       throw invalid("has a grant that is no compact JWS");
     }
     return { node, url, grant };

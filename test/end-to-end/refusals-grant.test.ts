@@ -61,7 +61,7 @@ const GRANTS: readonly Row[] = [
     "grant_invalid",
     () => bearer([60, 90, 32].map((size) => randomBytes(size).toString("base64url")).join(".")),
   ],
-  ["20 kB", "grant_invalid", () => ({ claims: { note: "x".repeat(20_000) } })],
+  ["40 kB", "grant_invalid", () => ({ claims: { note: "x".repeat(30_000) } })],
   ["two fields", "grant_invalid", () => bearer(node.grant(), node.grant())],
   ["a bad one before a good one", "grant_invalid", () => bearer("x", node.grant())],
   ["forged under another key", "grant_invalid", () => ({ signer: hmac(randomBytes(32)) })],
