@@ -5,6 +5,7 @@ import { decodeJwt } from "jose";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Command, UsageError } from "../../cli/command.ts";
 import { auditCommand } from "../../cli/commands/audit.ts";
+import { clientsCommand } from "../../cli/commands/clients.ts";
 import { handleCommand } from "../../cli/commands/handle.ts";
 import { tokenCommand } from "../../cli/commands/token.ts";
 import { KEY_FILES } from "../../cli/init/keys.ts";
@@ -253,4 +254,19 @@ test.each<[name: string, command: Command, args: string, told: string]>([
   expect(problem).toBeInstanceOf(UsageError);
   expect((problem as Error).message).toContain(told);
   expect((problem as Error).message).not.toContain("s3cr3t");
+});
+
+test.each<[name: string, command: Command, options: string]>([
+  [
+    "clients",
+    clientsCommand,
+    "allow add-allow remove-allow key add-key remove-key issuer add-issuer remove-issuer limit pool set file if-version overlap json out",
+  ],
+  ["audit", auditCommand, "client limit json out"],
+  ["handle", handleCommand, "list client json revoke out"],
+  ["token", tokenCommand, "act allow ttl node revoke client out"],
+])("the help of holdfast %s tells its options and exit codes", (_name, { help }, options) => {
+  for (const option of options.split(" ")) expect(help).toMatch(new RegExp(`--${option}\\b`));
+  expect(help).toContain("Exit codes: 0");
+  expect(Math.max(...help.split("\n").map((line) => line.length))).toBeLessThanOrEqual(128);
 });
