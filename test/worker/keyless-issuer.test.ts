@@ -76,6 +76,17 @@ describe("an issuer's answer that is of no use", () => {
         ? response.end(JSON.stringify(body(issuer)))
         : answerAsItShould(issuer, document, response);
   type Answer = (issuer: OidcIssuer, document: IssuerDocument, response: ServerResponse) => unknown;
+  /** The first time, to where the right answer is. */
+  const redirects =
+    (of: IssuerDocument): Answer =>
+    (issuer, document, response) =>
+      document === of && issuer.asked[of] === 1
+        ? response
+            .writeHead(302, {
+              Location: `${issuer.url}/.well-known/${of === "keys" ? "jwks" : "openid-configuration"}`,
+            })
+            .end()
+        : answerAsItShould(issuer, document, response);
   const weak = generateKeyPairSync("rsa", { modulusLength: 1_024 }).publicKey.export({ format: "jwk" });
 
   test.each<[what: string, code: ErrorCode, answer: Answer]>([
@@ -87,14 +98,8 @@ describe("an issuer's answer that is of no use", () => {
       "issuer_unavailable",
       (_issuer, _document, response) => response.writeHead(500).end("{}"),
     ],
-    [
-      "is a redirect",
-      "issuer_unavailable",
-      (issuer, document, response) =>
-        document === "discovery"
-          ? response.writeHead(302, { Location: `${issuer.url}/elsewhere` }).end()
-          : answerAsItShould(issuer, document, response),
-    ],
+    ["is a redirect", "issuer_unavailable", redirects("discovery")],
+    ["is a redirect to its keys", "issuer_unavailable", redirects("keys")],
     [
       "is another issuer's",
       "issuer_unavailable",
