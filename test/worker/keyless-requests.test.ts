@@ -4,8 +4,10 @@ import { decodeJwt } from "jose";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { adminCall } from "../../client/admin.ts";
 import type { CertificateClaims } from "../../protocol/certificates.ts";
+import type { ScopeAct } from "../../protocol/claims.ts";
 import type { ErrorCode } from "../../protocol/errors.ts";
 import { newRequestId, TOKEN_TYPES } from "../../protocol/tokens.ts";
+import { askEdge } from "../support/asking-node.ts";
 import { compact, ed25519, privateKeyOf } from "../support/compact-jws.ts";
 import { takesStream } from "../support/fake-stream.ts";
 import {
@@ -217,13 +219,13 @@ describe("a request under a certificate", () => {
 });
 
 describe("a scope token under a certificate", () => {
-  const scope = (exp: number, by = key) =>
+  const scope = (exp: number, by = key, act: ScopeAct = "stream") =>
     compact(
       { alg: by.alg, typ: TOKEN_TYPES.scope, certificate },
       {
         iss: "ci",
         aud: stack.pool.edge,
-        act: "stream",
+        act,
         iat: seconds(),
         exp,
         jti: newRequestId(),
@@ -244,6 +246,16 @@ describe("a scope token under a certificate", () => {
     expect((await open(scope(claims.exp + 1))).refused).toMatchObject({ code: "token_lifetime" });
     expect((await open(scope(claims.exp, await newWorkloadKey()))).refused).toMatchObject({
       code: "token_signature",
+    });
+  });
+
+  test("is a proxy's password, too, for as long", async () => {
+    const ask = (credential: string) => askEdge(stack.pool, { user: "ci", credential, target: DB });
+    const { grant } = await ask(scope(claims.exp, key, "proxy"));
+    expect(grant).toMatchObject({ sub: "ci", target: DB });
+    expect(grant!.exp).toBeLessThanOrEqual(claims.exp);
+    expect((await ask(scope(claims.exp + 1, key, "proxy"))).refused).toMatchObject({
+      code: "token_lifetime",
     });
   });
 
