@@ -150,7 +150,9 @@ describe("holdfast run", () => {
     }
     expect(env.get("ALL_PROXY")).toMatch(/^socks5h:\/\/holdfast:[A-Za-z0-9_-]{32}@127\.0\.0\.1:\d+$/);
     expect(env.get("no_proxy")).toBe(env.get("NO_PROXY"));
-    expect(env.get("NO_PROXY")).toMatch(/^localhost,.*,127\.0\.0\.0\/8,::1,internal\.example\.com$/);
+    expect(env.get("NO_PROXY")).toMatch(
+      /^localhost,.*,127\.0\.0\.0\/8,::1,.*169\.254\.169\.254,.*,internal\.example\.com$/,
+    );
     expect(env.get("NODE_USE_ENV_PROXY")).toBe("1");
     expect(env.get("HOLDFAST_URL")).toBe(relay.url);
     expect(stdout).toContain("args: --help -h --to x\n");
