@@ -10,7 +10,7 @@ export default defineConfig({
     exclude: ["test/long/**", "test/tunnel/**", "test/proxy/**"],
     globalSetup: ["test/support/build-worker.ts"],
     // Most files wait more than they compute: for processes to start, for time to pass.
-    maxWorkers: 4,
+    maxWorkers: 3,
     // Patience, not what is checked: a loaded machine is several times slower.
     testTimeout: 60_000,
     hookTimeout: 120_000,

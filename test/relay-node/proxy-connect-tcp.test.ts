@@ -5,12 +5,12 @@ import { createServer as createTlsServer } from "node:https";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { pour } from "../support/pour.ts";
 import { connect as connectTls } from "node:tls";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { createCa, issueCertificate } from "../../dev/certificates.ts";
 import { CAPSULE, CapsuleDecoder, capsuleHead } from "../../protocol/capsules.ts";
 import { type ErrorCode, RelayError } from "../../protocol/errors.ts";
 import { serveConnectTcp } from "../../relay-node/proxy/connect-tcp.ts";
-import { eventually } from "../support/node-log.ts";
+import { eventually, untilStreamsEnd } from "../support/node-log.ts";
 import { type ProxyParts, startProxyParts, USER } from "../support/proxy-parts.ts";
 import { freePort } from "../support/stack.ts";
 import { startTcpTarget, type TcpTarget } from "../support/tcp-target.ts";
@@ -48,6 +48,7 @@ beforeEach(() => {
   parts.lines.length = 0;
   known = 0;
 });
+afterEach(() => untilStreamsEnd(() => parts.lines));
 afterAll(async () => {
   for (const server of [plain, secure]) {
     server.close();
@@ -196,7 +197,7 @@ describe.each(["plain", "TLS"] as const)("a tunnel, %s", (how) => {
     expect(user.bytes().toString()).toBe("bye");
     const line = await closing(() => user.socket.write(Buffer.concat([data("and on "), final("it goes")])));
     expect(line).toMatchObject({ reason: "done" });
-    expect(Buffer.concat(heard).toString()).toBe("and on it goes");
+    await eventually(() => Buffer.concat(heard).toString() === "and on it goes", "the target has heard it");
     await user.ended;
     user.socket.end();
   });

@@ -4,12 +4,12 @@ import { createServer as createHttp } from "node:http";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { SocksClient } from "socks";
 import { Registry } from "prom-client";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type ErrorCode, RelayError } from "../../protocol/errors.ts";
 import { Admission } from "../../relay-node/proxy/admission.ts";
 import { type SocksDoor, startSocks } from "../../relay-node/proxy/socks-door.ts";
 import { type DnsServer, startDnsServer } from "../support/dns-server.ts";
-import { eventually } from "../support/node-log.ts";
+import { eventually, untilStreamsEnd } from "../support/node-log.ts";
 import { pour } from "../support/pour.ts";
 import { type ProxyParts, startProxyParts, USER } from "../support/proxy-parts.ts";
 import { run } from "../support/run.ts";
@@ -49,6 +49,7 @@ beforeEach(() => {
   parts.lines.length = 0;
   Object.assign(counted, { strangers: 0, known: 0, isFull: false });
 });
+afterEach(() => untilStreamsEnd(() => parts.lines));
 afterAll(async () => {
   door.stop();
   for (const socket of sockets) socket.destroy();

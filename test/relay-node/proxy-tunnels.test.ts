@@ -2,8 +2,8 @@ import { createHash } from "node:crypto";
 import { once } from "node:events";
 import type { Socket } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { eventually } from "../support/node-log.ts";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { eventually, untilStreamsEnd } from "../support/node-log.ts";
 import {
   connectRequest,
   LOGIN,
@@ -29,6 +29,7 @@ beforeEach(() => {
   serve = (socket) => void socket.pipe(socket);
   node.limits = undefined;
 });
+afterEach(() => untilStreamsEnd(() => node.log()));
 afterAll(async () => {
   await node.stop();
   await target.close();

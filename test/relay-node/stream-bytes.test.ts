@@ -2,11 +2,11 @@ import { createHash } from "node:crypto";
 import { once } from "node:events";
 import type { Socket } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { RelayError } from "../../protocol/errors.ts";
 import { STREAM_MESSAGE_MAX_BYTES, STREAM_WINDOW_BYTES } from "../../protocol/limits.ts";
 import { type NodeHere, startNodeHere } from "../support/node-here.ts";
-import { eventually } from "../support/node-log.ts";
+import { eventually, untilStreamsEnd } from "../support/node-log.ts";
 import { ClientStream } from "../support/stream-client.ts";
 import { startTcpTarget, type TcpTarget } from "../support/tcp-target.ts";
 
@@ -22,6 +22,7 @@ beforeAll(async () => {
 beforeEach(() => {
   serve = (socket) => void socket.pipe(socket);
 });
+afterEach(() => untilStreamsEnd(() => node.log()));
 afterAll(async () => {
   await node.stop();
   await target.close();
@@ -80,7 +81,7 @@ describe("each side ends on its own:", () => {
     stream.write("talking");
     stream.finish();
     expect(await stream.over).toBeUndefined();
-    expect(Buffer.concat(heard).toString()).toBe("still talking");
+    await eventually(() => Buffer.concat(heard).toString() === "still talking", "the target has heard it");
     expect(lastClosed()).toMatchObject({ reason: "done", bytes_up: 13, bytes_down: 3 });
   });
 });

@@ -1,11 +1,11 @@
 import { createHash } from "node:crypto";
 import type { Socket } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { WebSocket } from "ws";
 import { RAW_MESSAGE_MAX_BYTES } from "../../protocol/limits.ts";
 import { type NodeHere, startNodeHere } from "../support/node-here.ts";
-import { eventually } from "../support/node-log.ts";
+import { eventually, untilStreamsEnd } from "../support/node-log.ts";
 import { openRaw } from "../support/raw-stream.ts";
 import { askStream, failureOf } from "../support/stream-client.ts";
 import { startTcpTarget, type TcpTarget } from "../support/tcp-target.ts";
@@ -22,6 +22,7 @@ beforeAll(async () => {
 beforeEach(() => {
   serve = (socket) => void socket.pipe(socket);
 });
+afterEach(() => untilStreamsEnd(() => node.log()));
 afterAll(async () => {
   await node.stop();
   await target.close();

@@ -36,3 +36,9 @@ export async function eventually(
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
+
+/** Waits until every stream that a log tells of is over: one that ends late would be taken for the next test's. */
+export function untilStreamsEnd(log: () => readonly Record<string, unknown>[]): Promise<void> {
+  const count = (wanted: string) => log().filter(({ msg }) => msg === wanted).length;
+  return eventually(() => count("stream opened") <= count("stream closed"), "all streams are over");
+}
