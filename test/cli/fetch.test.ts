@@ -289,7 +289,7 @@ describe("holdfast fetch", () => {
     const unset = await holdfast(["fetch", origin.url], { env: { HOLDFAST_URL: "" } });
     expect([unset.code, unset.stderr.split("\n")[0]]).toEqual([
       1,
-      "holdfast: request_invalid: HOLDFAST_URL is not set: it has the form https://<client-id>:<private key>@<edge host>",
+      "holdfast: request_invalid: HOLDFAST_URL is not set: it has the form https://<client-id>:<private key>@<edge host>, or https://<client-id>@<edge host> where the platform tells who is asking",
     ]);
   });
 

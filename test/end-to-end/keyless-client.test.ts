@@ -151,10 +151,11 @@ describe("holdfast", () => {
 
   test("doctor tells whose word it is, and how long the certificate is good", async () => {
     const { code, stdout } = await holdfast(["doctor", "--to", authority()]);
-    expect(stdout.split("\n").slice(1, 6)).toEqual([
+    expect(stdout.split("\n").slice(1, 7)).toEqual([
       `✓ HOLDFAST_URL: client ci by ${stack.edge}, without a private key`,
       expect.stringMatching(/^✓ edge: /),
       expect.stringMatching(/^✓ clock: /),
+      expect.stringMatching(/^✓ relay URLs: /),
       "✓ platform: GitHub Actions tells who is asking",
       expect.stringMatching(
         /^✓ certificate: the edge gave one for an Ed25519 key, for \d{3} s, until \d{4}-\d\d-\d\dT[\d:]{8}Z$/,
