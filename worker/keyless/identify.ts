@@ -2,6 +2,7 @@ import type { PlatformIdentity } from "../../protocol/certificates.ts";
 import { RelayError } from "../../protocol/errors.ts";
 import type { Client } from "../clients.ts";
 import type { Edge } from "../edge.ts";
+import type { IssuerRule } from "../issuers.ts";
 import { provePlatformToken, type UnprovenToken, untrusted } from "./platform-token.ts";
 import { judgeToken } from "./rules.ts";
 
@@ -11,14 +12,18 @@ import { judgeToken } from "./rules.ts";
  *
  * @throws RelayError `platform_token_invalid`, `platform_token_refused`, `issuer_unavailable`
  */
-export async function identify(token: UnprovenToken, client: Client, edge: Edge): Promise<PlatformIdentity> {
+export async function identify(
+  token: UnprovenToken,
+  client: Client,
+  edge: Edge,
+): Promise<{ readonly identity: PlatformIdentity; readonly rule: IssuerRule }> {
   const { iss, kid, claims } = token;
   if (!client.issuers.some(({ issuer }) => issuer === iss)) throw untrusted();
   const { origin } = edge.config;
   const key = await edge.issuerKeys.find(iss, kid, origin.startsWith("http:"));
   await provePlatformToken(token, key);
   const verdict = judgeToken(client.issuers, claims, origin);
-  if ("identity" in verdict) return verdict.identity;
+  if ("identity" in verdict) return verdict;
   // Whoever has such a token knows its issuer already; what other workloads' tokens hold is not told.
   throw new RelayError(
     "platform_token_refused",
