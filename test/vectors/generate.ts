@@ -10,6 +10,7 @@ import {
 import { existsSync, writeFileSync } from "node:fs";
 import { doorTokenVectors } from "./door-tokens.ts";
 import { grantVectors } from "./grants.ts";
+import { keylessVectors } from "./keyless.ts";
 import { proxyGrantVectors } from "./proxy-grants.ts";
 import { readVectors } from "./read.ts";
 import { receiptVectors } from "./receipts.ts";
@@ -17,7 +18,7 @@ import { requestTokenVectors } from "./request-tokens.ts";
 import type { Toolbox } from "./toolbox.ts";
 
 /**
- * Writes request-tokens.json, door-tokens.json, grants.json, proxy-grants.json and receipts.json. It signs with Node's own cryptography and shares no line with protocol/, so
+ * Writes request-tokens.json, door-tokens.json, grants.json, proxy-grants.json, keyless.json and receipts.json. It signs with Node's own cryptography and shares no line with protocol/, so
  * that a mistake there cannot hide here. targets.json and fields.json hold nothing that needs computing and are edited by
  * hand. Ed25519 and HMAC are deterministic; an ES256 signature is kept from the file while what it signs stays the same.
  *
@@ -82,7 +83,7 @@ function keptSignatures(): Map<string, { input: string; signature: Buffer }> {
 /** One case a line, so that a change of one shows as a change of one. */
 function write(name: string, content: object): void {
   const members = Object.entries(content).map(([key, value]) => {
-    if (!["cases", "within"].includes(key) || !Array.isArray(value)) {
+    if (!["cases", "proofs", "within"].includes(key) || !Array.isArray(value)) {
       return `  ${JSON.stringify(key)}: ${JSON.stringify(value)}`;
     }
     return `  "${key}": [\n${value.map((one) => `    ${JSON.stringify(one)}`).join(",\n")}\n  ]`;
@@ -94,4 +95,5 @@ write("request-tokens.json", requestTokenVectors(toolbox));
 write("door-tokens.json", doorTokenVectors(toolbox));
 write("grants.json", grantVectors(toolbox));
 write("proxy-grants.json", proxyGrantVectors(toolbox));
+write("keyless.json", keylessVectors(toolbox));
 write("receipts.json", receiptVectors(toolbox));
