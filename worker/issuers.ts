@@ -34,7 +34,7 @@ export interface ClaimRule {
 
 type Problem = readonly [path: readonly string[], message: string];
 
-const ruleSchema = z
+const rule = z
   .strictObject({
     issuer: z.string(),
     audience: z.optional(z.string()),
@@ -49,7 +49,7 @@ const ruleSchema = z
 
 /** The member `issuers` of a client's record. */
 export const issuersSchema = z
-  .array(ruleSchema)
+  .array(rule)
   .check(
     z.minLength(1, "must hold at least one issuer"),
     z.maxLength(ISSUER_RULES_MAX, `must hold at most ${ISSUER_RULES_MAX} issuers`),
@@ -85,16 +85,9 @@ export async function loadIssuer(rule: IssuerRecord): Promise<IssuerRule> {
   };
 }
 
-/** By code units: no locale's order. */
-const byName = ([one]: [string, string], [other]: [string, string]) => (one < other ? -1 : 1);
-
 /** The same for the same rule, in whichever order its claims are written. */
 async function ruleId({ issuer, audience, claims }: IssuerRecord): Promise<string> {
-  const said = [
-    presetOf(issuer)?.issuer ?? issuer,
-    audience ?? null,
-    Object.entries(claims).toSorted(byName),
-  ];
+  const said = [presetOf(issuer)?.issuer ?? issuer, audience ?? null, Object.entries(claims).toSorted()];
   const bytes = new TextEncoder().encode(JSON.stringify(said));
   return base64url.encode(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)));
 }
