@@ -9,10 +9,7 @@ import { REQUEST_ID, TOKEN_TYPES } from "./tokens.ts";
 
 /** What a grant goes back to: whatever of it is revoked takes the grant with it. */
 export interface GrantSource {
-  /**
-   * RFC 7638 thumbprint of the client's key that signed; where a platform vouches, the id of the rule that lets its workload in.
-   * An edge older than its node leaves it out.
-   */
+  /** RFC 7638 thumbprint of the client's key that signed. An edge older than its node leaves it out. */
   readonly key?: string;
   /** Of what is good for more than one request: the id of the handle, or the scope token's `jti`. */
   readonly cred?: string;

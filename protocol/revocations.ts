@@ -3,7 +3,7 @@ import { CLIENT_ID, THUMBPRINT } from "./keys.ts";
 import { REVOCATIONS_PAGE_MAX } from "./limits.ts";
 import { REQUEST_ID } from "./tokens.ts";
 
-/** What can be revoked: a client, one of its keys or of its rules for a platform (a `key` both), a handle, or a scope token. */
+/** What can be revoked: a client, one of its keys, a handle, or a scope token. */
 export type RevocationKind = "client" | "key" | "handle" | "token";
 
 /** One revocation, as the edge tells its nodes of it. */
@@ -14,7 +14,7 @@ export interface Revocation {
   readonly at: number;
   readonly kind: RevocationKind;
   readonly client: string;
-  /** The client's id, the key's thumbprint or the rule's id, the handle's id, or the token's `jti`. */
+  /** The client's id, the key's thumbprint, the handle's id, or the token's `jti`. */
   readonly id: string;
 }
 

@@ -16,8 +16,8 @@ import { atSendersCost } from "./strangers.ts";
 /** A request that may be made: who asks, what for, and the nodes that may make it, in no order. */
 export interface Authorized {
   readonly client: Client;
-  /** As `Signer` has it. */
-  readonly key: string;
+  /** Thumbprint of the client's key that signed; undefined where a platform's token came in place of a signature. */
+  readonly key: string | undefined;
   /** The id of what is good for more than one request, as `Scope` has it. */
   readonly cred?: string;
   readonly claims: RequestClaims;

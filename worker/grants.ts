@@ -38,7 +38,7 @@ export async function grantFor(
       iss: edge.config.origin,
       aud: node.id,
       sub: client.id,
-      key,
+      ...(key !== undefined && { key }),
       ...(cred !== undefined && { cred }),
       act,
       iat: now,

@@ -1,4 +1,3 @@
-import { base64url } from "jose";
 import * as z from "zod/mini";
 import { ISSUER_CLAIMS_MAX, ISSUER_RULES_MAX, ISSUER_TEXT_MAX } from "./limits.ts";
 import { isSecure } from "./loopback.ts";
@@ -16,8 +15,6 @@ export interface IssuerRecord {
 
 /** A rule ready for use. */
 export interface IssuerRule {
-  /** SHA-256 of what it says, in base64url: what is begun by it goes back to it as to a key, and ends with it. */
-  readonly id: string;
   /** The issuer's URL, as `iss` has it. */
   readonly issuer: string;
   readonly audience: string | undefined;
@@ -71,10 +68,8 @@ export function keylessProblems(record: unknown): string[] {
 }
 
 /** Makes a stored rule usable. */
-export async function loadIssuer(rule: IssuerRecord): Promise<IssuerRule> {
-  const { issuer, audience, claims } = rule;
+export function loadIssuer({ issuer, audience, claims }: IssuerRecord): IssuerRule {
   return {
-    id: await ruleId(rule),
     issuer: presetOf(issuer)?.issuer ?? issuer,
     audience,
     claims: Object.entries(claims).map(([name, value]) => ({
@@ -83,13 +78,6 @@ export async function loadIssuer(rule: IssuerRecord): Promise<IssuerRule> {
       isPrefix: value.endsWith("*"),
     })),
   };
-}
-
-/** The same for the same rule, in whichever order its claims are written. */
-async function ruleId({ issuer, audience, claims }: IssuerRecord): Promise<string> {
-  const said = [presetOf(issuer)?.issuer ?? issuer, audience ?? null, Object.entries(claims).toSorted()];
-  const bytes = new TextEncoder().encode(JSON.stringify(said));
-  return base64url.encode(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)));
 }
 
 /** Everything that is wrong with a rule. */

@@ -5,7 +5,7 @@ import { checkCertificate } from "./keyless/certificates.ts";
 
 /** Which key of a client's proves a token. */
 export interface Signer {
-  /** Thumbprint of the key (RFC 7638); where it is certified, the id of the client's rule that lets its workload in. */
+  /** Thumbprint of the key (RFC 7638). */
   readonly key: string;
   /** When the key's certificate ends, in seconds since 1970; undefined where the key is registered. */
   readonly certifiedUntil: number | undefined;
@@ -30,7 +30,7 @@ export async function proveSigner(
     return { key: client.thumbprints[client.keys.indexOf(key)]!, certifiedUntil: undefined };
   }
   const certified = await edge.certificates.prove(certificate, edge.config.origin, await edge.verifyingKey());
-  const rule = checkCertificate(certified, client, now);
+  checkCertificate(certified, client, now);
   await verifySignature(unverified, [certified.key]);
-  return { key: rule.id, certifiedUntil: certified.claims.exp };
+  return { key: certified.thumbprint, certifiedUntil: certified.claims.exp };
 }

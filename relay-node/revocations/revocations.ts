@@ -8,7 +8,7 @@ import { type OnRevoked, Running, type RunningKind, type Standing } from "./runn
 
 const DETAILS: Readonly<Record<RevocationKind, string>> = {
   client: "the client was removed",
-  key: "the client's key, or the rule for its platform, that vouched for this was removed",
+  key: "the client's key that signed for this was removed",
   handle: "the handle was revoked",
   token: "the scope token was revoked",
 };

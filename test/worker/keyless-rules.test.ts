@@ -7,22 +7,8 @@ const EDGE = "https://edge.example.com";
 const GITHUB = "https://token.actions.githubusercontent.com";
 const EKS = "https://oidc.eks.eu-central-1.amazonaws.com/id/EXAMPLED539D4633E53DE1B71EXAMPLE";
 
-const EKS_RULE = await loadIssuer({ issuer: EKS, claims: { sub: "system:serviceaccount:shop:*" } });
-
-test("a rule's id is that of what it says", async () => {
-  const idOf = async (rule: Parameters<typeof loadIssuer>[0]) => (await loadIssuer(rule)).id;
-  const rule = { issuer: "github", claims: { repository: "acme/shop", ref: "refs/heads/main" } };
-  const id = await idOf(rule);
-  expect(id).toMatch(/^[\w-]{43}$/);
-  expect(await idOf({ issuer: GITHUB, claims: { ref: "refs/heads/main", repository: "acme/shop" } })).toBe(
-    id,
-  );
-  expect(await idOf({ ...rule, audience: "own" })).not.toBe(id);
-  expect(await idOf({ ...rule, claims: { repository: "acme/shop" } })).not.toBe(id);
-  expect(await idOf({ ...rule, issuer: EKS })).not.toBe(id);
-});
-
 describe("a loaded rule's claims", () => {
+  const rule = loadIssuer({ issuer: EKS, claims: { sub: "system:serviceaccount:shop:*" } });
   test.each<[sub: unknown, isIn: boolean]>([
     ["system:serviceaccount:shop:api", true],
     ["system:serviceaccount:shop:", true],
@@ -34,28 +20,28 @@ describe("a loaded rule's claims", () => {
     [{ toString: () => "system:serviceaccount:shop:api" }, false],
     [undefined, false],
   ])("%j: %s", (sub, isIn) => {
-    expect("identity" in judgeToken([EKS_RULE], { iss: EKS, aud: EDGE, sub }, EDGE)).toBe(isIn);
+    expect("identity" in judgeToken([rule], { iss: EKS, aud: EDGE, sub }, EDGE)).toBe(isIn);
   });
 
   test.each<[string, Readonly<Record<string, unknown>>, readonly string[]]>([
     ["an address that is not shown to be its own", { email_verified: false }, ["email_verified"]],
     ["one of which nothing is said", { email_verified: undefined }, ["email_verified"]],
     ["another address", { email: "evil@acme.iam.gserviceaccount.com" }, ["email"]],
-  ])("let %s not in", async (_what, changes, differs) => {
-    const google = await loadIssuer({ issuer: "google", claims: { email: PLATFORM_CLAIMS.google.email } });
+  ])("let %s not in", (_what, changes, differs) => {
+    const google = loadIssuer({ issuer: "google", claims: { email: PLATFORM_CLAIMS.google.email } });
     const claims = { iss: "https://accounts.google.com", aud: EDGE, ...PLATFORM_CLAIMS.google, ...changes };
     expect(judgeToken([google], claims, EDGE)).toEqual({ differs });
   });
 
-  test("of several rules one has to hold altogether, and the nearest one is told", async () => {
+  test("of several rules one has to hold altogether, and the nearest one is told", () => {
     const rules = [
-      await loadIssuer({ issuer: "github", claims: { repository: "acme/shop", ref: "refs/heads/main" } }),
-      await loadIssuer({
+      loadIssuer({ issuer: "github", claims: { repository: "acme/shop", ref: "refs/heads/main" } }),
+      loadIssuer({
         issuer: "github",
         audience: "own",
         claims: { repository: "acme/other", ref: "refs/heads/dev" },
       }),
-      await loadIssuer({ issuer: EKS, claims: { sub: "x" } }),
+      loadIssuer({ issuer: EKS, claims: { sub: "x" } }),
     ];
     const judge = (claims: object) =>
       judgeToken(rules, { iss: GITHUB, aud: EDGE, sub: "s", ...claims }, EDGE);

@@ -24,7 +24,7 @@ export async function proveBearer(
   edge: Edge,
   env: Env,
   now: number,
-): Promise<{ readonly client: Client; readonly claims: RequestClaims; readonly key: string }> {
+): Promise<{ readonly client: Client; readonly claims: RequestClaims; readonly key: undefined }> {
   const { headers } = request;
   const clientId = headers.get(WIRE.client) ?? "";
   if (!CLIENT_ID.test(clientId)) throw new RelayError("request_invalid", "Relay-Client is no client's id");
@@ -38,7 +38,7 @@ export async function proveBearer(
   }
   const bearer = /^Bearer (\S+)$/i.exec(headers.get(WIRE.authorization) ?? "")?.[1];
   if (bearer === undefined) throw new RelayError("token_missing", "the request carries no platform's token");
-  const { client, key } = await atSendersCost(request, edge, env, async (admit) => {
+  const client = await atSendersCost(request, edge, env, async (admit) => {
     const token = readPlatformToken(bearer, now);
     admit(edge.knows(clientId));
     const named = await edge.client(clientId, env, now * 1_000);
@@ -48,8 +48,8 @@ export async function proveBearer(
         "this client's platform tokens are not taken as they are: get a certificate by POST /token",
       );
     }
-    const { rule } = await identify(token, named, edge);
-    return { client: named, key: rule.id };
+    await identify(token, named, edge);
+    return named;
   });
   await holdToCeiling(client, env);
   const { origin } = edge.config;
@@ -63,5 +63,5 @@ export async function proveBearer(
     htm: request.method,
     url,
   };
-  return { client, claims: checkRequestClaims(claims, origin, now), key };
+  return { client, claims: checkRequestClaims(claims, origin, now), key: undefined };
 }

@@ -8,8 +8,7 @@ import {
 import { type BoundKey, importPublicKey } from "../../protocol/keys.ts";
 import type { Client } from "../clients.ts";
 import { CERTIFICATES_MAX } from "../limits.ts";
-import type { IssuerRule } from "../issuers.ts";
-import { ruleFor } from "./rules.ts";
+import { isStillTrusted } from "./rules.ts";
 
 /** A certificate that this edge signed, with its key ready for use. */
 export interface Certified {
@@ -54,13 +53,12 @@ export class CertificateMemory {
  * is now its workload would be let in again.
  *
  * @param now seconds since 1970
- * @returns the rule that lets it in
  * @throws RelayError `certificate_invalid`, `certificate_expired`
  */
-export function checkCertificate({ claims }: Certified, client: Client, now: number): IssuerRule {
+export function checkCertificate({ claims }: Certified, client: Client, now: number): void {
   if (claims.sub !== client.id) throw certificateInvalid("it is another client's");
   checkCertificateTimes(claims, now);
-  const rule = ruleFor(client.issuers, claims.platform);
-  if (rule !== undefined) return rule;
-  throw certificateInvalid("the client's record does not trust its workload any more");
+  if (!isStillTrusted(client.issuers, claims.platform)) {
+    throw certificateInvalid("the client's record does not trust its workload any more");
+  }
 }

@@ -2,7 +2,6 @@ import type { PlatformIdentity } from "../../protocol/certificates.ts";
 import { RelayError } from "../../protocol/errors.ts";
 import type { Client } from "../clients.ts";
 import type { Edge } from "../edge.ts";
-import type { IssuerRule } from "../issuers.ts";
 import { provePlatformToken, type UnprovenToken, untrusted } from "./platform-token.ts";
 import { judgeToken } from "./rules.ts";
 
@@ -12,18 +11,14 @@ import { judgeToken } from "./rules.ts";
  *
  * @throws RelayError `platform_token_invalid`, `platform_token_refused`, `issuer_unavailable`
  */
-export async function identify(
-  token: UnprovenToken,
-  client: Client,
-  edge: Edge,
-): Promise<{ readonly identity: PlatformIdentity; readonly rule: IssuerRule }> {
+export async function identify(token: UnprovenToken, client: Client, edge: Edge): Promise<PlatformIdentity> {
   const { iss, kid, claims } = token;
   if (!client.issuers.some(({ issuer }) => issuer === iss)) throw untrusted();
   const { origin } = edge.config;
   const key = await edge.issuerKeys.find(iss, kid, origin.startsWith("http:"));
   await provePlatformToken(token, key);
   const verdict = judgeToken(client.issuers, claims, origin);
-  if ("identity" in verdict) return verdict;
+  if ("identity" in verdict) return verdict.identity;
   // Whoever has such a token knows its issuer already; what other workloads' tokens hold is not told.
   throw new RelayError(
     "platform_token_refused",

@@ -17,7 +17,6 @@ import { KeysTable } from "./keys-table.ts";
 import { type NotedUsage, noteUsage, type UsageWithQuota } from "./note-usage.ts";
 import { ObservedTable } from "./observed-table.ts";
 import { RevocationsTable } from "./revocations-table.ts";
-import { RulesTable } from "./rules-table.ts";
 import { UsageTable } from "./usage-table.ts";
 import { UsedIdsTable } from "./used-ids-table.ts";
 import type { Expected, Versioned } from "./versions.ts";
@@ -35,7 +34,6 @@ export interface StoredClient extends Versioned<ClientRecord> {
 export class Registry extends DurableObject<object> {
   readonly #clients: ClientsTable;
   readonly #keys: KeysTable;
-  readonly #rules: RulesTable;
   readonly #handles: HandlesTable;
   readonly #observed: ObservedTable;
   readonly #revocations: RevocationsTable;
@@ -48,7 +46,6 @@ export class Registry extends DurableObject<object> {
     const { sql } = state.storage;
     this.#clients = new ClientsTable(sql);
     this.#keys = new KeysTable(sql);
-    this.#rules = new RulesTable(sql);
     this.#handles = new HandlesTable(sql);
     this.#observed = new ObservedTable(sql);
     this.#revocations = new RevocationsTable(sql);
@@ -79,7 +76,7 @@ export class Registry extends DurableObject<object> {
 
   /** Stores a record; returns its new version, or null where another version is there than was expected. */
   putClient(
-    next: Snapshot & { readonly rules: readonly string[] },
+    next: Snapshot,
     expected: Expected,
     author: Author,
   ): { readonly version: number; readonly isNew: boolean } | null {
@@ -89,8 +86,7 @@ export class Registry extends DurableObject<object> {
       const version = this.#clients.put(next.record, expected);
       if (version === null) return null;
       this.#endKeys(author.at);
-      const ended = this.#keys.replace(client, next.keys, author.at);
-      for (const key of [...ended, ...this.#rules.replace(client, next.rules)]) {
+      for (const key of this.#keys.replace(client, next.keys, author.at)) {
         this.#revoke("key", client, key, author.at, [before?.record.limits, limits]);
       }
       this.#audit.add(author, {
@@ -111,7 +107,6 @@ export class Registry extends DurableObject<object> {
       if (!this.#clients.delete(id, expected)) return false;
       this.#endKeys(author.at);
       this.#keys.deleteAllOf(id);
-      this.#rules.deleteAllOf(id);
       this.#handles.deleteAllOf(id);
       this.#observed.deleteAllOf(id);
       this.#usage.remember(id, monthOf(author.at * 1_000));
