@@ -55,8 +55,9 @@ export class Registry extends DurableObject<object> {
     // Records of a version that noted no keys. One that can't be read serves nobody, so it has none to end.
     void state.blockConcurrencyWhile(async () => {
       for (const id of this.#keys.unknownClients()) {
-        const keys = await thumbprintsOf(this.#clients.get(id)!.record.keys).catch(() => []);
-        this.#keys.replace(id, keys, Math.floor(Date.now() / 1_000));
+        const { keys = [] } = this.#readable(id) ?? {};
+        const known = await thumbprintsOf(keys).catch(() => []);
+        this.#keys.replace(id, known, Math.floor(Date.now() / 1_000));
       }
     });
   }
@@ -82,6 +83,7 @@ export class Registry extends DurableObject<object> {
   ): { readonly version: number; readonly isNew: boolean } | null {
     return this.#atOnce(() => {
       const { id: client, limits } = next.record;
+      const isNew = this.#clients.versionOf(client) === undefined;
       const before = this.#snapshot(client);
       const version = this.#clients.put(next.record, expected);
       if (version === null) return null;
@@ -90,13 +92,13 @@ export class Registry extends DurableObject<object> {
         this.#revoke("key", client, key, author.at, [before?.record.limits, limits]);
       }
       this.#audit.add(author, {
-        action: before === undefined ? "client.add" : "client.update",
+        action: isNew ? "client.add" : "client.update",
         client,
         subject: client,
         version,
         detail: recordChanges(before, next),
       });
-      return { version, isNew: before === undefined };
+      return { version, isNew };
     });
   }
 
@@ -153,7 +155,7 @@ export class Registry extends DurableObject<object> {
     return this.#atOnce(() => {
       const client = this.#handles.delete(id);
       if (client === undefined) return false;
-      this.#revoke("handle", client, id, author.at, [this.#clients.get(client)?.record.limits]);
+      this.#revoke("handle", client, id, author.at, [this.#readable(client)?.limits]);
       this.#audit.add(author, { action: "handle.revoke", client, subject: id, version: null, detail: {} });
       return true;
     });
@@ -163,7 +165,7 @@ export class Registry extends DurableObject<object> {
   revokeToken(token: RevokedToken, author: Author): boolean {
     return this.#atOnce(() => {
       const { client, jti } = token;
-      const limits = this.#clients.get(client)?.record.limits;
+      const limits = this.#readable(client)?.limits;
       if (this.#clients.versionOf(client) === undefined) return false;
       if (this.#revocations.hasToken(client, jti)) return true;
       const expires = tokenRememberedUntil(token, author.at, limits);
@@ -204,7 +206,10 @@ export class Registry extends DurableObject<object> {
 
   /** Notes what was used under clients whose lists are not enforced. */
   observe(seen: readonly Observations[]): void {
-    for (const one of seen) if (this.#clients.versionOf(one.client) !== undefined) this.#observed.add(one);
+    // Of what fails half-way its isolate tells once more.
+    this.#atOnce(() => {
+      for (const one of seen) if (this.#clients.versionOf(one.client) !== undefined) this.#observed.add(one);
+    });
   }
 
   /** What was noted of a client. */
@@ -212,9 +217,13 @@ export class Registry extends DurableObject<object> {
     return this.#observed.of(client);
   }
 
-  /** Begins anew with a client. */
-  clearObserved(client: string): void {
-    this.#observed.deleteAllOf(client);
+  /** Begins anew with a client. Where nothing was noted nothing changes. */
+  clearObserved(client: string, author: Author): void {
+    this.#atOnce(() => {
+      const detail = this.#observed.deleteAllOf(client);
+      if (detail.entries + detail.dropped === 0) return;
+      this.#audit.add(author, { action: "observed.clear", client, subject: client, version: null, detail });
+    });
   }
 
   /**
@@ -232,7 +241,8 @@ export class Registry extends DurableObject<object> {
    * @returns null where the node has begun too many epochs
    */
   noteUsage(node: string, report: UsageReport, now: number): NotedUsage | null {
-    return noteUsage({ usage: this.#usage, quotaOf: (id) => this.#clients.quotaOf(id) }, node, report, now);
+    const tables = { usage: this.#usage, quotaOf: (id: string) => this.#clients.quotaOf(id) };
+    return this.#atOnce(() => noteUsage(tables, node, report, now));
   }
 
   /** What clients used in a month, in the order of their ids, behind the one that is named. */
@@ -256,14 +266,23 @@ export class Registry extends DurableObject<object> {
   }
 
   #snapshot(id: string): Snapshot | undefined {
-    const stored = this.#clients.get(id);
-    return stored === null ? undefined : { record: stored.record, keys: this.#keys.of(id) };
+    const record = this.#readable(id);
+    return record === undefined ? undefined : { record, keys: this.#keys.of(id) };
+  }
+
+  /** A client's record, as far as it can be read: one that can't refuses its own client, and must not stand in the way of others. */
+  #readable(id: string): ClientRecord | undefined {
+    try {
+      return this.#clients.get(id)?.record;
+    } catch {
+      return undefined;
+    }
   }
 
   /** Notes the keys that have ended by themselves, as of their own time. */
   #endKeys(now: number): void {
     for (const { client, key, exp } of this.#keys.takeEnded(now)) {
-      this.#revoke("key", client, key, exp, [this.#clients.get(client)?.record.limits]);
+      this.#revoke("key", client, key, exp, [this.#readable(client)?.limits]);
     }
   }
 
