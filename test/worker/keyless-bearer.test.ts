@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { ErrorCode } from "../../protocol/errors.ts";
+import { type IssuerRecord, ruleId } from "../../worker/issuers.ts";
 import { type KeylessStack, startKeyless, TARGET } from "../support/keyless.ts";
 import type { OidcIssuer } from "../support/oidc-issuer.ts";
 import { expectRefusal } from "../support/refusal.ts";
@@ -8,10 +9,12 @@ const DB = "tcp://db.example.com:5432";
 let stack: KeylessStack;
 let issuer: OidcIssuer;
 
+let record: { readonly allow: readonly string[]; readonly issuers: readonly IssuerRecord[] };
+
 beforeAll(async () => {
   stack = await startKeyless();
   issuer = stack.issuers.issuer("/acme", stack.pool.edge);
-  const record = {
+  record = {
     allow: [TARGET, DB],
     issuers: [{ issuer: issuer.url, claims: { repository: "acme/shop" } }],
   };
@@ -42,6 +45,8 @@ describe("a platform's token as it is", () => {
       expect(grant).toMatchObject({ sub: "open", act: "fetch", htm: line.split(" ")[0], url: TARGET });
       expect(came).toBe(body);
       expect(fields.filter(([name]) => /^(relay-|x-)/i.test(name))).toEqual([["x-own", "1"]]);
+      // It goes by no key, but ends with the rule that let it in.
+      expect([grant.key, grant.rule]).toEqual([undefined, await ruleId(record.issuers[0]!)]);
       ids.push(grant.jti);
     }
     expect(new Set(ids).size).toBe(3);

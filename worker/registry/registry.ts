@@ -17,6 +17,7 @@ import { KeysTable } from "./keys-table.ts";
 import { type NotedUsage, noteUsage, type UsageWithQuota } from "./note-usage.ts";
 import { ObservedTable } from "./observed-table.ts";
 import { RevocationsTable } from "./revocations-table.ts";
+import { RulesTable } from "./rules-table.ts";
 import { UsageTable } from "./usage-table.ts";
 import { UsedIdsTable } from "./used-ids-table.ts";
 import type { Expected, Versioned } from "./versions.ts";
@@ -34,6 +35,7 @@ export interface StoredClient extends Versioned<ClientRecord> {
 export class Registry extends DurableObject<object> {
   readonly #clients: ClientsTable;
   readonly #keys: KeysTable;
+  readonly #rules: RulesTable;
   readonly #handles: HandlesTable;
   readonly #observed: ObservedTable;
   readonly #revocations: RevocationsTable;
@@ -46,6 +48,7 @@ export class Registry extends DurableObject<object> {
     const { sql } = state.storage;
     this.#clients = new ClientsTable(sql);
     this.#keys = new KeysTable(sql);
+    this.#rules = new RulesTable(sql);
     this.#handles = new HandlesTable(sql);
     this.#observed = new ObservedTable(sql);
     this.#revocations = new RevocationsTable(sql);
@@ -75,9 +78,12 @@ export class Registry extends DurableObject<object> {
     return this.#clients.list(after, limit);
   }
 
-  /** Stores a record; returns its new version, or null where another version is there than was expected. */
+  /**
+   * Stores a record; returns its new version, or null where another version is there than was expected.
+   * @param next the record, with the ids of its rules besides
+   */
   putClient(
-    next: Snapshot,
+    { rules, ...next }: Snapshot & { readonly rules: readonly string[] },
     expected: Expected,
     author: Author,
   ): { readonly version: number; readonly isNew: boolean } | null {
@@ -90,6 +96,9 @@ export class Registry extends DurableObject<object> {
       this.#endKeys(author.at);
       for (const key of this.#keys.replace(client, next.keys, author.at)) {
         this.#revoke("key", client, key, author.at, [before?.record.limits, limits]);
+      }
+      for (const rule of this.#rules.replace(client, rules)) {
+        this.#revoke("rule", client, rule, author.at, [before?.record.limits, limits]);
       }
       this.#audit.add(author, {
         action: isNew ? "client.add" : "client.update",
@@ -109,6 +118,7 @@ export class Registry extends DurableObject<object> {
       if (!this.#clients.delete(id, expected)) return false;
       this.#endKeys(author.at);
       this.#keys.deleteAllOf(id);
+      this.#rules.replace(id, []);
       this.#handles.deleteAllOf(id);
       this.#observed.deleteAllOf(id);
       this.#usage.remember(id, monthOf(author.at * 1_000));
