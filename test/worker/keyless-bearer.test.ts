@@ -8,7 +8,6 @@ import { expectRefusal } from "../support/refusal.ts";
 const DB = "tcp://db.example.com:5432";
 let stack: KeylessStack;
 let issuer: OidcIssuer;
-
 let record: { readonly allow: readonly string[]; readonly issuers: readonly IssuerRecord[] };
 
 beforeAll(async () => {
