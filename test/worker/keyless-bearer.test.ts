@@ -1,7 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { ErrorCode } from "../../protocol/errors.ts";
+import { newRequestId } from "../../protocol/tokens.ts";
+import { monthOf, NO_USAGE } from "../../protocol/usage.ts";
 import { type IssuerRecord, ruleId } from "../../worker/issuers.ts";
-import { type KeylessStack, startKeyless, TARGET } from "../support/keyless.ts";
+import { tellUsage } from "../support/asking-node.ts";
+import { type KeylessStack, newWorkloadKey, startKeyless, TARGET } from "../support/keyless.ts";
 import type { OidcIssuer } from "../support/oidc-issuer.ts";
 import { expectRefusal } from "../support/refusal.ts";
 
@@ -29,6 +32,17 @@ describe("a platform's token as it is", () => {
   const sent = (more: readonly string[] = [], token = issuer.token("github"), line?: string, body?: string) =>
     stack.ask([`Relay-Authorization: Bearer ${token}`, ...more], line, body);
   const NAMED = ["Relay-Client: open", `Relay-Target: ${TARGET}`];
+
+  test("is no way past a quota, exchanged or not", async () => {
+    const quota = { requests: { hard: 1 } };
+    await stack.register("full", { ...record, bearer: true, quota });
+    const total = { ...NO_USAGE, client: "full", month: monthOf(Date.now()), requests: 1 };
+    await tellUsage(stack.pool, { epoch: newRequestId(), totals: [total] });
+    const token = issuer.token("github");
+    const fields = ["Relay-Client: full", `Relay-Target: ${TARGET}`];
+    const exchanged = stack.exchange({ client: "full", token, key: await newWorkloadKey() });
+    for (const answer of [sent(fields, token), exchanged]) expectRefusal(await answer, "quota_exceeded");
+  });
 
   test("goes where the client's record says so, each time under an id of the edge's", async () => {
     const token = issuer.token("github");
