@@ -93,7 +93,7 @@ export async function ruleId({ issuer, audience, claims }: IssuerRecord): Promis
 }
 
 /** The ids of a record's rules, in their order. */
-export function ruleIdsOf({
+export async function ruleIdsOf({
   issuers = [],
 }: {
   readonly issuers?: readonly IssuerRecord[] | undefined;

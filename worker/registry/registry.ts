@@ -3,7 +3,6 @@ import type { Observed } from "../../protocol/observed.ts";
 import type { RevocationKind, RevocationPage } from "../../protocol/revocations.ts";
 import { type ClientUsage, monthOf, type UsageReport } from "../../protocol/usage.ts";
 import type { AuditEntry, Author } from "../audit.ts";
-import { thumbprintsOf } from "../client-keys.ts";
 import type { ClientRecord } from "../clients.ts";
 import type { HandleRecord } from "../handles.ts";
 import type { Observations } from "../observations.ts";
@@ -14,6 +13,7 @@ import { AuditTable } from "./audit-table.ts";
 import { ClientsTable } from "./clients-table.ts";
 import { HandlesTable } from "./handles-table.ts";
 import { KeysTable } from "./keys-table.ts";
+import { noteOlder } from "./note-older.ts";
 import { type NotedUsage, noteUsage, type UsageWithQuota } from "./note-usage.ts";
 import { ObservedTable } from "./observed-table.ts";
 import { RevocationsTable } from "./revocations-table.ts";
@@ -55,14 +55,9 @@ export class Registry extends DurableObject<object> {
     this.#audit = new AuditTable(sql);
     this.#usedIds = new UsedIdsTable(sql);
     this.#usage = new UsageTable(sql);
-    // Records of a version that noted no keys. One that can't be read serves nobody, so it has none to end.
-    void state.blockConcurrencyWhile(async () => {
-      for (const id of this.#keys.unknownClients()) {
-        const { keys = [] } = this.#readable(id) ?? {};
-        const known = await thumbprintsOf(keys).catch(() => []);
-        this.#keys.replace(id, known, Math.floor(Date.now() / 1_000));
-      }
-    });
+    const tables = { keys: this.#keys, rules: this.#rules };
+    const now = Math.floor(Date.now() / 1_000);
+    void state.blockConcurrencyWhile(() => noteOlder(tables, (id) => this.#readable(id), now));
   }
 
   /** The client's record, or null; with what it has used of this month, where it has a quota. */
@@ -78,10 +73,7 @@ export class Registry extends DurableObject<object> {
     return this.#clients.list(after, limit);
   }
 
-  /**
-   * Stores a record; returns its new version, or null where another version is there than was expected.
-   * @param next the record, with the ids of its rules besides
-   */
+  /** Stores a record with the ids of its rules; returns its version, or null where another one is there than was expected. */
   putClient(
     { rules, ...next }: Snapshot & { readonly rules: readonly string[] },
     expected: Expected,

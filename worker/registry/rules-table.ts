@@ -19,4 +19,14 @@ export class RulesTable {
     for (const rule of goOn) this.#sql.exec("INSERT INTO client_rules VALUES (?, ?)", client, rule);
     return gone;
   }
+
+  /** Clients whose records have rules of which none is noted: those stored before rules were. */
+  unknownClients(): string[] {
+    return this.#sql
+      .exec<{ id: string }>(
+        "SELECT id FROM clients WHERE CASE WHEN json_valid(record) THEN record ->> '$.issuers' END IS NOT NULL AND id NOT IN (SELECT client FROM client_rules)",
+      )
+      .toArray()
+      .map(({ id }) => id);
+  }
 }
