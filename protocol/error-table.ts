@@ -55,7 +55,7 @@ export const ERRORS = {
   // Judged at the node, which hears of it from its edge.
   revoked: denied(
     401,
-    "Use credentials that stand: the client behind these, its key, or the handle or token was removed.",
+    "Use credentials that stand: the client behind these, its key, its platform's rule, or the handle or token was removed.",
   ),
 
   // A client that a platform vouches for.

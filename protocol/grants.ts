@@ -13,6 +13,8 @@ export interface GrantSource {
   readonly key?: string;
   /** Of what is good for more than one request: the id of the handle, or the scope token's `jti`. */
   readonly cred?: string;
+  /** Where a platform vouches for who signed: the id of the rule of the client's record that lets that workload in. */
+  readonly rule?: string;
 }
 
 /** Claims of a grant: what the edge lets one node do once for one client. Times are seconds since 1970. */
@@ -198,7 +200,7 @@ function areLimits(value: unknown): value is GrantLimits {
  */
 export async function provenGrant(token: string, context: GrantContext, act: string): Promise<object> {
   const claims = await signedClaims(token, context.keys);
-  const { aud, iss, sub, jti, iat, exp, limits, key, cred } = claims;
+  const { aud, iss, sub, jti, iat, exp, limits, key, cred, rule } = claims;
   // Who signed is settled; a grant for another node tells of a wrong configuration, so it has its own code.
   if (aud !== context.nodeId) throw new RelayError("grant_node", `this is node ${context.nodeId}`);
   if (iss !== context.edge) throw invalidGrant("iss is not this node's edge");
@@ -212,6 +214,7 @@ export async function provenGrant(token: string, context: GrantContext, act: str
     !Number.isSafeInteger(exp) ||
     (key !== undefined && (typeof key !== "string" || !THUMBPRINT.test(key))) ||
     (cred !== undefined && (typeof cred !== "string" || !REQUEST_ID.test(cred))) ||
+    (rule !== undefined && (typeof rule !== "string" || !THUMBPRINT.test(rule))) ||
     (limits !== undefined && !areLimits(limits))
   ) {
     throw badClaims();

@@ -3,8 +3,8 @@ import { CLIENT_ID, THUMBPRINT } from "./keys.ts";
 import { REVOCATIONS_PAGE_MAX } from "./limits.ts";
 import { REQUEST_ID } from "./tokens.ts";
 
-/** What can be revoked: a client, one of its keys, a handle, or a scope token. */
-export type RevocationKind = "client" | "key" | "handle" | "token";
+/** What can be revoked: a client, one of its keys, a handle, a scope token, or a rule by which a platform's workloads are let in. */
+export type RevocationKind = "client" | "key" | "handle" | "token" | "rule";
 
 /** One revocation, as the edge tells its nodes of it. */
 export interface Revocation {
@@ -14,7 +14,7 @@ export interface Revocation {
   readonly at: number;
   readonly kind: RevocationKind;
   readonly client: string;
-  /** The client's id, the key's thumbprint, the handle's id, or the token's `jti`. */
+  /** The client's id, the key's thumbprint, the handle's id, the token's `jti`, or the rule's id. */
   readonly id: string;
 }
 
@@ -31,6 +31,8 @@ const IDS: Readonly<Record<RevocationKind, RegExp>> = {
   key: THUMBPRINT,
   handle: REQUEST_ID,
   token: REQUEST_ID,
+  // A SHA-256, as a thumbprint is.
+  rule: THUMBPRINT,
 };
 
 /**

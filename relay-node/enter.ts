@@ -1,4 +1,4 @@
-import type { GrantClaims } from "../protocol/grants.ts";
+import type { GrantClaims, GrantSource } from "../protocol/grants.ts";
 import type { ClientSlot, SlotKind } from "./client-limits.ts";
 import type { NodeContext } from "./context.ts";
 import type { OnRevoked } from "./revocations/running.ts";
@@ -12,7 +12,7 @@ import type { OnRevoked } from "./revocations/running.ts";
  */
 export function enter(
   { limits, revocations }: Pick<NodeContext, "limits" | "revocations">,
-  grant: Pick<GrantClaims, "sub" | "limits" | "iat" | "key" | "cred">,
+  grant: Pick<GrantClaims, "sub" | "limits" | "iat" | keyof GrantSource>,
   kind: SlotKind,
   onRevoked: OnRevoked,
 ): ClientSlot {

@@ -3,7 +3,7 @@ import type { Dispatcher } from "undici";
 import type { Framing } from "../protocol/claims.ts";
 import type { ResponseHead } from "../protocol/envelope.ts";
 import type { RelayError } from "../protocol/errors.ts";
-import type { GrantClaims } from "../protocol/grants.ts";
+import type { GrantClaims, GrantSource } from "../protocol/grants.ts";
 import type { ClientSlot } from "./client-limits.ts";
 import type { Route } from "./connections.ts";
 import type { NodeContext } from "./context.ts";
@@ -36,7 +36,7 @@ export interface Entrance {
    * Takes the request's place among its client's.
    * @throws RelayError `revoked`, `concurrency_limited`, `rate_limited`, `answer_cut`
    */
-  enter(grant: Pick<GrantClaims, "sub" | "limits" | "iat" | "key" | "cred">): ClientSlot;
+  enter(grant: Pick<GrantClaims, "sub" | "limits" | "iat" | keyof GrantSource>): ClientSlot;
 }
 
 /** What differs from door to door: who may ask for what, and how the answer is written. */

@@ -13,7 +13,8 @@ export type AuditAction =
   | "client.remove"
   | "handle.add"
   | "handle.revoke"
-  | "token.revoke";
+  | "token.revoke"
+  | "observed.clear";
 
 /** What was done, and to whom. */
 export interface AuditedChange {

@@ -22,6 +22,7 @@ export interface AuthorizedProxy {
   readonly client: Client;
   /** As `Scope` has them. */
   readonly key: string;
+  readonly rule: string | undefined;
   readonly cred: string;
   readonly claims: ScopeClaims;
   readonly target: string;
@@ -64,7 +65,7 @@ async function authorizeProxy(
 ): Promise<AuthorizedProxy> {
   // The address is the node's. It bounds its strangers by theirs itself, and must not be shut out for what they do.
   const scope = await proveScope(credential, "proxy", edge, env, now, () => {});
-  const { client, claims, key, cred } = scope;
+  const { client, claims, key, rule, cred } = scope;
   if (user !== undefined && user !== claims.iss) {
     throw new RelayError(
       "proxy_credentials_invalid",
@@ -82,5 +83,5 @@ async function authorizeProxy(
   const token = { whose: "this token", allow: claims.allow.map((entry) => parseAllowedTarget(entry)) };
   reachTarget(edge, env, "proxy", client, wanted, token);
   const within = withinOf(wanted, client, token);
-  return { client, claims, key, cred, target, within, pool };
+  return { client, claims, key, rule, cred, target, within, pool };
 }

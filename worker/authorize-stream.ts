@@ -20,7 +20,7 @@ export async function authorizeStream(
   env: Env,
   now: number,
 ): Promise<Authorized> {
-  const { claims, client, key } = await proveRequest(request, authorization, edge, env, now, "stream");
+  const { claims, client, key, rule } = await proveRequest(request, authorization, edge, env, now, "stream");
   const { htm, url, framing = "none", node, resume } = claims;
   if (htm !== "GET") throw new RelayError("token_method", `signed for ${htm}, a stream is asked for by GET`);
   if (framing !== "none") {
@@ -33,7 +33,7 @@ export async function authorizeStream(
       "a stream is resumed at its own node: name that one in the token",
     );
   }
-  return { client, claims, key, framing, ...eligibleNodes(edge.config.nodes, client, node) };
+  return { client, claims, key, rule, framing, ...eligibleNodes(edge.config.nodes, client, node) };
 }
 
 /**

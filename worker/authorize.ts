@@ -18,6 +18,8 @@ export interface Authorized {
   readonly client: Client;
   /** Thumbprint of the client's key that signed; undefined where a platform's token came in place of a signature. */
   readonly key: string | undefined;
+  /** The id of the client's rule by which a platform's workload was let in; undefined where a registered key signed. */
+  readonly rule: string | undefined;
   /** The id of what is good for more than one request, as `Scope` has it. */
   readonly cred?: string;
   readonly claims: RequestClaims;
@@ -43,14 +45,14 @@ export async function proveRequest(
   env: Env,
   now: number,
   act: RequestAct,
-): Promise<Pick<Authorized, "client" | "claims" | "key">> {
+): Promise<Pick<Authorized, "client" | "claims" | "key" | "rule">> {
   const proven = await atSendersCost(request, edge, env, async (admit) => {
     const unverified = readBearer("request", authorization);
     const claims = checkRequestClaims(unverified.claims, edge.config.origin, now, act);
     admit(edge.knows(claims.iss));
     const client = await edge.client(claims.iss, env, now * 1_000);
-    const { key } = await proveSigner(unverified, client, edge, now);
-    return { claims, client, key };
+    const { key, rule } = await proveSigner(unverified, client, edge, now);
+    return { claims, client, key, rule };
   });
   // Giving up is never too much: it makes room.
   if (act !== "cancel") await holdToCeiling(proven.client, env);
@@ -73,7 +75,7 @@ export async function authorize(
   act: "fetch" | "cancel" = "fetch",
 ): Promise<Authorized> {
   const { headers } = request;
-  const { claims, client, key } =
+  const { claims, client, key, rule } =
     act === "fetch" && headers.has(WIRE.client)
       ? await proveBearer(request, edge, env, now)
       : await proveRequest(request, headers.get(WIRE.authorization), edge, env, now, act);
@@ -93,6 +95,7 @@ export async function authorize(
     client,
     claims,
     key,
+    rule,
     framing: claims.framing ?? framing,
     ...eligibleNodes(edge.config.nodes, client, claims.node),
   };

@@ -40,7 +40,7 @@ export const clientKeysSchema = z
   );
 
 /** A record's keys by their thumbprints, with their ends. */
-export function thumbprintsOf(keys: readonly ClientJwk[]): Promise<ClientKey[]> {
+export async function thumbprintsOf(keys: readonly ClientJwk[]): Promise<ClientKey[]> {
   return Promise.all(
     keys.map(async (jwk) => ({ key: await calculateJwkThumbprint(jwk), exp: jwk.exp ?? null })),
   );

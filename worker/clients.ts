@@ -6,7 +6,14 @@ import type { Quota } from "../protocol/quota.ts";
 import { type AllowedTarget, parseAllowedTarget } from "../protocol/targets.ts";
 import { type ClientJwk, clientKeysSchema, thumbprintsOf } from "./client-keys.ts";
 import { tellIssue } from "./issues.ts";
-import { type IssuerRecord, type IssuerRule, issuersSchema, keylessProblems, loadIssuer } from "./issuers.ts";
+import {
+  type IssuerRecord,
+  type IssuerRule,
+  issuersSchema,
+  keylessProblems,
+  loadIssuer,
+  ruleIdsOf,
+} from "./issuers.ts";
 import { type PolicyMode, policyModeSchema } from "./policy-mode.ts";
 import { type MonthsQuota, quotaSchema } from "./quota.ts";
 import { loadTargetTls, type TargetTls, type TargetTlsRule, targetTlsSchema } from "./target-tls.ts";
@@ -61,6 +68,8 @@ export interface Client {
   /** Of the keys, in the same order: milliseconds since 1970 from which on each verifies nothing; infinite for one that stays. */
   readonly keyEnds: readonly number[];
   readonly issuers: readonly IssuerRule[];
+  /** Of the issuers, in the same order (`ruleId`). */
+  readonly ruleIds: readonly string[];
   readonly bearer: boolean;
   readonly allow: readonly AllowedTarget[];
   readonly pool: ReadonlySet<string> | undefined;
@@ -137,6 +146,7 @@ export async function loadClient(record: ClientRecord, used?: Omit<MonthsQuota, 
     thumbprints: named.map(({ key }) => key),
     keyEnds: named.map(({ exp }) => (exp === null ? Infinity : exp * 1_000)),
     issuers: (record.issuers ?? []).map((rule) => loadIssuer(rule)),
+    ruleIds: await ruleIdsOf(record),
     bearer: record.bearer ?? false,
     allow: record.allow.map((entry) => parseAllowedTarget(entry)),
     pool: record.pool === undefined ? undefined : new Set(record.pool),

@@ -24,7 +24,7 @@ export interface Try {
 
 /** What lets one node do what a token asks for. */
 export async function grantFor(
-  { client, claims, key, cred, framing, pool }: Authorized,
+  { client, claims, key, rule, cred, framing, pool }: Authorized,
   node: EdgeNode,
   edge: Edge,
   { pass, attempt, tail }: Try,
@@ -40,6 +40,7 @@ export async function grantFor(
       sub: client.id,
       ...(key !== undefined && { key }),
       ...(cred !== undefined && { cred }),
+      ...(rule !== undefined && { rule }),
       act,
       iat: now,
       exp: now + GRANT_MAX_SECONDS,
@@ -69,7 +70,7 @@ export async function grantFor(
  * @throws RelayError `request_invalid` where the grant would be too long
  */
 export async function proxyGrantFor(
-  { client, claims, key, cred, target, within, pool }: AuthorizedProxy,
+  { client, claims, key, rule, cred, target, within, pool }: AuthorizedProxy,
   node: EdgeNode,
   edge: Edge,
 ): Promise<string> {
@@ -81,6 +82,7 @@ export async function proxyGrantFor(
       sub: client.id,
       key,
       cred,
+      ...(rule !== undefined && { rule }),
       act: "proxy",
       // A token is good for a clock's leeway after its end; the grant is, too, and no longer.
       iat: Math.min(now, claims.exp),

@@ -1,3 +1,4 @@
+import { base64url } from "jose";
 import * as z from "zod/mini";
 import { ISSUER_CLAIMS_MAX, ISSUER_RULES_MAX, ISSUER_TEXT_MAX } from "./limits.ts";
 import { isSecure } from "./loopback.ts";
@@ -78,6 +79,26 @@ export function loadIssuer({ issuer, audience, claims }: IssuerRecord): IssuerRu
       isPrefix: value.endsWith("*"),
     })),
   };
+}
+
+/**
+ * What names a rule: the same however it is written, and another one where anything of it is changed.
+ * @example await ruleId({ issuer: "github", claims: { repository: "acme/shop" } }) // 43 characters of base64url
+ */
+export async function ruleId({ issuer, audience, claims }: IssuerRecord): Promise<string> {
+  const sorted = Object.entries(claims).toSorted(([one], [other]) => (one < other ? -1 : 1));
+  const text = JSON.stringify([presetOf(issuer)?.issuer ?? issuer, audience ?? null, sorted]);
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+  return base64url.encode(new Uint8Array(digest));
+}
+
+/** The ids of a record's rules, in their order. */
+export async function ruleIdsOf({
+  issuers = [],
+}: {
+  readonly issuers?: readonly IssuerRecord[] | undefined;
+}): Promise<string[]> {
+  return Promise.all(issuers.map((one) => ruleId(one)));
 }
 
 /** Everything that is wrong with a rule. */

@@ -26,14 +26,21 @@ export async function resolve(c: Context<Hosting>): Promise<Response> {
   const edge = edgeOf(c.env);
   const now = Math.floor(Date.now() / 1_000);
   const token = request.headers.get(WIRE.authorization);
-  const { claims, client, key } = await proveRequest(request, token, edge, c.env, now, "resolve");
+  const { claims, client, key, rule } = await proveRequest(request, token, edge, c.env, now, "resolve");
   c.set("client", client);
   const { htm, url, framing = "none", node } = claims;
   if (htm !== "POST") throw new RelayError("token_method", `signed for ${htm}, this is asked for by POST`);
   if (framing !== "none") throw new RelayError("token_framing", `signed for ${framing}, there is no body`);
   const name = parseSeedListUrl(url);
   reachTarget(edge, c.env, "resolve", client, { kind: "seeds", name });
-  const authorized = { client, claims, key, framing, ...eligibleNodes(edge.config.nodes, client, node) };
+  const authorized = {
+    client,
+    claims,
+    key,
+    rule,
+    framing,
+    ...eligibleNodes(edge.config.nodes, client, node),
+  };
   const { answer, timing } = await withHealth(c, edge, () =>
     askNodes(request, authorized, edge, c.get("clock"), {
       method: "POST",

@@ -73,7 +73,7 @@ const proveHandle: Prove = async (handle, act, edge, env, now, admit) => {
   }
   const { origin } = edge.config;
   const checked = checkScopeClaims({ ...claims }, origin, now, act, Number.MAX_SAFE_INTEGER);
-  return { client, key, certifiedUntil: undefined, cred, claims: checked };
+  return { client, key, certifiedUntil: undefined, rule: undefined, cred, claims: checked };
 };
 
 /**

@@ -40,7 +40,7 @@ export async function admitScope(
  * @throws RelayError as `eligibleNodes`
  */
 export function requestUnder(
-  { client, key, cred, claims: { iss, aud, node } }: Scope,
+  { client, key, rule, cred, claims: { iss, aud, node } }: Scope,
   call: Pick<RequestClaims, "act" | "htm" | "url">,
   framing: Framing,
   edge: Edge,
@@ -51,6 +51,7 @@ export function requestUnder(
     client,
     claims: { iss, aud, ...times, jti: newRequestId(), ...call },
     key,
+    rule,
     cred,
     framing,
     ...eligibleNodes(edge.config.nodes, client, node),

@@ -9,6 +9,8 @@ export interface Signer {
   readonly key: string;
   /** When the key's certificate ends, in seconds since 1970; undefined where the key is registered. */
   readonly certifiedUntil: number | undefined;
+  /** The id of the client's rule that lets its certificate in; undefined likewise. */
+  readonly rule: string | undefined;
 }
 
 /**
@@ -27,10 +29,10 @@ export async function proveSigner(
   const { certificate } = unverified;
   if (certificate === undefined) {
     const key = await verifySignature(unverified, client.keys);
-    return { key: client.thumbprints[client.keys.indexOf(key)]!, certifiedUntil: undefined };
+    return { key: client.thumbprints[client.keys.indexOf(key)]!, certifiedUntil: undefined, rule: undefined };
   }
   const certified = await edge.certificates.prove(certificate, edge.config.origin, await edge.verifyingKey());
-  checkCertificate(certified, client, now);
+  const rule = checkCertificate(certified, client, now);
   await verifySignature(unverified, [certified.key]);
-  return { key: certified.thumbprint, certifiedUntil: certified.claims.exp };
+  return { key: certified.thumbprint, certifiedUntil: certified.claims.exp, rule };
 }

@@ -13,7 +13,7 @@ export function listText(clients: readonly VersionedRecord[], now: number): stri
       record.id,
       String(version),
       `${record.keys.length - ended}${ended > 0 ? ` (${ended} ended)` : ""}`,
-      more.length > 0 ? `${first} +${more.length}` : first,
+      isReport(record) ? "ANY (report mode)" : more.length > 0 ? `${first} +${more.length}` : first,
       record.pool?.join(",") ?? "all",
       limitsText(record.limits),
     ];
@@ -22,6 +22,9 @@ export function listText(clients: readonly VersionedRecord[], now: number): stri
 }
 
 const MEMBERS: ReadonlySet<string> = new Set(["id", "keys", "allow", "pool", "limits"]);
+
+/** What must not be overlooked. */
+const REPORT = "REPORT: its list is not enforced, and it reaches every public address";
 
 /** One client, member by member. @param now seconds since 1970 */
 export function showText(
@@ -41,8 +44,16 @@ export function showText(
     ...record.allow.map((entry) => ["allow", entry]),
     ["pool", record.pool?.join(",") ?? "all"],
     ["limits", limitsText(record.limits)],
-    ...others.map(([name, value]) => [name, JSON.stringify(value)]),
+    ...others.map(([name, value]) => [
+      name,
+      name === "mode" && isReport(record) ? REPORT : JSON.stringify(value),
+    ]),
   ]);
+}
+
+/** Whether the record's list refuses nothing. */
+function isReport({ mode }: VersionedRecord["record"]): boolean {
+  return mode === "report";
 }
 
 function limitsText(limits: Readonly<Record<string, number>> = {}): string {

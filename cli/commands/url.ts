@@ -64,7 +64,7 @@ async function make(asked: UrlArguments, holdfastUrl: string | undefined): Promi
   tell(await addresses);
   if (operator === undefined) {
     tell(
-      "nobody can take it back but by removing the key that signed it: --handle makes one that can be revoked",
+      "`holdfast token --revoke -` takes it back, where somebody still has it to show: --handle makes one with an id that ends it",
     );
   }
   return relayUrl(edge, credential, target);

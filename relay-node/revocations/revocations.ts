@@ -11,6 +11,7 @@ const DETAILS: Readonly<Record<RevocationKind, string>> = {
   key: "the client's key that signed for this was removed",
   handle: "the handle was revoked",
   token: "the scope token was revoked",
+  rule: "the client's record trusts its workload no more",
 };
 
 /** What came of applying revocations. */

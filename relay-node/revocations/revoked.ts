@@ -1,9 +1,9 @@
-import type { GrantClaims } from "../../protocol/grants.ts";
+import type { GrantClaims, GrantSource } from "../../protocol/grants.ts";
 import { REVOCATION_GRACE_SECONDS } from "../../protocol/limits.ts";
 import type { Revocation, RevocationKind } from "../../protocol/revocations.ts";
 
 /** What of a grant tells whether it was revoked. */
-export type Revocable = Pick<GrantClaims, "sub" | "iat" | "key" | "cred">;
+export type Revocable = Pick<GrantClaims, "sub" | "iat" | keyof GrantSource>;
 
 /** Until when a grant may have been signed to fall under a revocation, in seconds since 1970. */
 interface Mark {
@@ -46,7 +46,7 @@ export class Revoked {
   }
 
   /** What of a grant was revoked, if anything was. */
-  find({ sub, iat, key, cred }: Revocable): RevocationKind | undefined {
+  find({ sub, iat, key, cred, rule }: Revocable): RevocationKind | undefined {
     const marks = this.#clients.get(sub);
     if (marks === undefined) return undefined;
     const names = [
@@ -54,6 +54,7 @@ export class Revoked {
       key !== undefined && nameOf("key", key),
       cred !== undefined && nameOf("handle", cred),
       cred !== undefined && nameOf("token", cred),
+      rule !== undefined && nameOf("rule", rule),
     ];
     for (const name of names) {
       const mark = name === false ? undefined : marks.get(name);

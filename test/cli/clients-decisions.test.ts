@@ -274,7 +274,7 @@ describe("told to people", () => {
     ).toBe(
       [
         "ID             VERSION  KEYS         ALLOW              POOL   LIMITS",
-        "shop           12       1 (1 ended)  https://a.test +1  n1,n2  streams=5 concurrent=7",
+        "shop           12       1 (1 ended)  ANY (report mode)  n1,n2  streams=5 concurrent=7",
         "a-longer-name  1        1            -                  all    -",
         "",
       ].join("\n"),
@@ -292,7 +292,7 @@ describe("told to people", () => {
         "allow    https://b.test",
         "pool     n1,n2",
         "limits   streams=5 concurrent=7",
-        'mode     "report"',
+        "mode     REPORT: its list is not enforced, and it reaches every public address",
         "",
       ].join("\n"),
     );

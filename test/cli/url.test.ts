@@ -107,7 +107,7 @@ describe("holdfast url", () => {
     expect([path, exp! - iat!]).toEqual(["/v1", 90 * 86_400]);
     const allow = [`GET,POST ${targetUrl}/v1/*`];
     expect(claims).toEqual({ iss: "dev", aud: stack.edge, act: "url", allow, node: ["node-2"] });
-    expect(ran.stderr).toContain("--handle makes one that can be revoked");
+    expect(ran.stderr).toContain("`holdfast token --revoke -` takes it back");
     expect(ran.stderr).not.toContain(token);
     const answers = await Promise.all(
       ["GET", "PUT"].map((method) => fetch(`${ran.stdout.trim()}/x`, { method })),

@@ -161,6 +161,11 @@ describe("over a hard limit", () => {
       const address = echo.url.slice("tcp://".length);
       return (await openSocket(stack.edge, { path: `/stream/${scope}?address=${address}` })).refused!;
     },
+    "a relay URL": async () => {
+      const allow = ["https://api.example.com"];
+      const scope = await createScopeToken(url, { act: "url", allow, ttlSeconds: 3_600 });
+      return of(fetch(`${stack.edge}/r/${scope}/`));
+    },
     "a node's question": async () => (await askEdge(stack, { credential: token, target: echo.url })).refused!,
     "the proxy": async () => {
       const login = Buffer.from(`full:${token}`).toString("base64");

@@ -17,6 +17,7 @@ test("a page is read, with each kind of entry", () => {
     { ...ENTRY, seq: 2, kind: "key", id: KEY },
     { ...ENTRY, seq: 3, kind: "token" },
     ENTRY,
+    { ...ENTRY, seq: 5, kind: "rule", id: KEY },
   ];
   expect(parseRevocations(page(entries))).toEqual({ page: { next: 9, entries }, unknown: 0 });
   expect(parseRevocations(page([], 0))).toEqual({ page: { next: 0, entries: [] }, unknown: 0 });

@@ -8,7 +8,7 @@ export const KEYS = [
 ] as const;
 
 /** What grants of these tests go back to: one client, two keys, and a credential each. */
-export const SOURCE = { sub: "app", key: KEYS[0], cred: newRequestId() } as const;
+export const SOURCE = { sub: "app", key: KEYS[0], cred: newRequestId(), rule: KEYS[1] } as const;
 
 const now = () => Math.floor(Date.now() / 1_000);
 
@@ -30,4 +30,5 @@ export const TAKES: readonly (readonly [kind: RevocationKind, id: string])[] = [
   ["key", SOURCE.key],
   ["handle", SOURCE.cred],
   ["token", SOURCE.cred],
+  ["rule", SOURCE.rule],
 ];

@@ -91,6 +91,28 @@ describe("every change is written down", () => {
     expect(all.entries.map(({ client }) => client)).toEqual(["paged", "paged", "paged"]);
   });
 
+  test("with what was forgotten of a client in report mode, where there was anything", async () => {
+    await addClient(pool.operator, "learnt", { mode: "report" });
+    await pool.restartEdge(undefined, (storage) => {
+      const database = openRegistry(storage);
+      for (const host of ["a.test", "b.test"]) {
+        database.exec(`INSERT INTO observed VALUES ('learnt', 'tcp://${host}:1', '[]', 0, 1, 1, 1, 1)`);
+      }
+      database.exec("INSERT INTO observed_dropped VALUES ('learnt', 3)");
+      database.close();
+    });
+    for (const _ of [1, 2]) await call("DELETE", "/admin/observed?client=learnt");
+    const [newest, ...older] = await auditOf(pool.operator, "learnt");
+    expect(newest).toMatchObject({
+      by: "operator",
+      action: "observed.clear",
+      subject: "learnt",
+      version: null,
+      detail: { entries: 2, dropped: 3 },
+    });
+    expect(older.map(({ action }) => action)).toEqual(["client.add"]);
+  });
+
   test("until there are too many: then the oldest go", async () => {
     await pool.restartEdge(undefined, (storage) => {
       const database = openRegistry(storage);
@@ -105,6 +127,28 @@ describe("every change is written down", () => {
     };
     expect(entries.at(-1)!.seq).toBe(3);
   });
+});
+
+test("a record that can't be read refuses its own client alone, and can be replaced and removed", async () => {
+  const { publicJwk } = await addClient(pool.operator, "whole");
+  const broken = { keyless: '{"id":"keyless","allow":[]}', cut: '{"id":"cut",' };
+  await pool.restartEdge(undefined, (storage) => {
+    const database = openRegistry(storage);
+    const insert = database.prepare("INSERT INTO clients VALUES (?, 1, ?)");
+    for (const [id, record] of Object.entries(broken)) insert.run(id, record);
+    database.close();
+  });
+  await expect(get("/admin/clients/whole")).resolves.toMatchObject({ id: "whole" });
+  for (const id of Object.keys(broken)) {
+    const path = `/admin/clients/${id}`;
+    await call("PUT", path, { id, keys: [publicJwk], allow: [] }, '"1"');
+    await expect(get(path)).resolves.toMatchObject({ id });
+    await call("DELETE", path, undefined, '"2"');
+    expect((await auditOf(pool.operator, id)).map(({ action }) => action)).toEqual([
+      "client.remove",
+      "client.update",
+    ]);
+  }
 });
 
 describe("lists", () => {

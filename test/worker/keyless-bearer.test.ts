@@ -1,17 +1,22 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { ErrorCode } from "../../protocol/errors.ts";
-import { type KeylessStack, startKeyless, TARGET } from "../support/keyless.ts";
+import { newRequestId } from "../../protocol/tokens.ts";
+import { monthOf, NO_USAGE } from "../../protocol/usage.ts";
+import { type IssuerRecord, ruleId } from "../../worker/issuers.ts";
+import { tellUsage } from "../support/asking-node.ts";
+import { type KeylessStack, newWorkloadKey, startKeyless, TARGET } from "../support/keyless.ts";
 import type { OidcIssuer } from "../support/oidc-issuer.ts";
 import { expectRefusal } from "../support/refusal.ts";
 
 const DB = "tcp://db.example.com:5432";
 let stack: KeylessStack;
 let issuer: OidcIssuer;
+let record: { readonly allow: readonly string[]; readonly issuers: readonly IssuerRecord[] };
 
 beforeAll(async () => {
   stack = await startKeyless();
   issuer = stack.issuers.issuer("/acme", stack.pool.edge);
-  const record = {
+  record = {
     allow: [TARGET, DB],
     issuers: [{ issuer: issuer.url, claims: { repository: "acme/shop" } }],
   };
@@ -28,6 +33,17 @@ describe("a platform's token as it is", () => {
     stack.ask([`Relay-Authorization: Bearer ${token}`, ...more], line, body);
   const NAMED = ["Relay-Client: open", `Relay-Target: ${TARGET}`];
 
+  test("is no way past a quota, exchanged or not", async () => {
+    const quota = { requests: { hard: 1 } };
+    await stack.register("full", { ...record, bearer: true, quota });
+    const total = { ...NO_USAGE, client: "full", month: monthOf(Date.now()), requests: 1 };
+    await tellUsage(stack.pool, { epoch: newRequestId(), totals: [total] });
+    const token = issuer.token("github");
+    const fields = ["Relay-Client: full", `Relay-Target: ${TARGET}`];
+    const exchanged = stack.exchange({ client: "full", token, key: await newWorkloadKey() });
+    for (const answer of [sent(fields, token), exchanged]) expectRefusal(await answer, "quota_exceeded");
+  });
+
   test("goes where the client's record says so, each time under an id of the edge's", async () => {
     const token = issuer.token("github");
     const ids: string[] = [];
@@ -42,6 +58,8 @@ describe("a platform's token as it is", () => {
       expect(grant).toMatchObject({ sub: "open", act: "fetch", htm: line.split(" ")[0], url: TARGET });
       expect(came).toBe(body);
       expect(fields.filter(([name]) => /^(relay-|x-)/i.test(name))).toEqual([["x-own", "1"]]);
+      // It goes by no key, but ends with the rule that let it in.
+      expect([grant.key, grant.rule]).toEqual([undefined, await ruleId(record.issuers[0]!)]);
       ids.push(grant.jti);
     }
     expect(new Set(ids).size).toBe(3);

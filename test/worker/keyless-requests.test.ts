@@ -20,6 +20,7 @@ import {
   type WorkloadKey,
 } from "../support/keyless.ts";
 import type { OidcIssuer } from "../support/oidc-issuer.ts";
+import { allRevocations } from "../support/operator-calls.ts";
 import { expectRefusal } from "../support/refusal.ts";
 import { openSocket } from "../support/stream-caller.ts";
 
@@ -69,6 +70,21 @@ const fetched = (changes: TokenParts = {}, by = key, client = "ci") => {
   const token = stack.request(by, client, { ...changes, header: { certificate, ...changes.header } });
   return stack.ask([`Relay-Authorization: Bearer ${token}`]);
 };
+
+const scope = (exp: number, by = key, act: ScopeAct = "stream") =>
+  compact(
+    { alg: by.alg, typ: TOKEN_TYPES.scope, certificate },
+    {
+      iss: "ci",
+      aud: stack.pool.edge,
+      act,
+      iat: seconds(),
+      exp,
+      jti: newRequestId(),
+      allow: [DB],
+    },
+    by.signer,
+  );
 
 describe("a request under a certificate", () => {
   test("goes to its target, by a grant like any other", async () => {
@@ -218,20 +234,6 @@ describe("a request under a certificate", () => {
 });
 
 describe("a scope token under a certificate", () => {
-  const scope = (exp: number, by = key, act: ScopeAct = "stream") =>
-    compact(
-      { alg: by.alg, typ: TOKEN_TYPES.scope, certificate },
-      {
-        iss: "ci",
-        aud: stack.pool.edge,
-        act,
-        iat: seconds(),
-        exp,
-        jti: newRequestId(),
-        allow: [DB],
-      },
-      by.signer,
-    );
   const open = (credential: string) =>
     openSocket(stack.pool.edge, { path: `/stream/${credential}?address=db.example.com:5432`, protocols: [] });
 
@@ -272,6 +274,14 @@ describe("a scope token under a certificate", () => {
 test("what the record does not trust any more is refused within 10 s, whatever certificates there are", async () => {
   const request = () => fetched();
   expect((await request())?.status).toBe(200);
+  const { rule } = stack.pool.nodes[0]!.sent.at(-1)!.grant;
+  const proxied = await askEdge(stack.pool, { credential: scope(claims.exp, key, "proxy"), target: DB });
+  expect(proxied.grant).toMatchObject({ rule });
+  const rulesRevoked = async () =>
+    (await allRevocations(stack.pool))
+      .filter(({ kind }) => kind === "rule")
+      .map(({ client, id }) => [client, id]);
+  expect(await rulesRevoked()).toEqual([]);
   const [{ version }] = [await adminCall(stack.pool.operator, "GET", "/admin/clients/ci")];
   const start = Date.now();
   await stack.register(
@@ -279,6 +289,8 @@ test("what the record does not trust any more is refused within 10 s, whatever c
     { ...record(), issuers: [{ issuer: issuer.url, claims: { repository: "acme/other" } }] },
     version,
   );
+  // What runs by the rule ends with it.
+  expect(await rulesRevoked()).toEqual([["ci", rule]]);
   for (;;) {
     const answer = await request();
     if (answer?.status !== 200) {

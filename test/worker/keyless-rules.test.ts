@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { loadIssuer } from "../../worker/issuers.ts";
+import { loadIssuer, ruleId } from "../../worker/issuers.ts";
 import { judgeToken } from "../../worker/keyless/rules.ts";
 import { PLATFORM_CLAIMS } from "../support/oidc-issuer.ts";
 
@@ -56,5 +56,23 @@ describe("a loaded rule's claims", () => {
     expect(judgeToken(rules, { iss: "https://evil.example.com", aud: EDGE, sub: "x" }, EDGE)).toEqual({
       differs: [],
     });
+  });
+});
+
+describe("a rule's id", () => {
+  const rule = { issuer: "github", claims: { repository: "acme/shop", ref: "refs/heads/main" } };
+  test.each<[what: string, other: Parameters<typeof ruleId>[0], isSame: boolean]>([
+    [
+      "written in another order",
+      { claims: { ref: "refs/heads/main", repository: "acme/shop" }, issuer: "github" },
+      true,
+    ],
+    ["with its issuer written out", { ...rule, issuer: GITHUB }, true],
+    ["of another issuer", { ...rule, issuer: EKS }, false],
+    ["with an audience", { ...rule, audience: EDGE }, false],
+    ["with a claim less", { ...rule, claims: { repository: "acme/shop" } }, false],
+    ["with another claim", { ...rule, claims: { ...rule.claims, ref: "refs/heads/dev" } }, false],
+  ])("%s: the same? %s", async (_what, other, isSame) => {
+    expect((await ruleId(other)) === (await ruleId(rule))).toBe(isSame);
   });
 });

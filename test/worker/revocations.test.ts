@@ -7,6 +7,7 @@ import type { ErrorCode } from "../../protocol/errors.ts";
 import { generateClientKey } from "../../protocol/keys.ts";
 import { newRequestId } from "../../protocol/tokens.ts";
 import { REVOCATIONS_PAGE_MAX } from "../../protocol/limits.ts";
+import { ruleId } from "../../worker/issuers.ts";
 import { askEdge, nodeMessage } from "../support/asking-node.ts";
 import { type FakePool, startFakePool } from "../support/fake-pool.ts";
 import { takesStream } from "../support/fake-stream.ts";
@@ -326,4 +327,17 @@ test("keys of records from before they were noted are revoked like others", asyn
   const { publicJwk } = await generateClientKey();
   await call("PUT", "/admin/clients/older", { id: "older", keys: [publicJwk], allow: [] }, '"1"');
   expect(await revokedOf("older")).toEqual([["key", await thumbprintOf(made[0]!.publicJwk)]]);
+});
+
+test("rules of records from before they were noted are revoked like others", async () => {
+  const issuers = [{ issuer: "github", claims: { repository: "acme/shop" } }];
+  await add("older-rule", { issuers });
+  await pool.restartEdge(undefined, (storage) => {
+    const database = openRegistry(storage);
+    database.exec("DROP TABLE client_rules");
+    database.close();
+  });
+  const { publicJwk } = await generateClientKey();
+  await call("PUT", "/admin/clients/older-rule", { id: "older-rule", keys: [publicJwk], allow: [] }, '"1"');
+  expect(await revokedOf("older-rule")).toContainEqual(["rule", await ruleId(issuers[0]!)]);
 });

@@ -49,6 +49,21 @@ test("of each number the largest stays, and what is not larger writes nothing", 
   expect(usage.of("shop", "2026-01").requests).toBe(Number.MAX_SAFE_INTEGER);
 });
 
+test("a client is told of whatever it used, and not where it used nothing", () => {
+  // A stream that was opened a month ago and carries nothing costs its minutes all the same.
+  const used: Partial<UsageTotal>[] = [
+    { client: "a", requests: 1 },
+    { client: "b", refusals: 1 },
+    { client: "c", streams: 1 },
+    { client: "d", streamSeconds: 1 },
+    { client: "e", bytesUp: 1 },
+    { client: "f", bytesDown: 1 },
+    { client: "g" },
+  ];
+  for (const one of used) note(one);
+  expect(usage.list("2026-01", "", 100).map(({ client }) => client)).toEqual(["a", "b", "c", "d", "e", "f"]);
+});
+
 test("closed months become one row for each client, and stay what they were; 25 are kept", () => {
   for (const node of ["node-1", "node-2"]) {
     for (const epoch of [EPOCH, newRequestId()]) note({ requests: 1, bytesUp: 2 }, { node, epoch });

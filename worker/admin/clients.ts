@@ -30,11 +30,11 @@ clients.put("/:id", async (c) => {
     throw new RelayError("request_invalid", "the record's id is not the one in the URL");
   }
   // What can't be loaded would refuse every use.
-  await loadClient(record);
+  const { ruleIds: rules } = await loadClient(record);
   const keys = await thumbprintsOf(record.keys);
   const known = expected(c);
   const written = await registryCall(() =>
-    registryOf(c.env).putClient({ record, keys }, known, c.get("author")),
+    registryOf(c.env).putClient({ record, keys, rules }, known, c.get("author")),
   );
   if (written === null) {
     throw new RelayError("version_conflict", "the record has another version, or exists already");

@@ -1,9 +1,10 @@
 import { type Context, Hono } from "hono";
 import { RelayError } from "../../protocol/errors.ts";
-import { type Env, registryCall, registryOf } from "../edge.ts";
+import { registryCall, registryOf } from "../edge.ts";
+import type { AdminHosting } from "./operator.ts";
 
 /** What was used under a client whose list is not enforced: `GET`, and `DELETE` to begin anew. */
-export const observed = new Hono<{ Bindings: Env }>();
+export const observed = new Hono<AdminHosting>();
 
 observed.get("/", async (c) => {
   const client = await clientOf(c);
@@ -12,11 +13,11 @@ observed.get("/", async (c) => {
 
 observed.delete("/", async (c) => {
   const client = await clientOf(c);
-  await registryCall(() => registryOf(c.env).clearObserved(client));
+  await registryCall(() => registryOf(c.env).clearObserved(client, c.get("author")));
   return c.body(null, 204);
 });
 
-async function clientOf(c: Context<{ Bindings: Env }>): Promise<string> {
+async function clientOf(c: Context<AdminHosting>): Promise<string> {
   const [client, ...more] = c.req.queries("client") ?? [];
   if (client === undefined || more.length > 0) {
     throw new RelayError("request_invalid", "say one client: ?client=<id>");

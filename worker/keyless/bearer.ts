@@ -24,7 +24,12 @@ export async function proveBearer(
   edge: Edge,
   env: Env,
   now: number,
-): Promise<{ readonly client: Client; readonly claims: RequestClaims; readonly key: undefined }> {
+): Promise<{
+  readonly client: Client;
+  readonly claims: RequestClaims;
+  readonly key: undefined;
+  readonly rule: string;
+}> {
   const { headers } = request;
   const clientId = headers.get(WIRE.client) ?? "";
   if (!CLIENT_ID.test(clientId)) throw new RelayError("request_invalid", "Relay-Client is no client's id");
@@ -38,7 +43,7 @@ export async function proveBearer(
   }
   const bearer = /^Bearer (\S+)$/i.exec(headers.get(WIRE.authorization) ?? "")?.[1];
   if (bearer === undefined) throw new RelayError("token_missing", "the request carries no platform's token");
-  const client = await atSendersCost(request, edge, env, async (admit) => {
+  const { client, rule } = await atSendersCost(request, edge, env, async (admit) => {
     const token = readPlatformToken(bearer, now);
     admit(edge.knows(clientId));
     const named = await edge.client(clientId, env, now * 1_000);
@@ -48,8 +53,8 @@ export async function proveBearer(
         "this client's platform tokens are not taken as they are: get a certificate by POST /token",
       );
     }
-    await identify(token, named, edge);
-    return named;
+    const { rule: trusting } = await identify(token, named, edge);
+    return { client: named, rule: trusting };
   });
   await holdToCeiling(client, env);
   const { origin } = edge.config;
@@ -63,5 +68,5 @@ export async function proveBearer(
     htm: request.method,
     url,
   };
-  return { client, claims: checkRequestClaims(claims, origin, now), key: undefined };
+  return { client, claims: checkRequestClaims(claims, origin, now), key: undefined, rule };
 }

@@ -8,7 +8,7 @@ import {
 import { type BoundKey, importPublicKey } from "../../protocol/keys.ts";
 import type { Client } from "../clients.ts";
 import { CERTIFICATES_MAX } from "../limits.ts";
-import { isStillTrusted } from "./rules.ts";
+import { trustingRule } from "./rules.ts";
 
 /** A certificate that this edge signed, with its key ready for use. */
 export interface Certified {
@@ -53,12 +53,15 @@ export class CertificateMemory {
  * is now its workload would be let in again.
  *
  * @param now seconds since 1970
+ * @returns the id of the rule that lets it in
  * @throws RelayError `certificate_invalid`, `certificate_expired`
  */
-export function checkCertificate({ claims }: Certified, client: Client, now: number): void {
+export function checkCertificate({ claims }: Certified, client: Client, now: number): string {
   if (claims.sub !== client.id) throw certificateInvalid("it is another client's");
   checkCertificateTimes(claims, now);
-  if (!isStillTrusted(client.issuers, claims.platform)) {
+  const rule = trustingRule(client.issuers, claims.platform);
+  if (rule === undefined) {
     throw certificateInvalid("the client's record does not trust its workload any more");
   }
+  return client.ruleIds[client.issuers.indexOf(rule)]!;
 }

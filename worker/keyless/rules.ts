@@ -3,9 +3,9 @@ import type { ClaimRule, IssuerRule } from "../issuers.ts";
 
 type Claims = Readonly<Record<string, unknown>>;
 
-/** What a client's rules say of a token: who it is, or by which of its claims it is not let in. */
+/** What a client's rules say of a token: who it is and by which rule, or by which of its claims it is not let in. */
 export type Verdict =
-  | { readonly identity: PlatformIdentity }
+  | { readonly identity: PlatformIdentity; readonly rule: IssuerRule }
   /** Of the rule that came nearest; none where no rule is for this issuer. */
   | { readonly differs: readonly string[] };
 
@@ -23,18 +23,18 @@ export function judgeToken(rules: readonly IssuerRule[], claims: Claims, audienc
       ...(isAudience(claims["aud"], rule.audience ?? audience) ? [] : ["aud"]),
       ...differences(rule, claims),
     ];
-    if (differs.length === 0) return { identity: identityOf(rule, claims) };
+    if (differs.length === 0) return { identity: identityOf(rule, claims), rule };
     if (nearest.length === 0 || differs.length < nearest.length) nearest = differs;
   }
   return { differs: nearest };
 }
 
-/** Whether a client's rules of today still let in whom a certificate was given to. */
-export function isStillTrusted(
+/** Which of a client's rules of today still lets in whom a certificate was given to. */
+export function trustingRule(
   rules: readonly IssuerRule[],
   { iss, sub, claims }: PlatformIdentity,
-): boolean {
-  return rules.some((rule) => rule.issuer === iss && differences(rule, { ...claims, sub }).length === 0);
+): IssuerRule | undefined {
+  return rules.find((rule) => rule.issuer === iss && differences(rule, { ...claims, sub }).length === 0);
 }
 
 /** A token for several services at once could be shown here by each of them. */

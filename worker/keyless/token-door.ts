@@ -76,7 +76,7 @@ async function prove(request: Request, edge: Edge, env: Env, now: number): Promi
     admit(edge.knows(clientId));
     const client = await edge.client(clientId, env, now * 1_000);
     const possession = await proveProof(proof);
-    const identity = await identify(token, client, edge);
+    const { identity } = await identify(token, client, edge);
     return { client, identity, possession, proof, until: token.exp };
   });
 }

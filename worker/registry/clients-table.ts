@@ -38,7 +38,10 @@ export class ClientsTable {
   /** The client's quota: undefined where it has none, null where there is no client. */
   quotaOf(id: string): Quota | undefined | null {
     const row = this.#sql
-      .exec<{ quota: string | null }>("SELECT record ->> '$.quota' AS quota FROM clients WHERE id = ?", id)
+      .exec<{ quota: string | null }>(
+        "SELECT CASE WHEN json_valid(record) THEN record ->> '$.quota' END AS quota FROM clients WHERE id = ?",
+        id,
+      )
       .toArray()[0];
     if (row === undefined) return null;
     return row.quota === null ? undefined : (JSON.parse(row.quota) as Quota);

@@ -53,9 +53,15 @@ export class ObservedTable {
     return { client, dropped, entries: rows.toArray().map((row) => targetOf(row)) };
   }
 
-  deleteAllOf(client: string): void {
-    this.#sql.exec("DELETE FROM observed WHERE client = ?", client);
-    this.#sql.exec("DELETE FROM observed_dropped WHERE client = ?", client);
+  /** Forgets a client; returns how much there was: entries, and those that were not kept. */
+  deleteAllOf(client: string): { readonly entries: number; readonly dropped: number } {
+    const entries = this.#sql
+      .exec("DELETE FROM observed WHERE client = ? RETURNING 1", client)
+      .toArray().length;
+    const [{ dropped } = { dropped: 0 }] = this.#sql
+      .exec<{ dropped: number }>("DELETE FROM observed_dropped WHERE client = ? RETURNING dropped", client)
+      .toArray();
+    return { entries, dropped };
   }
 
   #merge(client: string, seen: Observation): void {

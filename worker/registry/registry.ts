@@ -3,7 +3,6 @@ import type { Observed } from "../../protocol/observed.ts";
 import type { RevocationKind, RevocationPage } from "../../protocol/revocations.ts";
 import { type ClientUsage, monthOf, type UsageReport } from "../../protocol/usage.ts";
 import type { AuditEntry, Author } from "../audit.ts";
-import { thumbprintsOf } from "../client-keys.ts";
 import type { ClientRecord } from "../clients.ts";
 import type { HandleRecord } from "../handles.ts";
 import type { Observations } from "../observations.ts";
@@ -14,9 +13,11 @@ import { AuditTable } from "./audit-table.ts";
 import { ClientsTable } from "./clients-table.ts";
 import { HandlesTable } from "./handles-table.ts";
 import { KeysTable } from "./keys-table.ts";
+import { noteOlder } from "./note-older.ts";
 import { type NotedUsage, noteUsage, type UsageWithQuota } from "./note-usage.ts";
 import { ObservedTable } from "./observed-table.ts";
 import { RevocationsTable } from "./revocations-table.ts";
+import { RulesTable } from "./rules-table.ts";
 import { UsageTable } from "./usage-table.ts";
 import { UsedIdsTable } from "./used-ids-table.ts";
 import type { Expected, Versioned } from "./versions.ts";
@@ -34,6 +35,7 @@ export interface StoredClient extends Versioned<ClientRecord> {
 export class Registry extends DurableObject<object> {
   readonly #clients: ClientsTable;
   readonly #keys: KeysTable;
+  readonly #rules: RulesTable;
   readonly #handles: HandlesTable;
   readonly #observed: ObservedTable;
   readonly #revocations: RevocationsTable;
@@ -46,19 +48,16 @@ export class Registry extends DurableObject<object> {
     const { sql } = state.storage;
     this.#clients = new ClientsTable(sql);
     this.#keys = new KeysTable(sql);
+    this.#rules = new RulesTable(sql);
     this.#handles = new HandlesTable(sql);
     this.#observed = new ObservedTable(sql);
     this.#revocations = new RevocationsTable(sql);
     this.#audit = new AuditTable(sql);
     this.#usedIds = new UsedIdsTable(sql);
     this.#usage = new UsageTable(sql);
-    // Records of a version that noted no keys. One that can't be read serves nobody, so it has none to end.
-    void state.blockConcurrencyWhile(async () => {
-      for (const id of this.#keys.unknownClients()) {
-        const keys = await thumbprintsOf(this.#clients.get(id)!.record.keys).catch(() => []);
-        this.#keys.replace(id, keys, Math.floor(Date.now() / 1_000));
-      }
-    });
+    const tables = { keys: this.#keys, rules: this.#rules };
+    const now = Math.floor(Date.now() / 1_000);
+    void state.blockConcurrencyWhile(() => noteOlder(tables, (id) => this.#readable(id), now));
   }
 
   /** The client's record, or null; with what it has used of this month, where it has a quota. */
@@ -74,14 +73,15 @@ export class Registry extends DurableObject<object> {
     return this.#clients.list(after, limit);
   }
 
-  /** Stores a record; returns its new version, or null where another version is there than was expected. */
+  /** Stores a record with the ids of its rules; returns its version, or null where another one is there than was expected. */
   putClient(
-    next: Snapshot,
+    { rules, ...next }: Snapshot & { readonly rules: readonly string[] },
     expected: Expected,
     author: Author,
   ): { readonly version: number; readonly isNew: boolean } | null {
     return this.#atOnce(() => {
       const { id: client, limits } = next.record;
+      const isNew = this.#clients.versionOf(client) === undefined;
       const before = this.#snapshot(client);
       const version = this.#clients.put(next.record, expected);
       if (version === null) return null;
@@ -89,14 +89,17 @@ export class Registry extends DurableObject<object> {
       for (const key of this.#keys.replace(client, next.keys, author.at)) {
         this.#revoke("key", client, key, author.at, [before?.record.limits, limits]);
       }
+      for (const rule of this.#rules.replace(client, rules)) {
+        this.#revoke("rule", client, rule, author.at, [before?.record.limits, limits]);
+      }
       this.#audit.add(author, {
-        action: before === undefined ? "client.add" : "client.update",
+        action: isNew ? "client.add" : "client.update",
         client,
         subject: client,
         version,
         detail: recordChanges(before, next),
       });
-      return { version, isNew: before === undefined };
+      return { version, isNew };
     });
   }
 
@@ -107,6 +110,7 @@ export class Registry extends DurableObject<object> {
       if (!this.#clients.delete(id, expected)) return false;
       this.#endKeys(author.at);
       this.#keys.deleteAllOf(id);
+      this.#rules.replace(id, []);
       this.#handles.deleteAllOf(id);
       this.#observed.deleteAllOf(id);
       this.#usage.remember(id, monthOf(author.at * 1_000));
@@ -153,7 +157,7 @@ export class Registry extends DurableObject<object> {
     return this.#atOnce(() => {
       const client = this.#handles.delete(id);
       if (client === undefined) return false;
-      this.#revoke("handle", client, id, author.at, [this.#clients.get(client)?.record.limits]);
+      this.#revoke("handle", client, id, author.at, [this.#readable(client)?.limits]);
       this.#audit.add(author, { action: "handle.revoke", client, subject: id, version: null, detail: {} });
       return true;
     });
@@ -163,7 +167,7 @@ export class Registry extends DurableObject<object> {
   revokeToken(token: RevokedToken, author: Author): boolean {
     return this.#atOnce(() => {
       const { client, jti } = token;
-      const limits = this.#clients.get(client)?.record.limits;
+      const limits = this.#readable(client)?.limits;
       if (this.#clients.versionOf(client) === undefined) return false;
       if (this.#revocations.hasToken(client, jti)) return true;
       const expires = tokenRememberedUntil(token, author.at, limits);
@@ -204,7 +208,10 @@ export class Registry extends DurableObject<object> {
 
   /** Notes what was used under clients whose lists are not enforced. */
   observe(seen: readonly Observations[]): void {
-    for (const one of seen) if (this.#clients.versionOf(one.client) !== undefined) this.#observed.add(one);
+    // Of what fails half-way its isolate tells once more.
+    this.#atOnce(() => {
+      for (const one of seen) if (this.#clients.versionOf(one.client) !== undefined) this.#observed.add(one);
+    });
   }
 
   /** What was noted of a client. */
@@ -212,9 +219,13 @@ export class Registry extends DurableObject<object> {
     return this.#observed.of(client);
   }
 
-  /** Begins anew with a client. */
-  clearObserved(client: string): void {
-    this.#observed.deleteAllOf(client);
+  /** Begins anew with a client. Where nothing was noted nothing changes. */
+  clearObserved(client: string, author: Author): void {
+    this.#atOnce(() => {
+      const detail = this.#observed.deleteAllOf(client);
+      if (detail.entries + detail.dropped === 0) return;
+      this.#audit.add(author, { action: "observed.clear", client, subject: client, version: null, detail });
+    });
   }
 
   /**
@@ -232,7 +243,8 @@ export class Registry extends DurableObject<object> {
    * @returns null where the node has begun too many epochs
    */
   noteUsage(node: string, report: UsageReport, now: number): NotedUsage | null {
-    return noteUsage({ usage: this.#usage, quotaOf: (id) => this.#clients.quotaOf(id) }, node, report, now);
+    const tables = { usage: this.#usage, quotaOf: (id: string) => this.#clients.quotaOf(id) };
+    return this.#atOnce(() => noteUsage(tables, node, report, now));
   }
 
   /** What clients used in a month, in the order of their ids, behind the one that is named. */
@@ -256,14 +268,23 @@ export class Registry extends DurableObject<object> {
   }
 
   #snapshot(id: string): Snapshot | undefined {
-    const stored = this.#clients.get(id);
-    return stored === null ? undefined : { record: stored.record, keys: this.#keys.of(id) };
+    const record = this.#readable(id);
+    return record === undefined ? undefined : { record, keys: this.#keys.of(id) };
+  }
+
+  /** A client's record, as far as it can be read: one that can't refuses its own client, and must not stand in the way of others. */
+  #readable(id: string): ClientRecord | undefined {
+    try {
+      return this.#clients.get(id)?.record;
+    } catch {
+      return undefined;
+    }
   }
 
   /** Notes the keys that have ended by themselves, as of their own time. */
   #endKeys(now: number): void {
     for (const { client, key, exp } of this.#keys.takeEnded(now)) {
-      this.#revoke("key", client, key, exp, [this.#clients.get(client)?.record.limits]);
+      this.#revoke("key", client, key, exp, [this.#readable(client)?.limits]);
     }
   }
 

@@ -22,6 +22,11 @@ const CAPPED = COLUMNS.split(", ")
   .map((column) => `CAST(MIN(TOTAL(${column}), ${Number.MAX_SAFE_INTEGER}) AS INTEGER)`)
   .join(", ");
 
+/** More than 0 where any of it was used. */
+const ANYTHING = COLUMNS.split(", ")
+  .map((column) => `TOTAL(${column})`)
+  .join(" + ");
+
 /** The larger of two totals is the later one. */
 const LARGER = COLUMNS.split(", ")
   .map((column) => `${column} = max(${column}, excluded.${column})`)
@@ -101,7 +106,7 @@ export class UsageTable {
     return this.#sql
       .exec<Row & { client: string }>(
         `SELECT client, ${SUMS} FROM usage WHERE month = ? AND client > ? GROUP BY client
-          HAVING TOTAL(requests) + TOTAL(refusals) + TOTAL(bytes_up) + TOTAL(bytes_down) > 0 ORDER BY client LIMIT ?`,
+          HAVING ${ANYTHING} > 0 ORDER BY client LIMIT ?`,
         month,
         after,
         limit,

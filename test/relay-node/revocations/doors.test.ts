@@ -27,7 +27,7 @@ const server = createServer((request, response) => {
 const waiting: ServerResponse[] = [];
 let origin: string;
 /** What a test's grants go back to. */
-let source: { readonly sub: string; readonly key: string; readonly cred: string };
+let source: { readonly sub: string; readonly key: string; readonly cred: string; readonly rule: string };
 
 beforeAll(async () => {
   node = await startProxyNode({ revocationsMs: 25, tickMs: 100 });
@@ -40,8 +40,8 @@ beforeAll(async () => {
 let clients = 0;
 beforeEach(() => {
   // A client of its own for each test: what is revoked is remembered.
-  source = { sub: `app-${clients++}`, key: KEYS[0], cred: newRequestId() };
-  node.source = { key: source.key, cred: source.cred };
+  source = { sub: `app-${clients++}`, key: KEYS[0], cred: newRequestId(), rule: KEYS[1] };
+  node.source = { key: source.key, cred: source.cred, rule: source.rule };
 });
 afterEach(() => {
   for (const response of waiting.splice(0)) response.destroy();
@@ -58,7 +58,7 @@ type Kind = (typeof TAKES)[number][0];
 
 /** Revokes what the test's grants go back to. */
 function revoke(kind: Kind, of: typeof source = source, at?: number): void {
-  const id = { client: of.sub, key: of.key, handle: of.cred, token: of.cred }[kind];
+  const id = { client: of.sub, key: of.key, handle: of.cred, token: of.cred, rule: of.rule }[kind];
   const more = { client: of.sub, ...(at !== undefined && { at }) };
   node.revoked.push(revocation(kind, id, more));
 }

@@ -23,6 +23,7 @@ describe("a grant", () => {
     ["another handle", revocation("handle", other, { at: AT })],
     ["the same handle of another client", revocation("handle", SOURCE.cred, { client: "other", at: AT })],
     ["another token", revocation("token", other, { at: AT })],
+    ["another rule", revocation("rule", KEYS[0], { at: AT })],
   ])("does not fall under %s", (_what, entry) => {
     expect(new Revoked([entry]).find(GRANT)).toBeUndefined();
   });
