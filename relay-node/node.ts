@@ -102,6 +102,7 @@ export class RelayNode implements NodeContext {
     );
     this.dialer = dialerOf(config, resolver, this.#address);
     this.connections = new Connections(this.dialer, this.#address);
+    this.revocations.onRevoked(({ removed }) => this.connections.retireClients(removed));
     this.seeds = seedResolverOf(config);
     this.receipts = new ReceiptSigner(config);
     this.#metrics = new Metrics({
