@@ -49,6 +49,11 @@ export class Usage {
     this.#now = now;
   }
 
+  /** Calls whose bytes and time are booked while they run. */
+  get running(): number {
+    return this.#running.size;
+  }
+
   /** A request was let in, or something else that counts as one: on file when this returns. */
   request(client: string): void {
     this.#of(client).requests += 1;
