@@ -1,5 +1,5 @@
 import type { Logger } from "pino";
-import { monthEnd, monthOf } from "../../protocol/usage.ts";
+import { monthEnd, monthOf, monthsBefore } from "../../protocol/usage.ts";
 import { CountsByMonth, type Counts } from "./counts.ts";
 import { UsageJournal } from "./journal.ts";
 import { USAGE_BOOK_MS } from "./limits.ts";
@@ -34,6 +34,7 @@ export class Usage {
   /** What is not in the journal yet. */
   readonly #pending = new CountsByMonth();
   #month = "";
+  #monthBegins = Infinity;
   #monthEnds = 0;
   #booking: NodeJS.Timeout | undefined;
   #flushing: NodeJS.Immediate | undefined;
@@ -108,8 +109,10 @@ export class Usage {
 
   #of(client: string): Counts {
     const now = this.#now();
-    if (now >= this.#monthEnds || this.#month === "") {
+    // A clock that was ahead is set back, too.
+    if (now < this.#monthBegins || now >= this.#monthEnds) {
       this.#month = monthOf(now);
+      this.#monthBegins = monthEnd(monthsBefore(this.#month, 1));
       this.#monthEnds = monthEnd(this.#month);
     }
     return this.#pending.of(this.#month, client);

@@ -52,9 +52,12 @@ test.each<readonly [code: ErrorCode | undefined, counted: ReturnType<typeof coun
   expect(countedAs(code === undefined ? undefined : new RelayError(code, ""))).toBe(counted);
 });
 
-test("a drain in the midst of a request makes it none the less a request", () => {
-  expect(countedAs(new RelayError("node_draining", "", { reached: "unknown" }))).toBe("request");
-});
+test.each<ErrorCode>(["node_draining", "revoked", "body_digest", "quota_exceeded"])(
+  "%s in the midst of a request makes it none the less a request",
+  (code) => {
+    expect(countedAs(new RelayError(code, "", { reached: "unknown" }))).toBe("request");
+  },
+);
 
 test("requests and streams are on file at once, refusals and what ended with the turn", async () => {
   const call = { claims: { sub: "shop" }, bytesUp: 0, bytesDown: 0 };
@@ -101,6 +104,15 @@ test("a month begins at zero, in UTC", () => {
   ]);
 });
 
+test("by a clock that was ahead for a while nothing more is counted once it is right again", () => {
+  const right = now;
+  now = Date.UTC(2027, 10, 1);
+  usage.request("shop");
+  now = right;
+  usage.request("shop");
+  expect(onFile()).toMatchObject([{ month: "2027-11" }, { month: "2026-11", requests: 1 }]);
+});
+
 test("what can't be written is counted all the same, once it can", () => {
   const { journal } = usage;
   const add = journal.add.bind(journal);
@@ -120,7 +132,10 @@ describe("a report", () => {
   let answer: () => Promise<{ status: number; text: string }>;
   let reporter: UsageReporter;
   let over: string[];
+  /** How long the reporter stands, in milliseconds. */
+  let age: number;
   beforeEach(() => {
+    age = 0;
     sent = [];
     over = [];
     answer = () => Promise.resolve({ status: 200, text: '{"over":[]}' });
@@ -135,6 +150,7 @@ describe("a report", () => {
       onOver: (clients) => over.push(...clients),
       log,
       now: () => now,
+      elapsed: () => age,
     });
   });
   afterEach(() => reporter.close());
@@ -180,9 +196,22 @@ describe("a report", () => {
     expect(sent[1]!.totals).toMatchObject([{ requests: 2 }]);
   });
 
+  test("forgets nothing by a clock that is ahead for a while", async () => {
+    usage.request("shop");
+    await reporter.report();
+    age = 1_000;
+    now += 200 * 86_400_000;
+    await reporter.report();
+    now -= 200 * 86_400_000;
+    usage.request("shop");
+    await reporter.report();
+    expect(sent.map(({ totals }) => totals.map(({ requests }) => requests))).toEqual([[1], [2]]);
+  });
+
   test("forgets months that the edge takes no longer", async () => {
     usage.request("shop");
-    now = Date.UTC(2027, 1, 1);
+    age = Date.UTC(2027, 1, 1) - now;
+    now += age;
     await reporter.report();
     expect(sent).toEqual([]);
     expect([...usage.journal.totals]).toEqual([]);
