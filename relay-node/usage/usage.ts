@@ -22,8 +22,8 @@ interface Booked {
 }
 
 /**
- * Counts what a node's clients use. What has happened stands in the journal before its answer leaves; what runs is booked each
- * second, and at the end of the turn in which it ends. A journal that can't be written holds nothing up: what it lacks is kept,
+ * Counts what a node's clients use. What has happened stands in the journal before its answer leaves; what moves is booked
+ * each second, and what of it ended in between. A journal that can't be written holds nothing up: what it lacks is kept,
  * and written when it can be.
  */
 export class Usage {
@@ -86,8 +86,8 @@ export class Usage {
     const booked = this.#running.get(call);
     if (booked === undefined) return;
     this.#running.delete(call);
+    // Written with what is counted next, or within a second: a write of its own would cost each request as much as being counted.
     this.#book(call, booked);
-    this.#flushSoon();
   }
 
   /** Books what runs up to now. */

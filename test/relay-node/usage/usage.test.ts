@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -59,17 +59,26 @@ test.each<ErrorCode>(["node_draining", "revoked", "body_digest", "quota_exceeded
   },
 );
 
-test("requests and streams are on file at once, refusals and what ended with the turn", async () => {
+test("requests and streams are on file at once, refusals with the turn, what ended with what comes next or within a second", async () => {
   const call = { claims: { sub: "shop" }, bytesUp: 0, bytesDown: 0 };
+  const next = { ...call };
   usage.request("shop");
   usage.began(call, false);
   usage.stream("shop");
   expect(onFile()).toMatchObject([{ client: "shop", requests: 2, streams: 1, bytesUp: 0 }]);
   call.bytesUp = 5;
+  const { size } = statSync(join(dir, "usage.log"));
   usage.ended(call);
+  await new Promise((done) => setImmediate(done));
+  expect(statSync(join(dir, "usage.log")).size).toBe(size);
   usage.refusal("shop");
   await new Promise((done) => setImmediate(done));
   expect(onFile()).toMatchObject([{ requests: 2, refusals: 1, bytesUp: 5 }]);
+  usage.began(next, false);
+  next.bytesUp = 7;
+  usage.ended(next);
+  await pause(1_100);
+  expect(onFile()).toMatchObject([{ bytesUp: 12 }]);
 });
 
 test("what runs is booked each second, of a stream its time as well", async () => {
