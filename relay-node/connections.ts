@@ -48,6 +48,7 @@ export interface Lease {
 
 interface Connection {
   readonly key: string;
+  readonly clientId: string;
   readonly dialed: Dialed;
   readonly client: Client;
   /** HTTP/1 alone: to be called before each request is written. */
@@ -111,6 +112,15 @@ export class Connections {
     for (const connection of this.#all) if (connection.dialed.family === family) this.#retire(connection);
   }
 
+  /**
+   * Uses none of these clients' again, as they were removed: a target may have taken them for who they were, and whoever is
+   * registered by the same id is somebody else.
+   */
+  retireClients(clients: ReadonlySet<string>): void {
+    if (clients.size === 0) return;
+    for (const connection of this.#all) if (clients.has(connection.clientId)) this.#retire(connection);
+  }
+
   /** Ends all, at once. */
   async close(): Promise<void> {
     await Promise.all(Array.from(this.#all, ({ client }) => client.destroy()));
@@ -165,6 +175,7 @@ export class Connections {
     const arm = dialed.alpn === "h2" ? undefined : armFor(dialed);
     const connection: Connection = {
       key,
+      clientId: route.clientId,
       dialed,
       client,
       arm,

@@ -1,29 +1,23 @@
-import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { Server } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { SecureContext } from "node:tls";
 import type { Logger } from "pino";
 import { RelayError } from "../protocol/errors.ts";
 import { type GrantKey, importGrantKey } from "../protocol/grants.ts";
 import { AddressProof } from "./address-proof.ts";
-import { writeFailure, writeJson } from "./answer.ts";
-import { serveCancel } from "./cancel-door.ts";
 import { ClientLimits } from "./client-limits.ts";
 import type { NodeConfig } from "./config.ts";
-import { ConnectionCaps } from "./connection-caps.ts";
+import { type CapSizes, ConnectionCaps } from "./connection-caps.ts";
 import { Connections } from "./connections.ts";
 import type { NodeContext } from "./context.ts";
 import { ConsumedIds } from "./consumed.ts";
 import type { Dialer } from "./dialer.ts";
 import { EdgeClient } from "./edge-client.ts";
-import { FetchDoor } from "./fetch-door.ts";
-import { UPGRADE_FIELDS } from "./handshake.ts";
-import { plainAddress } from "./ip-address.ts";
 import { DRAIN_ANSWER_MS, DRAIN_LINGER_MS, LISTENER } from "./limits.ts";
 import { logger } from "./logger.ts";
 import { lookupBy } from "./lookup.ts";
-import { type ListenerHandlers, listenHttp } from "./listener.ts";
+import { type ListenerBounds, type ListenerHandlers, listenHttp } from "./listener.ts";
 import { Metrics } from "./metrics.ts";
-import { Outcome } from "./outcome.ts";
 import { Peers } from "./peers.ts";
 import { dialerOf, resolverOf, seedResolverOf } from "./outbound.ts";
 import { relayTls } from "./relay-tls.ts";
@@ -33,25 +27,22 @@ import { ReceiptSigner } from "./receipts.ts";
 import { RevocationMetrics } from "./revocations/metrics.ts";
 import { RevocationPoller } from "./revocations/poller.ts";
 import { Revocations } from "./revocations/revocations.ts";
-import { RelayedRequest } from "./relayed-request.ts";
-import { hasBody } from "./request-body.ts";
 import { Requests } from "./requests.ts";
-import { serveResolve } from "./resolve-door.ts";
+import { type Health, routesOf } from "./routes.ts";
 import type { SeedResolver } from "./seeds.ts";
 import { Streams, type StreamBounds } from "./streams.ts";
+import { Underway } from "./underway.ts";
 import { UsageReporter } from "./usage/reporter.ts";
 import { Usage } from "./usage/usage.ts";
 
-/** What tests set otherwise than the limits do. */
+/** What a node does by the clock, and how much it takes; what the limits have where nothing else is said. */
 export interface NodeBounds extends StreamBounds {
-  /** Between two reports of usage, on average. */
+  /** Between two reports of usage, on average, in milliseconds. */
   readonly usageMs: number;
-}
-
-/** What a node does by the clock; what the limits have where nothing else is said. */
-export interface NodeBounds extends StreamBounds {
   /** How often the edge is asked what was revoked, in milliseconds. */
   readonly revocationsMs: number;
+  /** Of the node's own listener. */
+  readonly listener: Partial<ListenerBounds & CapSizes>;
 }
 
 /** One relay node: its listener, its doors, and what they share. */
@@ -73,6 +64,7 @@ export class RelayNode implements NodeContext {
   readonly #metrics: Metrics;
   readonly #streams: Streams;
   readonly #requests: Requests;
+  readonly #underway = new Underway(() => this.#requests.size + this.#streams.size);
   readonly #edge: EdgeClient;
   readonly #poller: RevocationPoller;
   readonly #reporter: UsageReporter;
@@ -82,7 +74,6 @@ export class RelayNode implements NodeContext {
   #draining = false;
   /** Its first while: callers may not have heard of it, so that what they can't send elsewhere is still taken. */
   #lingering = false;
-  #idle: (() => void) | undefined;
 
   private constructor(
     config: NodeConfig,
@@ -102,6 +93,7 @@ export class RelayNode implements NodeContext {
     );
     this.dialer = dialerOf(config, resolver, this.#address);
     this.connections = new Connections(this.dialer, this.#address);
+    this.revocations.onRevoked(({ removed }) => this.connections.retireClients(removed));
     this.seeds = seedResolverOf(config);
     this.receipts = new ReceiptSigner(config);
     this.#metrics = new Metrics({
@@ -111,8 +103,9 @@ export class RelayNode implements NodeContext {
       draining: () => this.#draining,
       inService: () => this.#address.families(),
     });
-    this.#requests = new Requests(this.#metrics, log, () => this.#onEnd());
-    this.#streams = new Streams(this, this.#metrics, log, () => this.#onEnd(), bounds);
+    const onEnd = () => this.#underway.ended();
+    this.#requests = new Requests(this.#metrics, log, onEnd);
+    this.#streams = new Streams(this, this.#metrics, log, onEnd, bounds);
     this.#edge = new EdgeClient({ ...config, secureContext: this.#tls, lookup: lookupBy(resolver) });
     this.#poller = new RevocationPoller({
       client: this.#edge,
@@ -148,14 +141,23 @@ export class RelayNode implements NodeContext {
     node.#peers = peers;
     peers.measure(node.#metrics.registry);
     const { listen, metrics } = config;
-    const caps = new ConnectionCaps(LISTENER);
+    const listener = { ...LISTENER, ...bounds?.listener };
+    const caps = new ConnectionCaps(listener);
     const handlers: ListenerHandlers = {
       admit: (socket) => caps.admit(socket),
-      request: (request, response) => node.#route(request, response),
+      request: routesOf({
+        node,
+        requests: node.#requests,
+        streams: node.#streams,
+        peers,
+        metrics: node.#metrics,
+        log,
+        health: () => node.#health(),
+      }),
       isUpgrade: ({ url }) => url === "/stream",
       upgrade: (...upgrade) => node.#streams.upgrade(...upgrade),
     };
-    node.#servers.push(await listenHttp(listen, handlers, LISTENER, log));
+    node.#servers.push(await listenHttp(listen, handlers, listener, log));
     if (metrics.port > 0) {
       const server = node.#metrics.server();
       await new Promise<void>((done, failed) =>
@@ -222,7 +224,7 @@ export class RelayNode implements NodeContext {
   async drain(): Promise<void> {
     if (this.#draining) return;
     this.#draining = true;
-    this.log.info({ active: this.#under, seconds: this.config.drainSeconds }, "draining");
+    this.log.info({ active: this.#underway.size, seconds: this.config.drainSeconds }, "draining");
     this.#proxy?.stop();
     const drainMs = this.config.drainSeconds * 1_000;
     // Whoever would still send requests hears from an answer that it must not: from a closed port it might not be sure.
@@ -230,34 +232,15 @@ export class RelayNode implements NodeContext {
     this.#lingering = true;
     await sleep(lingerMs);
     this.#lingering = false;
-    await this.#untilIdle(drainMs - lingerMs);
-    const cut = this.#under;
+    await this.#underway.untilIdle(drainMs - lingerMs);
+    const cut = this.#underway.size;
     this.#streams.fail(new RelayError("node_draining", "the node had to go", { reached: "yes" }));
     this.#requests.fail();
     // The typed error has to get out before its connection is closed.
-    await this.#untilIdle(DRAIN_ANSWER_MS);
+    await this.#underway.untilIdle(DRAIN_ANSWER_MS);
     await this.#reporter.last();
     await this.close();
     this.log.info({ cut }, "stopped");
-  }
-
-  /** Requests and streams under way. */
-  get #under(): number {
-    return this.#requests.size + this.#streams.size;
-  }
-
-  #onEnd(): void {
-    if (this.#idle !== undefined && this.#under === 0) this.#idle();
-  }
-
-  /** Waits until nothing is under way, or for this long. */
-  async #untilIdle(ms: number): Promise<void> {
-    if (this.#under === 0) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#idle = resolve;
-    const timer = setTimeout(resolve, ms);
-    await promise;
-    clearTimeout(timer);
   }
 
   /** Tells the peers the last ids and closes everything. */
@@ -276,46 +259,10 @@ export class RelayNode implements NodeContext {
     this.usage.close();
   }
 
-  #route(request: IncomingMessage, response: ServerResponse): void {
-    const { method, url } = request;
-    // Not under an upload that is refused: what of it comes after the close is answered by a reset, which overtakes the answer.
-    if (this.#draining && !hasBody(request)) response.shouldKeepAlive = false;
-    if (url === "/fetch" && method === "POST") this.#fetch(request, response);
-    else if (url === "/cancel" && method === "POST") {
-      void serveCancel(this, request, response, { requests: this.#requests, streams: this.#streams });
-    } else if (url === "/resolve" && method === "POST") {
-      void serveResolve(this, request, response, { log: this.log, metrics: this.#metrics });
-    } else if (url === "/consumed" && method === "POST") {
-      void this.#peers!.serve(request, response, "consumed");
-    } else if (url === "/consumed/read" && method === "POST") {
-      void this.#peers!.serve(request, response, "consumed-read");
-    } else if (url === "/healthz" && method === "GET") this.#health(response);
-    else if (url === "/whoami" && method === "GET") {
-      writeJson(response, 200, { address: plainAddress(request.socket.remoteAddress) });
-    } else if (url === "/stream") {
-      const error = new RelayError("upgrade_required", "a stream is a WebSocket");
-      writeFailure(response, error, { node: this.config.id }, UPGRADE_FIELDS);
-    } else {
-      writeFailure(response, new RelayError("not_found", "no such route at a node"), {
-        node: this.config.id,
-      });
-      if (!request.complete) response.once("finish", () => request.destroy());
-    }
-  }
-
-  #health(response: ServerResponse): void {
-    const { id: node } = this.config;
+  #health(): Health {
     const reason = this.#address.outOfService();
-    // What stands in front of a node may answer in its place, without this.
-    response.setHeader("Relay-Node", node);
-    if (this.#draining) writeJson(response, 503, { status: "draining", node });
-    else if (this.#starting) writeJson(response, 503, { status: "starting", node });
-    else if (reason !== undefined) writeJson(response, 503, { status: "out_of_service", node, reason });
-    else writeJson(response, 200, { status: "ok", node });
-  }
-
-  #fetch(request: IncomingMessage, response: ServerResponse): void {
-    const parts = { node: this, request, response, outcome: new Outcome(this.config, "fetch") };
-    this.#requests.serve(new RelayedRequest(parts, new FetchDoor(parts)), parts);
+    if (this.#draining) return { status: "draining" };
+    if (this.#starting) return { status: "starting" };
+    return reason === undefined ? { status: "ok" } : { status: "out_of_service", reason };
   }
 }

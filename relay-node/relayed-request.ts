@@ -56,6 +56,8 @@ export class RelayedRequest implements AnswerSink, Entrance, ServedRequest {
     });
     try {
       const plan = await this.#form.begin(this);
+      // What ended meanwhile would begin to be booked, and never end.
+      this.signal.throwIfAborted();
       this.#outcome.lap("node_queue");
       this.#outcome.body = plan.body;
       this.#node.usage.began(this.#outcome, false);

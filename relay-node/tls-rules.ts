@@ -21,20 +21,24 @@ export function tlsRulesKey(rules: TlsRules | undefined): string {
  */
 export function createTlsContexts(ca: readonly string[], max: number = TLS_CONTEXTS_MAX) {
   const kept = new Map<string, SecureContext>();
+  /** By version: those of records that name no authorities. They are nearly everybody's, and the slowest to make. */
+  const common = new Map<string, SecureContext>();
   const roots = ca.length > 0 ? { ca: [...getCACertificates("default"), ...ca] } : {};
 
   return {
     /** @throws RelayError `tls_certificate` where an authority of the rules can't be read */
     contextFor(rules: TlsRules | undefined): SecureContext {
       const { ca: own, min = "TLSv1.2" } = rules ?? {};
-      const key = tlsRulesKey({ ...(own && { ca: own }), min });
+      if (own === undefined) {
+        const context = common.get(min) ?? createSecureContext({ minVersion: min, ...roots });
+        common.set(min, context);
+        return context;
+      }
+      const key = tlsRulesKey({ ca: own, min });
+      // An authority that a record names is trusted as it stands, also where another one signed it.
       const context =
         kept.get(key) ??
-        createSecureContext({
-          minVersion: min,
-          // An authority that a record names is trusted as it stands, also where another one signed it.
-          ...(own === undefined ? roots : { ca: pemOf(own), allowPartialTrustChain: true }),
-        });
+        createSecureContext({ minVersion: min, ca: pemOf(own), allowPartialTrustChain: true });
       kept.delete(key);
       kept.set(key, context);
       if (kept.size > max) kept.delete(kept.keys().next().value!);

@@ -35,6 +35,13 @@ export class Revoked {
     return this.#clients.keys();
   }
 
+  /** Those that were removed as a whole. */
+  get removed(): ReadonlySet<string> {
+    const removed = new Set<string>();
+    for (const [client, marks] of this.#clients) if (marks.has(nameOf("client", client))) removed.add(client);
+    return removed;
+  }
+
   add({ kind, client, id, at }: Revocation): void {
     const marks = this.#clients.get(client) ?? new Map<string, Mark>();
     this.#clients.set(client, marks);

@@ -17,7 +17,9 @@ const REFUSALS: ReadonlySet<string> = new Set([
  */
 export function countedAs(error: RelayError | undefined): "request" | "refusal" | undefined {
   if (error === undefined) return "request";
-  const { proxy }: ErrorRow = ERRORS[error.code];
+  const { proxy, reached }: ErrorRow = ERRORS[error.code];
   if (isNodesOwnFault(error.code)) return error.reached === "no" ? undefined : "request";
-  return REFUSALS.has(proxy) ? "refusal" : "request";
+  // What would have refused it may end it later, when its target has seen it: it was let in then. A replay's target saw another one.
+  const wasLetIn = error.reached !== "no" && error.reached !== reached;
+  return REFUSALS.has(proxy) && !wasLetIn ? "refusal" : "request";
 }

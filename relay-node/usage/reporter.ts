@@ -29,6 +29,8 @@ export interface ReporterOptions {
   readonly log: Logger;
   /** Milliseconds since 1970. */
   readonly now?: () => number;
+  /** Milliseconds, from any origin that does not jump. */
+  readonly elapsed?: () => number;
   readonly intervalMs?: number | undefined;
 }
 
@@ -44,12 +46,19 @@ export class UsageReporter {
   /** The sums of totals as the edge has them. */
   readonly #told = new WeakMap<Counts, number>();
   readonly #closing = new AbortController();
+  readonly #now: () => number;
+  /** What time it is by the clock's first word, however it was set since. */
+  readonly #unset: () => number;
   #timer: NodeJS.Timeout | undefined;
   #round: Promise<void> | undefined;
   #isLost = false;
 
   constructor(options: ReporterOptions) {
+    const { now = Date.now, elapsed = () => performance.now() } = options;
+    const origin = now() - elapsed();
     this.#options = options;
+    this.#now = now;
+    this.#unset = () => origin + elapsed();
   }
 
   start(): void {
@@ -83,9 +92,11 @@ export class UsageReporter {
   }
 
   async #report(): Promise<void> {
-    const { usage, now = Date.now } = this.#options;
+    const { usage } = this.#options;
     const { totals } = usage.journal;
-    totals.dropBefore(monthsBefore(monthOf(now()), USAGE_LATE_MONTHS));
+    // By a clock that is ahead for a while nothing must be lost: what began at zero again would be less than what was told.
+    const month = monthOf(Math.min(this.#now(), this.#unset()));
+    totals.dropBefore(monthsBefore(month, USAGE_LATE_MONTHS));
     usage.book();
     const grown = [...totals].filter(({ counts }) => sumOf(counts) !== this.#told.get(counts));
     if (grown.length === 0) return;
@@ -102,8 +113,8 @@ export class UsageReporter {
   }
 
   async #send(report: UsageReport): Promise<void> {
-    const { client, onOver, now = Date.now } = this.#options;
-    const seconds = Math.floor(now() / 1_000);
+    const { client, onOver } = this.#options;
+    const seconds = Math.floor(this.#now() / 1_000);
     const call = { ...CALL, body: JSON.stringify(report) };
     const answer = await client.call(call, seconds, this.#closing.signal);
     if (answer.status !== 200) {

@@ -1,5 +1,5 @@
 import type { Logger } from "pino";
-import { monthEnd, monthOf } from "../../protocol/usage.ts";
+import { monthEnd, monthOf, monthsBefore } from "../../protocol/usage.ts";
 import { CountsByMonth, type Counts } from "./counts.ts";
 import { UsageJournal } from "./journal.ts";
 import { USAGE_BOOK_MS } from "./limits.ts";
@@ -22,8 +22,8 @@ interface Booked {
 }
 
 /**
- * Counts what a node's clients use. What has happened stands in the journal before its answer leaves; what runs is booked each
- * second, and at the end of the turn in which it ends. A journal that can't be written holds nothing up: what it lacks is kept,
+ * Counts what a node's clients use. What has happened stands in the journal before its answer leaves; what moves is booked
+ * each second, and what of it ended in between. A journal that can't be written holds nothing up: what it lacks is kept,
  * and written when it can be.
  */
 export class Usage {
@@ -34,6 +34,7 @@ export class Usage {
   /** What is not in the journal yet. */
   readonly #pending = new CountsByMonth();
   #month = "";
+  #monthBegins = Infinity;
   #monthEnds = 0;
   #booking: NodeJS.Timeout | undefined;
   #flushing: NodeJS.Immediate | undefined;
@@ -47,6 +48,11 @@ export class Usage {
     this.journal = new UsageJournal(dir);
     this.#log = log;
     this.#now = now;
+  }
+
+  /** Calls whose bytes and time are booked while they run. */
+  get running(): number {
+    return this.#running.size;
   }
 
   /** A request was let in, or something else that counts as one: on file when this returns. */
@@ -80,8 +86,8 @@ export class Usage {
     const booked = this.#running.get(call);
     if (booked === undefined) return;
     this.#running.delete(call);
+    // Written with what is counted next, or within a second: a write of its own would cost each request as much as being counted.
     this.#book(call, booked);
-    this.#flushSoon();
   }
 
   /** Books what runs up to now. */
@@ -103,8 +109,10 @@ export class Usage {
 
   #of(client: string): Counts {
     const now = this.#now();
-    if (now >= this.#monthEnds || this.#month === "") {
+    // A clock that was ahead is set back, too.
+    if (now < this.#monthBegins || now >= this.#monthEnds) {
       this.#month = monthOf(now);
+      this.#monthBegins = monthEnd(monthsBefore(this.#month, 1));
       this.#monthEnds = monthEnd(this.#month);
     }
     return this.#pending.of(this.#month, client);

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { CONNECTIONS_PER_ADDRESS } from "../../relay-node/limits.ts";
+import { startNodeHere } from "../support/node-here.ts";
 import { eventually } from "../support/node-log.ts";
 import { type NodeProcess, startNodeProcess } from "../support/node-process.ts";
 import { openRaw, parseAnswers, rawRequest, readRaw, sendRaw } from "../support/raw-http.ts";
@@ -32,35 +32,33 @@ describe("a grant is judged before a body's first byte is read", () => {
   });
 });
 
-test(
-  "an address has so many connections and no more; when they go, it may come again",
-  { timeout: 60_000 },
-  async () => {
-    const from = (localAddress: string): Socket =>
-      connect({ port: node.port, host: "127.0.0.1", localAddress }).on("error", () => {});
-    const sockets: Socket[] = [];
-    // In portions: a listener's queue is shorter than this.
-    while (sockets.length < CONNECTIONS_PER_ADDRESS) {
-      const portion = Array.from({ length: 200 }, () => from("127.0.0.1"));
-      await Promise.all(portion.map((socket) => once(socket, "connect")));
-      sockets.push(...portion);
-    }
-    const beyond = from("127.0.0.1");
-    await once(beyond, "close");
+test("an address has so many connections and no more; when they go, it may come again", async () => {
+  const most = 50;
+  // None of them says a word: on a machine that is busy the first must not be closed for that before the last one comes.
+  const few = await startNodeHere({ listener: { perAddress: most, headMs: 600_000 } });
+  try {
+    const from = async (localAddress: string): Promise<Socket> => {
+      const socket = connect({ port: few.port, host: "127.0.0.1", localAddress }).on("error", () => {});
+      await once(socket, "connect");
+      return socket;
+    };
+    const sockets = await Promise.all(Array.from({ length: most }, () => from("127.0.0.1")));
+    const beyond = await from("127.0.0.1");
+    if (!beyond.destroyed) await once(beyond, "close");
     expect(sockets.filter(({ destroyed }) => destroyed)).toHaveLength(0);
 
     const health = rawRequest("GET /healthz", ["Host: x", "Connection: close"]);
-    const fromElsewhere = { localAddress: "127.0.0.7", ca: node.ca, servername: "localhost" };
-    const other = connectTls(node.port, "127.0.0.1", fromElsewhere);
+    const fromElsewhere = { localAddress: "127.0.0.7", ca: few.ca, servername: "localhost" };
+    const other = connectTls(few.port, "127.0.0.1", fromElsewhere);
     const reading = readRaw(other);
     other.write(health);
     expect(parseAnswers(await reading)[0]?.status).toBe(200);
 
     for (const socket of sockets) socket.resetAndDestroy();
-    // The node has to hear of four thousand ends first.
-    await eventually(
-      async () => (await sendRaw({ port: node.port, ca: node.ca }, health))?.status === 200,
-      "it may come again",
-    );
-  },
-);
+    // The node has to hear of their ends first, and cuts what comes before.
+    const again = () => sendRaw({ port: few.port, ca: few.ca }, health).catch(() => undefined);
+    await eventually(async () => (await again())?.status === 200, "it may come again");
+  } finally {
+    await few.stop();
+  }
+});

@@ -241,13 +241,16 @@ describe("contexts", () => {
   test("are made once for authorities and version, whatever the pins, and are bounded", () => {
     const contexts = createTlsContexts([], 2);
     const [one, other] = [{ ca: [derOf(root.cert)] }, { ca: [derOf(privateRoot.cert)] }];
+    const common = contexts.contextFor(undefined);
     const first = contexts.contextFor(one);
     expect(contexts.contextFor({ ...one, pins: [NOBODYS] })).toBe(first);
     expect(contexts.contextFor({ ...one, min: "TLSv1.3" })).not.toBe(first);
     expect(contexts.contextFor(one)).toBe(first);
     contexts.contextFor(other);
-    contexts.contextFor(undefined);
+    contexts.contextFor({ ...other, min: "TLSv1.3" });
     expect(contexts.contextFor(one)).not.toBe(first);
+    // However many authorities records name, everybody else's is at hand.
+    expect(contexts.contextFor({ pins: [NOBODYS] })).toBe(common);
   });
 
   test("have keys that differ with every rule", () => {

@@ -33,6 +33,8 @@ beforeAll(async () => {
   node = await startProxyNode({ revocationsMs: 25, tickMs: 100 });
   target = await startTcpTarget((socket) => socket.pipe(socket));
   hole = await startBlackHole("127.0.0.1");
+  // Of connections that rest, none goes by itself.
+  server.keepAliveTimeout = 0;
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -294,6 +296,35 @@ describe("a stream", () => {
     stream.finish();
     expect(await stream.over).toBeUndefined();
   });
+});
+
+describe("a connection to a target that rests", () => {
+  /** The target's end of a connection that a client's request left behind. */
+  const rested = async (sub: string): Promise<Socket> => {
+    const connected = once(server, "connection");
+    expect(told(await sendRaw(peer(), fetchBytes("/", { sub })))[0]).toBe(200);
+    const [socket] = (await connected) as [Socket];
+    return socket;
+  };
+
+  test("goes with its client, and with no other", async () => {
+    const mine = await rested(source.sub);
+    const others = await rested(`${source.sub}-x`);
+    revoke("client");
+    await eventually(async () => mine.destroyed, "it is closed");
+    expect(others.destroyed).toBe(false);
+  });
+
+  test.each(TAKES.map(([kind]) => kind).filter((kind) => kind !== "client"))(
+    "stays where a %s is revoked: its client has others",
+    async (kind) => {
+      const mine = await rested(source.sub);
+      revoke(kind);
+      await untilTold();
+      await pause(50);
+      expect(mine.destroyed).toBe(false);
+    },
+  );
 });
 
 describe("once it is revoked", () => {

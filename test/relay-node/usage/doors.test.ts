@@ -1,14 +1,22 @@
 import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { SocksClient } from "socks";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { RelayError } from "../../../protocol/errors.ts";
+import { parseTargetUrl } from "../../../protocol/targets.ts";
 import { newRequestId } from "../../../protocol/tokens.ts";
 import { type UsageCounts, monthOf, NO_USAGE, USAGE_COUNTS } from "../../../protocol/usage.ts";
+import { Metrics } from "../../../relay-node/metrics.ts";
+import { Outcome } from "../../../relay-node/outcome.ts";
+import { RelayedRequest } from "../../../relay-node/relayed-request.ts";
+import type { RequestForm } from "../../../relay-node/request-form.ts";
+import { Requests } from "../../../relay-node/requests.ts";
 import { type CountingTarget, startCountingTarget } from "../../support/counting-target.ts";
 import type { GrantedNode } from "../../support/node-here.ts";
 import { eventually } from "../../support/node-log.ts";
 import { handleOf, loginOf, type ProxyNode, startProxyNode } from "../../support/proxy-node.ts";
-import { type RawAnswer, rawRequest, sendRaw } from "../../support/raw-http.ts";
+import { openRaw as openPlain, type RawAnswer, rawRequest, sendRaw } from "../../support/raw-http.ts";
 import { openRaw } from "../../support/raw-stream.ts";
 import { askStream, ClientStream, failureOf } from "../../support/stream-client.ts";
 import { startTcpTarget, type TcpTarget } from "../../support/tcp-target.ts";
@@ -40,6 +48,15 @@ afterAll(async () => {
   await echo.close();
   await target.close();
 });
+
+const none = () => 0;
+const NO_GAUGES = {
+  active: none,
+  connections: none,
+  slots: none,
+  draining: () => false,
+  inService: () => [],
+};
 
 /** What the edge knows of a client: the largest counts that it was told. */
 function told(): UsageCounts {
@@ -182,6 +199,45 @@ describe("counted are", () => {
     expect((await ask())?.field("relay-error")).toBe("rate_limited");
     await expectTold({ requests: 1, refusals: 1, bytesUp: 3, bytesDown: 50 });
   });
+});
+
+test("a request whose caller goes as it is let in is booked no longer than it runs", async () => {
+  const { relay } = node;
+  const requests = new Requests(new Metrics(NO_GAUGES), relay.log, () => {});
+  const entered = Promise.withResolvers<void>();
+  const ended = Promise.withResolvers<void>();
+  const door = createServer((request, response) => {
+    const parts = { node: relay, request, response, outcome: new Outcome(relay.config, "fetch") };
+    const grant = { sub: client, iat: Math.floor(Date.now() / 1_000) };
+    const form: RequestForm = {
+      async begin(entrance) {
+        parts.outcome.claims = { ...grant, jti: newRequestId(), htm: "GET", url: at() };
+        entrance.enter(grant);
+        entered.resolve();
+        // As while a digest is computed.
+        await once(response, "close");
+        const options = { path: "/", method: "GET" } as const;
+        const route = { clientId: client, target: parseTargetUrl(at()) };
+        return { ...route, body: null, framing: "none", repeatable: true, options };
+      },
+      head: () => {},
+      fail: () => {},
+      cut: () => {},
+    };
+    const relayed = new RelayedRequest(parts, form);
+    requests.serve(relayed, parts);
+    response.once("close", () => setImmediate(ended.resolve));
+  });
+  door.listen(0, "127.0.0.1");
+  await once(door, "listening");
+  const { running } = relay.usage;
+  const caller = await openPlain({ port: (door.address() as AddressInfo).port });
+  caller.write(rawRequest("GET /", ["Host: x"]));
+  await entered.promise;
+  caller.destroy();
+  await ended.promise;
+  expect(relay.usage.running).toBe(running);
+  door.close();
 });
 
 describe("reports", () => {

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -52,21 +52,33 @@ test.each<readonly [code: ErrorCode | undefined, counted: ReturnType<typeof coun
   expect(countedAs(code === undefined ? undefined : new RelayError(code, ""))).toBe(counted);
 });
 
-test("a drain in the midst of a request makes it none the less a request", () => {
-  expect(countedAs(new RelayError("node_draining", "", { reached: "unknown" }))).toBe("request");
-});
+test.each<ErrorCode>(["node_draining", "revoked", "body_digest", "quota_exceeded"])(
+  "%s in the midst of a request makes it none the less a request",
+  (code) => {
+    expect(countedAs(new RelayError(code, "", { reached: "unknown" }))).toBe("request");
+  },
+);
 
-test("requests and streams are on file at once, refusals and what ended with the turn", async () => {
+test("requests and streams are on file at once, refusals with the turn, what ended with what comes next or within a second", async () => {
   const call = { claims: { sub: "shop" }, bytesUp: 0, bytesDown: 0 };
+  const next = { ...call };
   usage.request("shop");
   usage.began(call, false);
   usage.stream("shop");
   expect(onFile()).toMatchObject([{ client: "shop", requests: 2, streams: 1, bytesUp: 0 }]);
   call.bytesUp = 5;
+  const { size } = statSync(join(dir, "usage.log"));
   usage.ended(call);
+  await new Promise((done) => setImmediate(done));
+  expect(statSync(join(dir, "usage.log")).size).toBe(size);
   usage.refusal("shop");
   await new Promise((done) => setImmediate(done));
   expect(onFile()).toMatchObject([{ requests: 2, refusals: 1, bytesUp: 5 }]);
+  usage.began(next, false);
+  next.bytesUp = 7;
+  usage.ended(next);
+  await pause(1_100);
+  expect(onFile()).toMatchObject([{ bytesUp: 12 }]);
 });
 
 test("what runs is booked each second, of a stream its time as well", async () => {
@@ -101,6 +113,15 @@ test("a month begins at zero, in UTC", () => {
   ]);
 });
 
+test("by a clock that was ahead for a while nothing more is counted once it is right again", () => {
+  const right = now;
+  now = Date.UTC(2027, 10, 1);
+  usage.request("shop");
+  now = right;
+  usage.request("shop");
+  expect(onFile()).toMatchObject([{ month: "2027-11" }, { month: "2026-11", requests: 1 }]);
+});
+
 test("what can't be written is counted all the same, once it can", () => {
   const { journal } = usage;
   const add = journal.add.bind(journal);
@@ -120,7 +141,10 @@ describe("a report", () => {
   let answer: () => Promise<{ status: number; text: string }>;
   let reporter: UsageReporter;
   let over: string[];
+  /** How long the reporter stands, in milliseconds. */
+  let age: number;
   beforeEach(() => {
+    age = 0;
     sent = [];
     over = [];
     answer = () => Promise.resolve({ status: 200, text: '{"over":[]}' });
@@ -135,6 +159,7 @@ describe("a report", () => {
       onOver: (clients) => over.push(...clients),
       log,
       now: () => now,
+      elapsed: () => age,
     });
   });
   afterEach(() => reporter.close());
@@ -180,9 +205,22 @@ describe("a report", () => {
     expect(sent[1]!.totals).toMatchObject([{ requests: 2 }]);
   });
 
+  test("forgets nothing by a clock that is ahead for a while", async () => {
+    usage.request("shop");
+    await reporter.report();
+    age = 1_000;
+    now += 200 * 86_400_000;
+    await reporter.report();
+    now -= 200 * 86_400_000;
+    usage.request("shop");
+    await reporter.report();
+    expect(sent.map(({ totals }) => totals.map(({ requests }) => requests))).toEqual([[1], [2]]);
+  });
+
   test("forgets months that the edge takes no longer", async () => {
     usage.request("shop");
-    now = Date.UTC(2027, 1, 1);
+    age = Date.UTC(2027, 1, 1) - now;
+    now += age;
     await reporter.report();
     expect(sent).toEqual([]);
     expect([...usage.journal.totals]).toEqual([]);
