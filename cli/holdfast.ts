@@ -128,9 +128,15 @@ async function main([name, ...rest]: readonly string[]): Promise<number> {
     return await command.run(rest);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    process.stderr.write(`holdfast ${entry.name}: ${error.message}\n\n${command.help}`);
+    const more = `holdfast ${entry.name} --help tells more.`;
+    process.stderr.write(`holdfast ${entry.name}: ${error.message}\n\n${usageOf(command.help)}\n${more}\n`);
     return EXIT.usage;
   }
+}
+
+/** The ways to call it, which a help text begins with: all of it would push the problem off the screen. */
+function usageOf(text: string): string {
+  return text.slice(0, text.indexOf("\n\n") + 1);
 }
 
 function help(): string {
