@@ -36,7 +36,7 @@ add makes a client. Without --key and --issuer it makes a key, too, and writes H
 With --issuer alone HOLDFAST_URL has no key in it.
 rotate makes a new key, or takes one by --key. The old ones go on for --overlap (default 24h), then they verify nothing; with
 --overlap 0 they end now.
-remove ends a client with its handles; its open streams end within a minute.
+remove ends a client with its handles; its open streams end within 15 s.
 
       --allow TARGET        add: what it may reach, as in 'https://api.bank.com/v1/*' or tcp://db.example.com:5432
       --add-allow TARGET    update: one more

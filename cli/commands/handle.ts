@@ -20,7 +20,7 @@ handle is written to stdout, once; its id, by which it is revoked, to stderr. Si
       --list          tell a client's handles: id, act, end, the thumbprint of the key behind it, targets; never the handle
       --client ID     whose
       --json          the list as JSON
-      --revoke ID     revoke a handle; it ends within 10 s, and what is open under it within a minute
+      --revoke ID     revoke a handle; it ends within 10 s, and what is open under it within 15 s
   -o, --out DIR       the deployment's folder; default ${DEFAULT_OUT}
 
 Exit codes: 0 done, 1 it can't be made, told or revoked, 2 wrong usage.

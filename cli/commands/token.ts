@@ -29,7 +29,7 @@ is revoked, is told on stderr.
       --ttl TIME       how long it lives: 90d, 12h, 30m or 60s
       --node ID        the node that is to be used; may be repeated
       --revoke JTI     revoke a token by its jti, or with - one that is read from stdin, with every handle of it: they end
-                       within 10 s, and what is open under them within a minute. Signed with the deployment's operator key
+                       within 10 s, and what is open under them within 15 s. Signed with the deployment's operator key
       --client ID      whose token it is
   -o, --out DIR        the deployment's folder; default ${DEFAULT_OUT}
 
