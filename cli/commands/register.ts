@@ -15,6 +15,8 @@ Writes the clients that holdfast init prepared into the edge's registry, signed 
 record that is there is replaced; clients that the folder doesn't name are left alone.
 
   -o, --out DIR   the deployment's folder; default ${DEFAULT_OUT}
+
+Exit codes: 0 written, 1 it can't be, 2 wrong usage.
 `;
 
 interface ClientRecord {

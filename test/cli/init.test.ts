@@ -138,6 +138,12 @@ describe("holdfast init", () => {
     }
   });
 
+  test("says where answers come from, if there are none", async () => {
+    const { code, stderr } = await run(process.execPath, [entry, "init", join(dir, "none.json")]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/none\.json can't be read \(ENOENT\): `holdfast init --example` prints one/);
+  });
+
   test("writes what a node takes, with the other nodes as its peers", async () => {
     const certificate = { cert: "cert.pem", key: "key.pem" };
     await init({ ...ANSWERS, nodes: ANSWERS.nodes.map((node) => ({ ...node, certificate })) });
