@@ -33,6 +33,11 @@ export function auditText(entries: readonly AuditEntry[]): string {
   );
 }
 
+/** A member as it was or is. The edge says null for one that wasn't there. */
+function valueText(value: unknown): string {
+  return value === null ? "none" : JSON.stringify(value);
+}
+
 /** What was added and removed by `+` and `-`, what changed by an arrow, the rest as JSON. */
 function changeText(value: unknown): string {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return JSON.stringify(value);
@@ -51,7 +56,7 @@ function changeText(value: unknown): string {
   return [
     ...added.map((entry) => `+${entry}`),
     ...removed.map((entry) => `-${entry}`),
-    ...("before" in value ? [`${JSON.stringify(before)} → ${JSON.stringify(after)}`] : []),
+    ...("before" in value ? [`${valueText(before)} → ${valueText(after)}`] : []),
     ...Object.entries(rest).map(([name, one]) => `${name} ${JSON.stringify(one)}`),
   ].join(" ");
 }

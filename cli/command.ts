@@ -26,7 +26,7 @@ export const EXIT = {
   signalBase: 128,
 } as const;
 
-/** The command line can't be understood: shown with the command's help. */
+/** The command line can't be understood: shown with the ways to call the command. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
 }

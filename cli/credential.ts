@@ -8,6 +8,7 @@ import { SCOPE_TOKEN_SECONDS } from "../protocol/limits.ts";
 import { DEFAULT_OUT } from "./commands/init.ts";
 import { readOperator } from "./init/operator.ts";
 import { makeHandle } from "./make-handle.ts";
+import { moment } from "./table.ts";
 
 /** What commands share that print a URL with a credential in it: the URL goes to stdout, and all else to stderr. */
 
@@ -40,11 +41,15 @@ export async function makeCredential(
   const { allow, ttlSeconds } = options;
   const token = await createScopeToken(relayUrl, options);
   const made = operator === undefined ? undefined : await makeHandle(operator, token);
-  const until = new Date(decodeJwt(token).exp! * 1_000).toISOString();
-  tell(`opens ${allow.join(", ")} for client ${parseRelayUrl(relayUrl).clientId}, until ${until}`);
-  if (made !== undefined) {
+  const { exp, jti } = decodeJwt(token);
+  const { clientId } = parseRelayUrl(relayUrl);
+  tell(`opens ${allow.join(" and ")} for client ${clientId}, until ${moment(exp!)}`);
+  if (made === undefined) {
+    const revoke = `holdfast token ${revokeOption(jti!)} --client ${clientId}`;
+    tell(`its token's jti is ${jti}: \`${revoke}\` ends it, with the deployment's operator key`);
+  } else {
     const inFolder = dir === resolve(DEFAULT_OUT) ? "" : ` --out ${dir}`;
-    tell(`its handle is ${made.id}: \`holdfast handle --revoke ${made.id}${inFolder}\` ends it`);
+    tell(`its handle's id is ${made.id}: \`holdfast handle ${revokeOption(made.id)}${inFolder}\` ends it`);
   }
   if (ttlSeconds > SCOPE_TOKEN_SECONDS) {
     tell(
@@ -52,6 +57,11 @@ export async function makeCredential(
     );
   }
   return made?.handle ?? token;
+}
+
+/** An id may begin with a dash, and then looks like an option of its own. */
+function revokeOption(id: string): string {
+  return id.startsWith("-") ? `--revoke=${id}` : `--revoke ${id}`;
 }
 
 /** What to put on an allowlist. It is no reason to give no URL that it can't be told. */

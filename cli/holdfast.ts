@@ -11,7 +11,7 @@ interface Entry {
   readonly load: () => Promise<Command>;
 }
 
-/** Every command, in the order in which the help lists them. */
+/** The commands around an app, in the order in which the help lists them. */
 const COMMANDS: readonly Entry[] = [
   {
     name: "run",
@@ -63,10 +63,19 @@ const COMMANDS: readonly Entry[] = [
     summary: "make a relay URL, for software that lets nothing be set but a base URL",
     load: async () => (await import("./commands/url.ts")).urlCommand,
   },
+];
+
+/** Those around a deployment, likewise. */
+const OPERATORS: readonly Entry[] = [
   {
     name: "init",
     summary: "make a deployment's keys and configuration from one answer file",
     load: async () => (await import("./commands/init.ts")).initCommand,
+  },
+  {
+    name: "register",
+    summary: "write a deployment's clients into the edge's registry",
+    load: async () => (await import("./commands/register.ts")).registerCommand,
   },
   {
     name: "clients",
@@ -77,11 +86,6 @@ const COMMANDS: readonly Entry[] = [
     name: "audit",
     summary: "tell who changed the edge's clients, when and how",
     load: async () => (await import("./commands/audit.ts")).auditCommand,
-  },
-  {
-    name: "register",
-    summary: "write a deployment's clients into the edge's registry",
-    load: async () => (await import("./commands/register.ts")).registerCommand,
   },
   {
     name: "learn",
@@ -111,7 +115,7 @@ async function main([name, ...rest]: readonly string[]): Promise<number> {
   }
   // An agent's watchdog runs it, nobody else.
   if (name === CLEANUP_COMMAND) return (await import("./agent/hosts-cleanup.ts")).cleanUpHosts(rest);
-  const entry = COMMANDS.find((one) => one.name === name);
+  const entry = [...COMMANDS, ...OPERATORS].find((one) => one.name === name);
   if (entry === undefined) {
     const problem = name === undefined ? "name a command" : `unknown command ${JSON.stringify(name)}`;
     process.stderr.write(`holdfast: ${problem}\n\n${help()}`);
@@ -128,17 +132,28 @@ async function main([name, ...rest]: readonly string[]): Promise<number> {
     return await command.run(rest);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    process.stderr.write(`holdfast ${entry.name}: ${error.message}\n\n${command.help}`);
+    const more = `holdfast ${entry.name} --help tells more.`;
+    process.stderr.write(`holdfast ${entry.name}: ${error.message}\n\n${usageOf(command.help)}\n${more}\n`);
     return EXIT.usage;
   }
 }
 
+/** The ways to call it, which a help text begins with: all of it would push the problem off the screen. */
+function usageOf(text: string): string {
+  return text.slice(0, text.indexOf("\n\n") + 1);
+}
+
 function help(): string {
-  const width = Math.max(...COMMANDS.map(({ name }) => name.length));
-  const lines = COMMANDS.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`);
+  const width = Math.max(...[...COMMANDS, ...OPERATORS].map(({ name }) => name.length));
+  const list = (entries: readonly Entry[]) =>
+    entries.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`).join("\n");
   return `Usage: holdfast <command> [options]
 
-${lines.join("\n")}
+${list(COMMANDS)}
+
+For operators of a relay:
+
+${list(OPERATORS)}
 
 holdfast <command> --help tells more of one; holdfast --version tells this version.
 HOLDFAST_URL=https://<client-id>:<private key>@<edge host> names the relay and who is asking; without :<private key> the platform says

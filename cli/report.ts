@@ -1,5 +1,5 @@
 import { isRelayError } from "../client/index.ts";
-import { ERRORS, isErrorCode } from "../protocol/errors.ts";
+import { type ErrorCode, ERRORS, isErrorCode } from "../protocol/errors.ts";
 import { EXIT } from "./command.ts";
 import type { FetchArguments } from "./fetch-arguments.ts";
 import { timingLines } from "./trace.ts";
@@ -17,6 +17,33 @@ export function report(
 ): number {
   const lines = explain(error, maxTime);
   if (verbose && isRelayError(error) && error.timing !== undefined) lines.push(...timingLines(error.timing));
+  process.stderr.write(`holdfast: ${lines.join("\n  ")}\n`);
+  return EXIT.failed;
+}
+
+/** What the table's mends say to programs, for people at a command line; an empty one leaves it to the detail. */
+const MENDS: Partial<Record<ErrorCode, string>> = {
+  not_found:
+    "`holdfast clients list` tells the clients that there are, `holdfast handle --list --client ID` a client's handles.",
+  request_invalid: "",
+  version_conflict:
+    "Somebody changed it in between: look at it again (`holdfast clients show ID`), and try again.",
+};
+
+/**
+ * Tells on stderr why a command failed that asks the edge or this machine alone, and no target; returns the exit code.
+ * @param maxTime seconds that it was given
+ */
+export function reportFailure(error: unknown, maxTime?: number): number {
+  if (!isRelayError(error)) return report(error, { maxTime, verbose: false });
+  const { code, detail, retryable, cause } = error;
+  const mend = isErrorCode(code) ? (MENDS[code] ?? ERRORS[code].mend) : "";
+  const lines = [
+    `${code}: ${detail}`,
+    ...(mend === "" ? [] : [`mend: ${mend}`]),
+    ...(retryable ? ["trying again may help"] : []),
+    ...(cause instanceof Error ? [`cause: ${rootCause(cause)}`] : []),
+  ];
   process.stderr.write(`holdfast: ${lines.join("\n  ")}\n`);
   return EXIT.failed;
 }

@@ -14,18 +14,18 @@ interface Column {
 }
 
 const COLUMNS: readonly Column[] = [
-  { title: "client", text: ({ client }) => client },
-  { title: "requests", text: ({ requests }) => whole(requests), measure: "requests" },
-  { title: "refusals", text: ({ refusals }) => whole(refusals) },
-  { title: "streams", text: ({ streams }) => whole(streams) },
+  { title: "CLIENT", text: ({ client }) => client },
+  { title: "REQUESTS", text: ({ requests }) => whole(requests), measure: "requests" },
+  { title: "REFUSALS", text: ({ refusals }) => whole(refusals) },
+  { title: "STREAMS", text: ({ streams }) => whole(streams) },
   {
-    title: "stream min",
+    title: "STREAM MIN",
     text: ({ streamSeconds }) => whole(Math.ceil(streamSeconds / 60)),
     measure: "streamMinutes",
   },
-  { title: "up", text: ({ bytesUp }) => size(bytesUp) },
-  { title: "down", text: ({ bytesDown }) => size(bytesDown) },
-  { title: "both ways", text: ({ bytesUp, bytesDown }) => size(bytesUp + bytesDown), measure: "bytes" },
+  { title: "UP", text: ({ bytesUp }) => size(bytesUp) },
+  { title: "DOWN", text: ({ bytesDown }) => size(bytesDown) },
+  { title: "BOTH WAYS", text: ({ bytesUp, bytesDown }) => size(bytesUp + bytesDown), measure: "bytes" },
 ];
 
 /**

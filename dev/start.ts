@@ -74,8 +74,12 @@ Try it in another terminal, behind that line:
   npx holdfast tunnel localhost:5432      (a PostgreSQL on this machine: connect to the address that is told)
   HTTPS_PROXY=$(npx holdfast proxy-url --allow ${target} --ttl 1h) \\
     curl --proxy-cacert ${caFile} --cacert ${caFile} ${target}/hello
-  npx holdfast proxy-url --allow ${target} --ttl 1h --scheme socks5h --out ${DIR}      (so with --handle: the operator key is there)
   curl $(npx holdfast url ${target} --methods GET --ttl 1h)/hello      (for software that lets nothing be set but a base URL)
+
+And as its operator, whose key is in .holdfast (docs/clients.md):
+
+  npx holdfast clients list --out ${DIR}
+  npx holdfast usage --out ${DIR}
 `);
 }
 

@@ -30,12 +30,12 @@ export function readPublicKey(given: string): ClientJwk {
  * @example readIssuer("github,repository=acme/shop") // { issuer: "github", claims: { repository: "acme/shop" } }
  */
 export function readIssuer(given: string): object {
-  const [issuer = "", ...parts] = given.split(",");
-  if (parts.length === 0 || given.startsWith("{")) {
-    const value = jsonIn(given, "an issuer");
+  if (!given.includes(",") || given.startsWith("{")) {
+    const value = jsonIn(given, "an issuer", "; its short form is ISSUER,CLAIM=VALUE,…");
     if (!isObject(value)) throw invalid("an issuer must be an object");
     return value;
   }
+  const [issuer = "", ...parts] = given.split(",");
   const pairs = parts.map((part): [string, string] => {
     const at = part.indexOf("=");
     if (at < 1) throw invalid("an issuer's short form is ISSUER,CLAIM=VALUE,…");
@@ -60,13 +60,16 @@ export function readRecord(file: string): { readonly record: ClientRecord; reado
   return { record: record as ClientRecord, ...(version !== undefined && { version: version as number }) };
 }
 
-function jsonIn(given: string, what: string): unknown {
+/** @param otherwise what could have been meant, where there is no such file */
+function jsonIn(given: string, what: string, otherwise = ""): unknown {
   const isInline = given.startsWith("{");
   let text = given;
   try {
     if (!isInline) text = readFileSync(given, "utf8");
   } catch (cause) {
-    throw invalid(`${what} can't be read from that file (${(cause as NodeJS.ErrnoException).code})`);
+    throw invalid(
+      `${what} can't be read from that file (${(cause as NodeJS.ErrnoException).code})${otherwise}`,
+    );
   }
   try {
     return JSON.parse(text) as unknown;

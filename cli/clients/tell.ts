@@ -13,15 +13,17 @@ export function listText(clients: readonly VersionedRecord[], now: number): stri
       record.id,
       String(version),
       `${record.keys.length - ended}${ended > 0 ? ` (${ended} ended)` : ""}`,
+      String(record.issuers?.length ?? 0),
       isReport(record) ? "ANY (report mode)" : more.length > 0 ? `${first} +${more.length}` : first,
       record.pool?.join(",") ?? "all",
       limitsText(record.limits),
+      memberText(record["mode"] ?? "enforce"),
     ];
   });
-  return table([["ID", "VERSION", "KEYS", "ALLOW", "POOL", "LIMITS"], ...rows]);
+  return table([["ID", "VERSION", "KEYS", "ISSUERS", "ALLOW", "POOL", "LIMITS", "MODE"], ...rows]);
 }
 
-const MEMBERS: ReadonlySet<string> = new Set(["id", "keys", "allow", "pool", "limits"]);
+const MEMBERS: ReadonlySet<string> = new Set(["id", "keys", "issuers", "allow", "pool", "limits"]);
 
 /** What must not be overlooked. */
 const REPORT = "REPORT: its list is not enforced, and it reaches every public address";
@@ -41,12 +43,13 @@ export function showText(
     ["client", record.id],
     ["version", String(version)],
     ...keys,
+    ...(record.issuers ?? []).map((issuer) => ["issuer", issuerText(issuer)]),
     ...record.allow.map((entry) => ["allow", entry]),
     ["pool", record.pool?.join(",") ?? "all"],
     ["limits", limitsText(record.limits)],
     ...others.map(([name, value]) => [
       name,
-      name === "mode" && isReport(record) ? REPORT : JSON.stringify(value),
+      name === "mode" && isReport(record) ? REPORT : memberText(value),
     ]),
   ]);
 }
@@ -54,6 +57,32 @@ export function showText(
 /** Whether the record's list refuses nothing. */
 function isReport({ mode }: VersionedRecord["record"]): boolean {
   return mode === "report";
+}
+
+/** In the short form that the command line takes, where that can say it. */
+function issuerText(rule: object): string {
+  const {
+    issuer,
+    audience,
+    claims = {},
+  } = rule as {
+    readonly issuer: string;
+    readonly audience?: string;
+    readonly claims?: Readonly<Record<string, string>>;
+  };
+  const named = Object.entries({ ...claims, ...(audience !== undefined && { audience }) });
+  const isSayable =
+    !("audience" in claims) &&
+    !issuer.includes(",") &&
+    named.every(([name, value]) => !/[,=]/.test(name) && !value.includes(","));
+  return isSayable
+    ? [issuer, ...named.map(([name, value]) => `${name}=${value}`)].join(",")
+    : JSON.stringify(rule);
+}
+
+/** As it is to be given to `--set`. */
+function memberText(value: unknown): string {
+  return typeof value === "string" ? value : JSON.stringify(value);
 }
 
 function limitsText(limits: Readonly<Record<string, number>> = {}): string {

@@ -5,7 +5,7 @@ import { CLIENT_ID } from "../../protocol/keys.ts";
 import { type AuditEntry, auditText } from "../audit-text.ts";
 import { type Command, EXIT, UsageError } from "../command.ts";
 import { readOperator } from "../init/operator.ts";
-import { report } from "../report.ts";
+import { reportFailure } from "../report.ts";
 import { DEFAULT_OUT } from "./init.ts";
 
 const help = `Usage: holdfast audit [options]
@@ -41,9 +41,10 @@ export const auditCommand: Command = {
     try {
       const entries = await read(await readOperator(asked.dir), asked);
       process.stdout.write(asked.json ? `${JSON.stringify(entries, null, 2)}\n` : auditText(entries));
+      if (entries.length === 0) process.stderr.write("holdfast: no change is written down\n");
       return EXIT.ok;
     } catch (error) {
-      return report(error, { maxTime: undefined, verbose: false });
+      return reportFailure(error);
     }
   },
 };

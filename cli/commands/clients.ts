@@ -1,17 +1,23 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Operator } from "../../client/admin.ts";
-import { RelayError } from "../../protocol/errors.ts";
+import { isRelayError, RelayError } from "../../protocol/errors.ts";
 import { generateClientKey } from "../../protocol/keys.ts";
 import { type ClientsArguments, type EditArguments, parseClientsArguments } from "../clients/arguments.ts";
 import { readIssuer, readPublicKey, readRecord } from "../clients/read-files.ts";
-import { type ClientJwk, editRecord, type RecordEdit, rotateKeys } from "../clients/record.ts";
+import {
+  type ClientJwk,
+  type ClientRecord,
+  editRecord,
+  type RecordEdit,
+  rotateKeys,
+} from "../clients/record.ts";
 import { editClient, listClients, readClient, removeClient, writeClient } from "../clients/registry.ts";
 import { listText, showText } from "../clients/tell.ts";
 import { thumbprintOf } from "../clients/thumbprint.ts";
 import { type Command, EXIT } from "../command.ts";
 import { readOperator } from "../init/operator.ts";
-import { report } from "../report.ts";
+import { reportFailure } from "../report.ts";
 import { moment } from "../table.ts";
 import { DEFAULT_OUT } from "./init.ts";
 
@@ -23,12 +29,14 @@ const help = `Usage: holdfast clients list [--json]
        holdfast clients remove ID
 
 Reads and writes the edge's registry of clients, signed with the deployment's operator key. Each change takes effect within
-30 s and is written down (holdfast audit). Edits are applied to the record as it is: of two at the same time none is lost.
+10 s, at a proxy door within 30 s, and is written down (holdfast audit). Edits are applied to the record as it is: of two at the
+same time none is lost.
 
 add makes a client. Without --key and --issuer it makes a key, too, and writes HOLDFAST_URL to stdout: once, and nowhere else.
+With --issuer alone HOLDFAST_URL has no key in it.
 rotate makes a new key, or takes one by --key. The old ones go on for --overlap (default 24h), then they verify nothing; with
 --overlap 0 they end now.
-remove ends a client with its handles; its open streams end within a minute.
+remove ends a client with its handles; its open streams end within 15 s.
 
       --allow TARGET        add: what it may reach, as in 'https://api.bank.com/v1/*' or tcp://db.example.com:5432
       --add-allow TARGET    update: one more
@@ -58,7 +66,7 @@ export const clientsCommand: Command = {
       await act(await readOperator(asked.dir), asked);
       return EXIT.ok;
     } catch (error) {
-      return report(error, { maxTime: undefined, verbose: false });
+      return reportFailure(error);
     }
   },
 };
@@ -101,9 +109,13 @@ async function add(
     edit.addKeys.length === 0 && edit.addIssuers.length === 0 ? await generateClientKey() : undefined;
   const keys = made === undefined ? edit.addKeys : [publicHalf(made.publicJwk)];
   const record = editRecord({ id, keys: [], allow: [] }, { ...edit, addKeys: keys }, thumbprintOf);
-  await writeClient(operator, record, undefined);
+  await writeNew(operator, record);
   tell(`${id} is added`);
+  if (record.allow.length === 0) {
+    tell(`${id} may reach nothing yet: \`holdfast clients update ${id} --add-allow TARGET\``);
+  }
   if (made !== undefined) tellUrl(operator, id, made.privateKey);
+  else if (keys.length === 0) tellUrl(operator, id);
 }
 
 async function rotate(
@@ -141,7 +153,10 @@ async function writeWhole(
       `${file} says no version, so it could undo what others changed: say --if-version, or begin with what \`clients show ${id} --json\` writes`,
     );
   }
-  const version = await writeClient(operator, read.record, action === "add" ? undefined : known);
+  const version =
+    action === "add"
+      ? await writeNew(operator, read.record)
+      : await writeClient(operator, read.record, known);
   tell(`${id} is ${action === "add" ? "added" : "replaced"}, version ${version}`);
   if (action === "update") warnOfFolder(asked);
 }
@@ -159,9 +174,24 @@ function publicHalf({ kty, crv, x }: ClientJwk): ClientJwk {
   return { kty, crv, x } as ClientJwk;
 }
 
-/** The one time that the private key is told. */
-function tellUrl({ edge }: Operator, id: string, privateKey: string): void {
-  process.stdout.write(`${edge.replace("://", `://${id}:${privateKey}@`)}\n`);
+/** @throws RelayError as `writeClient` does */
+async function writeNew(operator: Operator, record: ClientRecord): Promise<number> {
+  try {
+    return await writeClient(operator, record, undefined);
+  } catch (error) {
+    if (!isRelayError(error) || error.code !== "version_conflict") throw error;
+    const { id } = record;
+    throw new RelayError(
+      "request_invalid",
+      `${id} is there already: \`holdfast clients update ${id}\` changes it`,
+    );
+  }
+}
+
+/** The one time that the private key is told, where there is one. */
+function tellUrl({ edge }: Operator, id: string, privateKey?: string): void {
+  const user = privateKey === undefined ? id : `${id}:${privateKey}`;
+  process.stdout.write(`${edge.replace("://", `://${user}@`)}\n`);
 }
 
 /** What `holdfast register` would write again. */

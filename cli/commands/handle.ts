@@ -6,7 +6,7 @@ import { CLIENT_ID } from "../../protocol/keys.ts";
 import { type Command, EXIT, UsageError } from "../command.ts";
 import { readOperator } from "../init/operator.ts";
 import { makeHandle } from "../make-handle.ts";
-import { report } from "../report.ts";
+import { reportFailure } from "../report.ts";
 import { moment, table } from "../table.ts";
 import { DEFAULT_OUT } from "./init.ts";
 
@@ -20,7 +20,7 @@ handle is written to stdout, once; its id, by which it is revoked, to stderr. Si
       --list          tell a client's handles: id, act, end, the thumbprint of the key behind it, targets; never the handle
       --client ID     whose
       --json          the list as JSON
-      --revoke ID     revoke a handle; it ends within 10 s, and what is open under it within a minute
+      --revoke ID     revoke a handle; it ends within 10 s, and what is open under it within 15 s
   -o, --out DIR       the deployment's folder; default ${DEFAULT_OUT}
 
 Exit codes: 0 done, 1 it can't be made, told or revoked, 2 wrong usage.
@@ -54,10 +54,10 @@ export const handleCommand: Command = {
       const operator = await readOperator(asked.dir);
       if (asked.action === "make") await make(operator);
       else if (asked.action === "list") await list(operator, asked);
-      else await adminCall(operator, "DELETE", `/admin/handles/${encodeURIComponent(asked.id)}`);
+      else await end(operator, asked);
       return EXIT.ok;
     } catch (error) {
-      return report(error, { maxTime: undefined, verbose: false });
+      return reportFailure(error);
     }
   },
 };
@@ -65,9 +65,13 @@ export const handleCommand: Command = {
 async function make(operator: Operator): Promise<void> {
   const token = (await text(process.stdin)).trim();
   const { id, handle, client, expires } = await makeHandle(operator, token);
-  const until = new Date(expires * 1_000).toISOString();
-  process.stderr.write(`holdfast: handle ${id} of ${client}, until ${until}\n`);
+  process.stderr.write(`holdfast: handle ${id} of ${client}, until ${moment(expires)}\n`);
   process.stdout.write(`${handle}\n`);
+}
+
+async function end(operator: Operator, { id }: { readonly id: string }): Promise<void> {
+  await adminCall(operator, "DELETE", `/admin/handles/${encodeURIComponent(id)}`);
+  process.stderr.write(`holdfast: handle ${id} is revoked\n`);
 }
 
 async function list(

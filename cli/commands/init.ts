@@ -23,6 +23,8 @@ each change of the answers: keys that are there stay, the rest is brought up to 
       --example           prints an answer file to fill in
 
 The folder holds secrets: keep it as you keep a private key. docs/deploy.md says where each file goes.
+
+Exit codes: 0 written, 1 it can't be, 2 wrong usage.
 `;
 
 /** `holdfast init`: keys and configuration of a deployment from one answer file. */
@@ -66,13 +68,23 @@ function parse(args: readonly string[]) {
 
 /** Returns what is to be told. */
 async function init(file: string, dir: string, rotate: boolean): Promise<string> {
-  const answers = parseAnswers(readFileSync(file, "utf8"));
+  const answers = parseAnswers(readAnswers(file));
   const found = await readOrMakeKeys(dir, answers);
   const keys = rotate ? { ...found, grantMaster: nextGrantMaster(found.grantMaster) } : found;
   const today = new Date().toISOString().slice(0, 10);
   const since = sinceOf(answers, readSince(dir), today);
   const written = writeFiles(dir, await planFiles(answers, keys, { ...sources(answers, dir), since }));
   return tell(dir, written, rotate ? keys : undefined);
+}
+
+function readAnswers(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    const mend = "`holdfast init --example` prints one to fill in";
+    throw new Error(`the answer file ${file} can't be read (${code}): ${mend}`, { cause });
+  }
 }
 
 /** What the package brings: its wrangler.toml, and the worker as source in a checkout, else as its bundle. */

@@ -7,7 +7,7 @@ import { type Command, EXIT, UsageError } from "../command.ts";
 import { durationSeconds } from "../duration.ts";
 import { readOperator } from "../init/operator.ts";
 import { suggestAllow, type Suggestion } from "../learn/suggest.ts";
-import { report } from "../report.ts";
+import { reportFailure } from "../report.ts";
 import { DEFAULT_OUT } from "./init.ts";
 
 const help = `Usage: holdfast learn CLIENT [options]
@@ -47,7 +47,7 @@ export const learnCommand: Command = {
     try {
       return await learn(await readOperator(asked.dir), asked);
     } catch (error) {
-      return report(error, { maxTime: undefined, verbose: false });
+      return reportFailure(error);
     }
   },
 };

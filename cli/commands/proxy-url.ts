@@ -13,21 +13,22 @@ import { type Command, EXIT, UsageError } from "../command.ts";
 import { durationSeconds } from "../duration.ts";
 import { egressLine, makeCredential, operatorFor, tell } from "../credential.ts";
 import { assertProxyTargets } from "../proxy-targets.ts";
-import { report } from "../report.ts";
+import { reportFailure } from "../report.ts";
 import { DEFAULT_OUT } from "./init.ts";
 
 const help = `Usage: holdfast proxy-url --allow TARGET [--allow TARGET …] --ttl TIME [options]
 
 Makes the URL of the relay's proxy for software that can be given a proxy and nothing else, as in HTTPS_PROXY, and writes it
 to stdout: https://<client id>:<token>@proxy.example.com:9443. The password is a scope token, signed with the key in
-HOLDFAST_URL; without a key there it lives 15 min at most. Whoever has the URL can use it: treat it as a password. docs/proxy.md tells which software takes which URL.
+HOLDFAST_URL; without a key there it lives 15 min at most. Whoever has the URL can use it: treat it as a password. How to
+revoke it is told on stderr. docs/proxy.md tells which software takes which URL.
 
       --allow TARGET   what it opens: https://api.bank.com, tcp://db.example.com:5432, or for requests without TLS
                        http://legacy.example.com/v1/*; may be repeated. The client's own list has to admit it, too
       --ttl TIME       how long it lives: 90d, 12h, 30m or 60s
       --scheme SCHEME  https (the default), http or socks5h; the last two show the password to whoever listens on the way
-      --handle         a short handle in the token's place, which can be revoked; socks5h has one always. It is made with
-                       the deployment's operator key
+      --handle         a short handle in the token's place; socks5h has one always. It is made with the deployment's
+                       operator key
       --node ID        the node that is to be used; may be repeated
   -o, --out DIR        the deployment's folder, for its operator key; default ${DEFAULT_OUT}
 
@@ -55,7 +56,7 @@ export const proxyUrlCommand: Command = {
       process.stdout.write(`${await make(asked, process.env["HOLDFAST_URL"])}\n`);
       return EXIT.ok;
     } catch (error) {
-      return report(error, { maxTime: ANSWER_SECONDS, verbose: false });
+      return reportFailure(error, ANSWER_SECONDS);
     }
   },
 };

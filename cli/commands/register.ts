@@ -6,15 +6,17 @@ import { isRelayError } from "../../client/index.ts";
 import { type Command, EXIT, UsageError } from "../command.ts";
 import { readOperator } from "../init/operator.ts";
 import { STATE_FILE } from "../init/plan.ts";
-import { report } from "../report.ts";
+import { reportFailure } from "../report.ts";
 import { DEFAULT_OUT } from "./init.ts";
 
 const help = `Usage: holdfast register [options]
 
-Writes the clients that \`holdfast init\` prepared into the edge's registry, signed with the deployment's operator key. A
+Writes the clients that holdfast init prepared into the edge's registry, signed with the deployment's operator key. A
 record that is there is replaced; clients that the folder doesn't name are left alone.
 
   -o, --out DIR   the deployment's folder; default ${DEFAULT_OUT}
+
+Exit codes: 0 written, 1 it can't be, 2 wrong usage.
 `;
 
 interface ClientRecord {
@@ -33,7 +35,7 @@ export const registerCommand: Command = {
       }
       return EXIT.ok;
     } catch (error) {
-      return report(error, { maxTime: undefined, verbose: false });
+      return reportFailure(error);
     }
   },
 };
@@ -51,9 +53,11 @@ function parse(args: readonly string[]): string {
 
 async function read(dir: string): Promise<{ operator: Operator; records: readonly ClientRecord[] }> {
   const json = (path: string) => JSON.parse(readFileSync(join(dir, path), "utf8")) as unknown;
+  // First: it says what a folder is that is none of a deployment.
+  const operator = await readOperator(dir);
   const { clients } = json(STATE_FILE) as { clients: readonly string[] };
   return {
-    operator: await readOperator(dir),
+    operator,
     records: clients.map((id) => json(`clients/${id}.json`) as ClientRecord),
   };
 }

@@ -2,15 +2,16 @@ import { resolve } from "node:path";
 import { text } from "node:stream/consumers";
 import { parseArgs } from "node:util";
 import { adminCall } from "../../client/admin.ts";
-import { createScopeToken, type ScopeOptions } from "../../client/index.ts";
+import type { ScopeOptions } from "../../client/index.ts";
 import { SCOPE_ACTS } from "../../protocol/claims.ts";
 import { CLIENT_ID } from "../../protocol/keys.ts";
 import { REQUEST_ID } from "../../protocol/tokens.ts";
 import { type Command, EXIT, UsageError } from "../command.ts";
+import { makeCredential } from "../credential.ts";
 import { durationSeconds } from "../duration.ts";
 import { readOperator } from "../init/operator.ts";
 import { assertProxyTargets } from "../proxy-targets.ts";
-import { report } from "../report.ts";
+import { reportFailure } from "../report.ts";
 import { DEFAULT_OUT } from "./init.ts";
 
 const help = `Usage: holdfast token --act ACT --allow TARGET [--allow TARGET …] --ttl TIME [--node ID …]
@@ -20,14 +21,15 @@ const help = `Usage: holdfast token --act ACT --allow TARGET [--allow TARGET …
 Signs a scope token with the key in HOLDFAST_URL, and writes it to stdout: for software that can be given a URL and nothing
 else. Of stream that is wss://<edge>/stream/<token>?address=host:port; for proxy and url, holdfast proxy-url and holdfast url
 make the whole URL.
-Whoever has it can use it: treat it as a password. Without a key in HOLDFAST_URL it lives 15 min at most.
+Whoever has it can use it: treat it as a password. Without a key in HOLDFAST_URL it lives 15 min at most. Its jti, by which it
+is revoked, is told on stderr.
 
       --act ACT        the door that takes it: ${SCOPE_ACTS.join(", ")}
       --allow TARGET   what it opens, as in tcp://db.example.com:5432; may be repeated
       --ttl TIME       how long it lives: 90d, 12h, 30m or 60s
       --node ID        the node that is to be used; may be repeated
       --revoke JTI     revoke a token by its jti, or with - one that is read from stdin, with every handle of it: they end
-                       within 10 s, and what is open under them within a minute. Signed with the deployment's operator key
+                       within 10 s, and what is open under them within 15 s. Signed with the deployment's operator key
       --client ID      whose token it is
   -o, --out DIR        the deployment's folder; default ${DEFAULT_OUT}
 
@@ -50,14 +52,18 @@ export const tokenCommand: Command = {
       else await sign(asked);
       return EXIT.ok;
     } catch (error) {
-      return report(error, { maxTime: undefined, verbose: false });
+      return reportFailure(error);
     }
   },
 };
 
 async function sign(options: ScopeOptions): Promise<void> {
   if (options.act === "proxy") assertProxyTargets(options.allow, "https");
-  process.stdout.write(`${await createScopeToken(process.env["HOLDFAST_URL"], options)}\n`);
+  const token = await makeCredential(process.env["HOLDFAST_URL"], options, {
+    dir: resolve(DEFAULT_OUT),
+    operator: undefined,
+  });
+  process.stdout.write(`${token}\n`);
 }
 
 async function revoke({ dir, named }: Revocation): Promise<void> {

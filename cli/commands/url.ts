@@ -5,21 +5,21 @@ import { relayUrl, relayUrlAllow } from "../../protocol/relay-urls.ts";
 import { type Command, EXIT, UsageError } from "../command.ts";
 import { egressLine, makeCredential, operatorFor, tell } from "../credential.ts";
 import { durationSeconds } from "../duration.ts";
-import { report } from "../report.ts";
+import { reportFailure } from "../report.ts";
 import { DEFAULT_OUT } from "./init.ts";
 
 const help = `Usage: holdfast url TARGET --ttl TIME [options]
 
 Makes a relay URL, for software that lets nothing be set but a base URL, and writes it to stdout:
 https://<edge>/r/<token>/v1 in the place of https://api.bank.com/v1. The token is a scope token, signed with the key in
-HOLDFAST_URL. Whoever has the URL can use it: treat it as a password. docs/relay-url.md tells what it can't do.
+HOLDFAST_URL. Whoever has the URL can use it: treat it as a password. How to revoke it is told on stderr. docs/relay-url.md tells
+what it can't do.
 
       TARGET           an https URL: https://api.bank.com/v1 opens that and everything below it, https://api.bank.com/v1/*
                        only what is below. The client's own list has to admit it, too
       --methods LIST   the methods that it opens, by commas: GET,POST; default all
       --ttl TIME       how long it lives: 90d, 12h, 30m or 60s
-      --handle         a short handle in the token's place, which can be revoked. It is made with the deployment's
-                       operator key
+      --handle         a short handle in the token's place. It is made with the deployment's operator key
       --node ID        the node that is to be used; may be repeated
   -o, --out DIR        the deployment's folder, for its operator key; default ${DEFAULT_OUT}
 
@@ -47,7 +47,7 @@ export const urlCommand: Command = {
       process.stdout.write(`${await make(asked, process.env["HOLDFAST_URL"])}\n`);
       return EXIT.ok;
     } catch (error) {
-      return report(error, { maxTime: ANSWER_SECONDS, verbose: false });
+      return reportFailure(error, ANSWER_SECONDS);
     }
   },
 };
@@ -62,11 +62,6 @@ async function make(asked: UrlArguments, holdfastUrl: string | undefined): Promi
   const options = { act: "url", allow, ttlSeconds, ...(node !== undefined && { node }) } as const;
   const credential = await makeCredential(holdfastUrl, options, { dir, operator });
   tell(await addresses);
-  if (operator === undefined) {
-    tell(
-      "`holdfast token --revoke -` takes it back, where somebody still has it to show: --handle makes one with an id that ends it",
-    );
-  }
   return relayUrl(edge, credential, target);
 }
 
@@ -81,7 +76,7 @@ function parse(args: readonly string[]): UrlArguments {
   if (ttlSeconds === undefined) throw new UsageError("say how long it lives: --ttl 90d, 12h, 30m or 60s");
   return {
     target,
-    methods: values.methods?.split(","),
+    methods: values.methods?.toUpperCase().split(","),
     ttlSeconds,
     handle: values.handle ?? false,
     node: values.node,

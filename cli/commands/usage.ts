@@ -4,7 +4,7 @@ import { adminCall, type Operator } from "../../client/admin.ts";
 import { USAGE_MONTH } from "../../protocol/usage.ts";
 import { type Command, EXIT, UsageError } from "../command.ts";
 import { readOperator } from "../init/operator.ts";
-import { report } from "../report.ts";
+import { reportFailure } from "../report.ts";
 import { type UsageRow, usageTable } from "../usage-table.ts";
 import { DEFAULT_OUT } from "./init.ts";
 
@@ -31,7 +31,7 @@ export const usageCommand: Command = {
       process.stdout.write(json ? `${JSON.stringify(usage)}\n` : usageTable(usage.month, usage.usage));
       return EXIT.ok;
     } catch (error) {
-      return report(error, { maxTime: undefined, verbose: false });
+      return reportFailure(error);
     }
   },
 };

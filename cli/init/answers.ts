@@ -71,7 +71,12 @@ export interface ClientAnswer {
   /** What is asked of TLS to its targets, as in the record; whether a `ca` can be read, the edge says. */
   readonly tls?: readonly object[] | undefined;
   readonly mode?: "enforce" | "report" | undefined;
-  /** Public keys of a client that keeps its private one to itself; a key is made where this is left out. */
+  /** What it may use in a calendar month, as in the record. */
+  readonly quota?: object | undefined;
+  /** Platforms that vouch for it in place of a key, as in the record; which claims they need, the edge says. */
+  readonly issuers?: readonly object[] | undefined;
+  readonly bearer?: boolean | undefined;
+  /** Public keys of a client that keeps its private one to itself; without them and `issuers` a key is made. */
   readonly keys?: readonly JWK[] | undefined;
 }
 
@@ -187,12 +192,23 @@ const target = z.string().superRefine((value, context) => {
 
 const limit = z.number().positive().optional();
 
+const amount = z.int().positive().optional();
+const measure = z.strictObject({ soft: amount, hard: amount }).optional();
+
 const client = z.strictObject({
   id: z.string().regex(CLIENT_ID, "must be 1 to 63 characters of a-z, 0-9, - and _"),
   allow: z.array(target).min(1, "must name at least one target"),
   pool: z.array(id).min(1).optional(),
   limits: z
-    .strictObject({ requestsPerSecond: limit, concurrent: limit, bytesPerSecond: limit })
+    .strictObject({
+      requestsPerSecond: limit,
+      concurrent: limit,
+      bytesPerSecond: limit,
+      streams: limit,
+      streamIdleSeconds: limit,
+      streamLifetimeSeconds: limit,
+      scopeSeconds: limit,
+    })
     .transform((value) => value as Readonly<Record<string, number>>)
     .optional(),
   tls: z
@@ -208,6 +224,18 @@ const client = z.strictObject({
     )
     .optional(),
   mode: z.enum(["enforce", "report"]).optional(),
+  quota: z.strictObject({ requests: measure, streamMinutes: measure, bytes: measure }).optional(),
+  issuers: z
+    .array(
+      z.strictObject({
+        issuer: z.string(),
+        audience: z.string().optional(),
+        claims: z.record(z.string(), z.string()),
+      }),
+    )
+    .min(1, "must hold at least one issuer")
+    .optional(),
+  bearer: z.boolean().optional(),
   keys: z
     .array(
       z

@@ -65,7 +65,7 @@ export async function readOrMakeKeys(dir: string, { nodes, clients }: Answers): 
       KEY_FILES.node,
     ),
     clients: await each(
-      clients.filter(({ keys }) => keys === undefined).map(({ id }) => id),
+      clients.filter(({ keys, issuers }) => keys === undefined && issuers === undefined).map(({ id }) => id),
       KEY_FILES.client,
     ),
   };

@@ -84,9 +84,10 @@ export async function planFiles(
   for (const client of answers.clients) {
     const key = keys.clients.get(client.id);
     open(`clients/${client.id}.json`, json(recordOf(client, key)));
-    if (key !== undefined) {
-      const url = answers.edge.replace("://", `://${client.id}:${key.d}@`);
-      secret(`clients/${client.id}.env`, `HOLDFAST_URL=${url}\n`);
+    // A client that keeps its own key has to put it in by itself.
+    if (key !== undefined || client.keys === undefined) {
+      const user = key === undefined ? client.id : `${client.id}:${key.d}`;
+      secret(`clients/${client.id}.env`, `HOLDFAST_URL=${answers.edge.replace("://", `://${user}@`)}\n`);
     }
   }
   const clients = answers.clients.map(({ id }) => id);
@@ -96,16 +97,9 @@ export async function planFiles(
   return files;
 }
 
-function recordOf({ id, allow, pool, limits, tls, mode, keys }: ClientAnswer, key: JWK | undefined) {
-  return {
-    id,
-    keys: keys ?? [publicHalf(key!)],
-    allow,
-    ...(pool !== undefined && { pool }),
-    ...(limits !== undefined && { limits }),
-    ...(tls !== undefined && { tls }),
-    ...(mode !== undefined && { mode }),
-  };
+/** What an answer leaves out is no member of the record's text either. */
+function recordOf({ id, keys, ...others }: ClientAnswer, key: JWK | undefined) {
+  return { id, keys: keys ?? (key === undefined ? [] : [publicHalf(key)]), ...others };
 }
 
 function edgeConfig(

@@ -260,6 +260,10 @@ describe("told to people", () => {
     pool: ["n1", "n2"],
     limits: { streams: 5, concurrent: 7 },
     mode: "report",
+    issuers: [
+      { issuer: "github", audience: "a", claims: { repository: "acme/shop" } },
+      { issuer: "https://i.test", claims: { sub: "a,b" } },
+    ],
   };
   test("clients, in columns", () => {
     const plain = { ...SHOP, id: "a-longer-name", allow: [] };
@@ -273,9 +277,9 @@ describe("told to people", () => {
       ),
     ).toBe(
       [
-        "ID             VERSION  KEYS         ALLOW              POOL   LIMITS",
-        "shop           12       1 (1 ended)  ANY (report mode)  n1,n2  streams=5 concurrent=7",
-        "a-longer-name  1        1            -                  all    -",
+        "ID             VERSION  KEYS         ISSUERS  ALLOW              POOL   LIMITS                  MODE",
+        "shop           12       1 (1 ended)  2        ANY (report mode)  n1,n2  streams=5 concurrent=7  report",
+        "a-longer-name  1        1            0        -                  all    -                       enforce",
         "",
       ].join("\n"),
     );
@@ -288,6 +292,8 @@ describe("told to people", () => {
         "version  12",
         "key      print-AA  Ed25519, until 1970-01-01T00:01:40Z",
         "key      print-BB  Ed25519",
+        "issuer   github,repository=acme/shop,audience=a",
+        'issuer   {"issuer":"https://i.test","claims":{"sub":"a,b"}}',
         "allow    https://a.test",
         "allow    https://b.test",
         "pool     n1,n2",
@@ -322,7 +328,7 @@ describe("told to people", () => {
       ]),
     ).toBe(
       [
-        '1970-01-01T00:01:40Z  op-1  client.update  shop     version 2  allow +https://b.test -https://a.test; keys +k2 exp {"k1":200}; limits null → {"streams":7}',
+        '1970-01-01T00:01:40Z  op-1  client.update  shop     version 2  allow +https://b.test -https://a.test; keys +k2 exp {"k1":200}; limits none → {"streams":7}',
         '1970-01-01T00:01:40Z  op-1  token.revoke   shop j1  -          expires 5; handles ["h1"]',
         "",
       ].join("\n"),

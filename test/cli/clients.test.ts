@@ -88,7 +88,9 @@ describe("holdfast clients", PATIENT, () => {
     }
     const again = await holdfast("clients add shop");
     expect([again.code, again.stdout]).toEqual([1, ""]);
-    expect(again.stderr).toContain("version_conflict");
+    expect(again.stderr).toBe(
+      "holdfast: request_invalid: shop is there already: `holdfast clients update shop` changes it\n",
+    );
 
     const rotated = await holdfast("clients rotate shop", ["--overlap", "1h"]);
     expect(rotated.stderr).toMatch(
@@ -163,7 +165,20 @@ describe("holdfast clients", PATIENT, () => {
     expect(code).toBe(0);
     expect(stderr).toMatch(/^holdfast: gone is removed\nholdfast: clients\/gone\.json in .* still has gone/);
     const again = await holdfast("clients remove gone");
-    expect([again.code, again.stderr]).toEqual([1, expect.stringContaining("not_found")]);
+    expect(again.code).toBe(1);
+    expect(again.stderr).toMatch(
+      /^holdfast: not_found: no such client\n  mend: `holdfast clients list` .*\n$/,
+    );
+  });
+
+  test("adds a client of a platform, and tells its URL, which has no key in it", async () => {
+    const rule = "github,repository=acme/shop";
+    const { code, stdout, stderr } = await holdfast("clients add keyless", ["--issuer", rule]);
+    expect([code, stdout]).toEqual([0, `${pool.edge.replace("//", "//keyless@")}\n`]);
+    expect(stderr).toContain("keyless may reach nothing yet: `holdfast clients update keyless --add-allow");
+    await holdfast("clients update keyless", ["--set", "mode=report"]);
+    const shown = await holdfast("clients show keyless");
+    expect(shown.stdout).toMatch(new RegExp(`\nissuer {3}${rule}\n(.*\n)*mode {5}report\n`));
   });
 
   test("what the edge refuses is told", async () => {
@@ -178,11 +193,11 @@ describe("holdfast clients", PATIENT, () => {
     expect(stderr).toContain('"bank.com" is not of the form');
   });
 
-  test("is called in another way: 2, and its help", async () => {
+  test("is called in another way: 2, and the ways to call it", async () => {
     const { code, stderr } = await holdfast("clients update shop", ["--allow", DB]);
     expect(code).toBe(2);
     expect(stderr).toMatch(
-      /^holdfast clients: update takes no --allow: say --add-allow.*\n\nUsage: holdfast/,
+      /^holdfast clients: update takes no --allow: say --add-allow.*\n\nUsage: holdfast clients list(.*\n)+holdfast clients --help tells more\.\n$/,
     );
     const nowhere = await run(process.execPath, [HOLDFAST, "clients", "list", "--out", join(dir, "nowhere")]);
     expect([nowhere.code, nowhere.stderr]).toEqual([1, expect.stringContaining("takes the operator key")]);
@@ -195,7 +210,9 @@ test(
   async () => {
     await addClient(pool.operator, "told", { allow: [DB] });
     const list = await holdfast("clients list");
-    expect(list.stdout).toMatch(/^ID +VERSION +KEYS +ALLOW +POOL +LIMITS\napp +1 +1 +tcp:.*\n/);
+    expect(list.stdout).toMatch(
+      /^ID +VERSION +KEYS +ISSUERS +ALLOW +POOL +LIMITS +MODE\napp +1 +1 +0 +tcp:.* enforce\n/,
+    );
     const clients = JSON.parse((await holdfast("clients list", ["--json"])).stdout) as Stored[];
     expect(clients.map(({ record }) => record["id"])).toEqual(expect.arrayContaining(["app", "told"]));
 

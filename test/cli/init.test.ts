@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -115,6 +115,33 @@ describe("holdfast init", () => {
     for (const at of ["tls.0.target", "tls.0.pins.0", "tls.0.minVersion", "mode"]) {
       expect(stderr).toContain(`clients.0.${at}`);
     }
+  });
+
+  test("writes a client of a platform without a key, and what else a record may have", async () => {
+    const record = {
+      allow: ["https://api.bank.com"],
+      issuers: [{ issuer: "github", claims: { repository: "acme/shop" } }],
+      bearer: true,
+      quota: { requests: { soft: 1, hard: 2 }, streamMinutes: { hard: 3 }, bytes: { soft: 4 } },
+      limits: { streams: 5, streamIdleSeconds: 60, streamLifetimeSeconds: 600, scopeSeconds: 60 },
+    };
+    expect(await init({ ...ANSWERS, clients: [{ id: "ci", ...record }] })).toMatchObject({ code: 0 });
+    expect(parsed("clients/ci.json")).toEqual({ id: "ci", keys: [], ...record });
+    expect(() => parseClientRecord(parsed("clients/ci.json"))).not.toThrow();
+    expect(read("clients/ci.env")).toBe("HOLDFAST_URL=https://ci@edge.example.com\n");
+    expect(existsSync(join(out, "keys/clients/ci.jwk"))).toBe(false);
+    const bad = { id: "ci", ...record, issuers: [], bearer: 1, quota: { requests: { hard: 0 } } };
+    const { code, stderr } = await init({ ...ANSWERS, clients: [bad] });
+    expect(code).toBe(1);
+    for (const at of ["issuers", "bearer", "quota.requests.hard"]) {
+      expect(stderr).toContain(`clients.0.${at}`);
+    }
+  });
+
+  test("says where answers come from, if there are none", async () => {
+    const { code, stderr } = await run(process.execPath, [entry, "init", join(dir, "none.json")]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/none\.json can't be read \(ENOENT\): `holdfast init --example` prints one/);
   });
 
   test("writes what a node takes, with the other nodes as its peers", async () => {

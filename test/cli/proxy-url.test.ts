@@ -138,9 +138,11 @@ describe("holdfast proxy-url", () => {
   test("tells on stderr what it opens, until when, and the addresses; and no secret", async () => {
     const ran = await proxyUrl(...BANK);
     const { password } = parts(ran);
-    const until = new Date(decodeJwt(password).exp! * 1_000).toISOString();
-    expect(ran.stderr).toBe(
+    const { exp, jti } = decodeJwt(password);
+    const until = new Date(exp! * 1_000).toISOString().replace(".000Z", "Z");
+    expect(ran.stderr.replace("--revoke=", "--revoke ")).toBe(
       `holdfast: opens https://api.bank.com for client shop, until ${until}\n` +
+        `holdfast: its token's jti is ${jti}: \`holdfast token --revoke ${jti} --client shop\` ends it, with the deployment's operator key\n` +
         "holdfast: targets see 203.0.113.10, 203.0.113.20: `holdfast ips` tells more of them\n",
     );
   });

@@ -93,21 +93,23 @@ describe("holdfast url", () => {
     expect([made.code, made.stdout]).toEqual([0, `${one}\n`]);
     const handle = /^http:\/\/127\.0\.0\.1:\d+\/r\/(hf_[\w-]{32})\/v1$/.exec(one)![1]!;
     const [opens, ends, addresses, ...more] = made.stderr.trimEnd().split("\n");
-    expect(opens).toContain(`opens ${targetUrl}/v1, ${targetUrl}/v1/* for client dev, until 20`);
-    expect(ends).toMatch(/its handle is \S{22}: `holdfast handle --revoke \S{22} --out \S+` ends it$/);
+    expect(opens).toContain(`opens ${targetUrl}/v1 and ${targetUrl}/v1/* for client dev, until 20`);
+    expect(ends).toMatch(/its handle's id is \S{22}: `holdfast handle --revoke \S{22} --out \S+` ends it$/);
     expect(addresses).toContain("targets see 127.0.0.2, 127.0.0.3:");
     expect([more, made.stderr.includes(handle)]).toEqual([[], false]);
   });
 
   test("signs a token of the act url, with methods, a life and nodes", async () => {
-    const asked = [`${targetUrl}/v1/*`, "--methods", "GET,POST", "--ttl", "90d", "--node", "node-2"];
+    const asked = [`${targetUrl}/v1/*`, "--methods", "get,POST", "--ttl", "90d", "--node", "node-2"];
     const ran = await makeUrl(...asked);
     const [, token, path] = /\/r\/([^/]+)(\/.*)\n$/.exec(ran.stdout)!;
-    const { iat, exp, jti: _, ...claims } = decodeJwt(token!);
+    const { iat, exp, jti, ...claims } = decodeJwt(token!);
     expect([path, exp! - iat!]).toEqual(["/v1", 90 * 86_400]);
     const allow = [`GET,POST ${targetUrl}/v1/*`];
     expect(claims).toEqual({ iss: "dev", aud: stack.edge, act: "url", allow, node: ["node-2"] });
-    expect(ran.stderr).toContain("`holdfast token --revoke -` takes it back");
+    expect(ran.stderr).toMatch(
+      new RegExp(`its token's jti is ${jti}: \`holdfast token --revoke[ =]${jti} --client dev\` ends it`),
+    );
     expect(ran.stderr).not.toContain(token);
     const answers = await Promise.all(
       ["GET", "PUT"].map((method) => fetch(`${ran.stdout.trim()}/x`, { method })),

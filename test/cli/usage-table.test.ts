@@ -27,7 +27,7 @@ test("numbers stand to the right, with a mark behind what is over a limit", () =
   ];
   expect(usageTable("2026-11", rows)).toBe(`\
 2026-11, UTC
-client  requests  refusals  streams  stream min       up     down  both ways
+CLIENT  REQUESTS  REFUSALS  STREAMS  STREAM MIN       UP     DOWN  BOTH WAYS
 bank      12,345         3        2         118  5.12 kB  90.2 kB    95.3 kB
 shop       1,004!        0        0           0      0 B   812 kB     812 kB
 till           5*        0        0           0  1.00 GB      0 B    1.00 GB
