@@ -178,7 +178,7 @@ describe("holdfast clients", PATIENT, () => {
     expect(stderr).toContain("keyless may reach nothing yet: `holdfast clients update keyless --add-allow");
     await holdfast("clients update keyless", ["--set", "mode=report"]);
     const shown = await holdfast("clients show keyless");
-    expect(shown.stdout).toMatch(new RegExp(`\nissuer {3}${rule}\n(.*\n)*mode {5}report\n`));
+    expect(shown.stdout).toMatch(new RegExp(`\nissuer {3}${rule}\n(.*\n)*mode {5}REPORT: `));
   });
 
   test("what the edge refuses is told", async () => {
