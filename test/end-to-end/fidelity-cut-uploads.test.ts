@@ -120,12 +120,12 @@ describe("a client that dies in mid-upload", () => {
     call.destroy();
   });
 
-  const pieces = (then: (controller: ReadableStreamDefaultController) => void) => {
+  const pieces = (then: (controller: ReadableStreamDefaultController) => unknown) => {
     let first = true;
     return new ReadableStream({
       pull: async (controller) => {
         if (first) controller.enqueue(Buffer.from("a part"));
-        else then(controller);
+        else await then(controller);
         first = false;
         await sleep(50);
       },
@@ -149,14 +149,19 @@ describe("a client that dies in mid-upload", () => {
 
   test("our client, whose body's stream fails", async () => {
     bench.tls.next(() => {});
-    const body = pieces((controller) => controller.error(new Error("the disk is gone")));
+    const came = bench.tls.request();
+    const body = pieces(async (controller) => {
+      const { body: seen } = await came;
+      while (seen.bytes === 0) await sleep(5);
+      controller.error(new Error("the disk is gone"));
+    });
     const response = bench.relay.fetch(bench.tls.url, {
       method: "POST",
       body,
       duplex: "half",
     } as RequestInit);
     await expect(response).rejects.toThrow("fetch failed");
-    const exchange = await bench.tls.request();
+    const exchange = await came;
     await exchange.closed;
     expect([exchange.body.whole, exchange.body.content.toString()]).toEqual([false, "a part"]);
   });

@@ -171,7 +171,9 @@ describe("holdfast", () => {
     const env = { HOLDFAST_URL: relayUrl, HOLDFAST_ID_TOKEN_FILE: path };
     const made = await holdfast(["token", "--act", "stream", "--allow", echo.url, "--ttl", "2m"], env);
     expect(made.code).toBe(0);
-    expect(made.stderr).toMatch(/^holdfast: its token's jti is \S+: `holdfast token --revoke.*` ends it$/m);
+    expect(made.stderr).toMatch(
+      /^holdfast: its token's jti is \S+: `holdfast token --revoke.*` ends it, with the deployment's operator key$/m,
+    );
     expect(made.stderr).not.toContain(made.stdout.trim());
     const { socket, refused } = await openSocket(stack.edge, {
       path: `/stream/${made.stdout.trim()}?address=${authority()}`,
