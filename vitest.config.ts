@@ -12,7 +12,7 @@ export default defineConfig({
     // What files share they only read: loading it for each one anew took a fourth of all computing.
     isolate: false,
     // Most files wait more than they compute: for processes to start, for time to pass.
-    maxWorkers: 3,
+    maxWorkers: 4,
     // Patience, not what is checked: a loaded machine is several times slower.
     testTimeout: 60_000,
     hookTimeout: 120_000,

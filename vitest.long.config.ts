@@ -1,6 +1,6 @@
 import { defineConfig } from "vitest/config";
 
-/** What takes minutes: bulk bodies and memory. CI runs it beside the rest. */
+/** What takes minutes: bulk bodies, memory, and nodes that fall silent or die. CI runs it beside the rest. */
 export default defineConfig({
   test: {
     include: ["test/long/**/*.test.ts"],
