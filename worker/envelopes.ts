@@ -3,8 +3,6 @@ import { RelayError } from "../protocol/errors.ts";
 import { FIELDS_MAX_BYTES, FIELDS_MAX_COUNT } from "../protocol/limits.ts";
 import { type Field, isAddedInFront, isForbiddenRequestField } from "../protocol/headers.ts";
 
-/** The wire fields that carry a request's end-to-end fields to a node. */
-
 /**
  * Our client's envelope goes on as it came, cut anew: in more fields, or with other characters, than our client writes, the
  * node's HTTP parser would end the connection, as if the node were broken.
