@@ -27,6 +27,7 @@ export function workerdConfig(options: WorkerdConfig): string {
   const bindings = [
     `(name = "REGISTRY", durableObjectNamespace = "Registry")`,
     `(name = "HEALTH", durableObjectNamespace = "Health")`,
+    `(name = "DELIVERIES", durableObjectNamespace = "Deliveries")`,
     ...Object.entries(vars).map(([name, value]) =>
       typeof value === "string"
         ? `(name = "${name}", text = ${quote(value)})`
@@ -57,6 +58,7 @@ const edge :Workerd.Worker = (
   durableObjectNamespaces = [
     (className = "Registry", uniqueKey = "holdfast-registry", enableSql = true),
     (className = "Health", uniqueKey = "holdfast-health", enableSql = true),
+    (className = "Deliveries", uniqueKey = "holdfast-deliveries", enableSql = true),
   ],
   durableObjectStorage = (localDisk = "storage"),
   globalOutbound = "internet",

@@ -8,6 +8,7 @@ import { createCa, issueCertificate } from "./certificates.ts";
 /** Keys of a development stack. They are made once per folder and are worth nothing elsewhere. */
 export interface DevKeys {
   readonly grantMasterKey: string;
+  readonly storageKeys: string;
   /** Private Ed25519 JWK. */
   readonly edgeSigningKey: JWK;
   readonly operator: { readonly publicJwk: JWK; readonly privateKey: string };
@@ -28,7 +29,7 @@ export async function devKeys(dir: string, nodeIds: readonly string[]): Promise<
   const file = join(dir, "keys.json");
   if (existsSync(file)) {
     const { keys, made } = JSON.parse(readFileSync(file, "utf8")) as { keys: DevKeys; made: number };
-    const isComplete = nodeIds.every((id) => id in (keys.nodeSigningKeys ?? {}));
+    const isComplete = "storageKeys" in keys && nodeIds.every((id) => id in (keys.nodeSigningKeys ?? {}));
     if (isComplete && Date.now() - made < (CERTIFICATE_DAYS - RENEW_BEFORE_DAYS) * 86_400_000) return keys;
   }
   const ca = await createCa("Holdfast development CA", CERTIFICATE_DAYS);
@@ -39,6 +40,7 @@ export async function devKeys(dir: string, nodeIds: readonly string[]): Promise<
   });
   const keys: DevKeys = {
     grantMasterKey: randomBytes(32).toString("base64url"),
+    storageKeys: randomBytes(32).toString("base64url"),
     edgeSigningKey: { ...(await privateJwk()), kid: "edge-1" },
     nodeSigningKeys: Object.fromEntries(
       await Promise.all(nodeIds.map(async (id) => [id, await privateJwk()] as const)),

@@ -263,6 +263,7 @@ async function startEdge(
       secrets: {
         GRANT_MASTER_KEY: keys.grantMasterKey,
         EDGE_SIGNING_KEY: JSON.stringify(keys.edgeSigningKey),
+        STORAGE_KEYS: keys.storageKeys,
       },
       ca: keys.ca,
       output: log,

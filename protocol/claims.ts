@@ -1,3 +1,4 @@
+import type { DeliveryOptions } from "./deliveries.ts";
 import { type ErrorCode, RelayError } from "./errors.ts";
 import { isMethod } from "./headers.ts";
 import { CLIENT_ID } from "./keys.ts";
@@ -15,7 +16,7 @@ import { malformed, REQUEST_ID } from "./tokens.ts";
 export type Framing = "none" | "chunked" | number;
 
 /** What a request token is for: one act for each door that takes it. */
-export type RequestAct = "fetch" | "cancel" | "stream" | "resolve";
+export type RequestAct = "fetch" | "cancel" | "stream" | "resolve" | "enqueue" | "delivery";
 
 /** Where a stream that lost its connection goes on. */
 export interface Resume {
@@ -34,7 +35,7 @@ export interface RequestClaims {
   readonly aud: string;
   /**
    * `fetch` makes a request; `cancel` gives up the one with the same jti; `stream` opens one or resumes it; `resolve` asks for
-   * a service's hosts.
+   * a service's hosts; `enqueue` hands one over to be made later; `delivery` asks how that one is, by its URL at the edge.
    */
   readonly act: RequestAct;
   readonly iat: number;
@@ -56,6 +57,8 @@ export interface RequestClaims {
   readonly receipt?: boolean;
   /** Only with `stream`: the one that goes on, which `node` has. */
   readonly resume?: Resume;
+  /** Only with `enqueue`. */
+  readonly delivery?: DeliveryOptions;
 }
 
 /** What a scope token is for: one act for each door that takes it. */

@@ -143,6 +143,36 @@ export const ERRORS = {
     "Wait for the next month (UTC), as Retry-After says, or have the client's quota raised.",
   ),
 
+  // Deliveries: what is accepted now and made later.
+  hook_signature: denied(
+    401,
+    "Sign with a secret that the route has, over the very bytes that are sent, and check the sender's clock.",
+  ),
+  route_unknown: denied(404, "Make the route, or correct the URL: /hooks/<route>."),
+  route_unreadable: row(
+    503,
+    "proxy_configuration_error",
+    "no",
+    true,
+    "Send it again later: the route's record or secrets can't be read. The edge's log says why.",
+  ),
+  backlog_full: row(
+    429,
+    "connection_limit_reached",
+    "no",
+    true,
+    "Send it again later: as much is stored as may be.",
+  ),
+  storage_unavailable: row(
+    503,
+    "proxy_internal_error",
+    "unknown",
+    false,
+    "Send it again with the same event id or key: whether it was stored is not known.",
+  ),
+  delivery_conflict: denied(409, "Use a new key: this one is another request's."),
+  delivery_unknown: denied(404, "Check the id and whose it is: there is no such delivery, or it was purged."),
+
   // The grant, judged at the node. A caller meets these only when edge and node disagree.
   grant_missing: denied(
     401,

@@ -155,3 +155,23 @@ export const STREAM_PONG_MS = 5_000;
 
 /** A node keeps a stream that lost its connection for this long. */
 export const STREAM_RESUME_SECONDS = 30;
+
+// Deliveries.
+
+/** The longest body that is stored: what GitHub sends at most. */
+export const DELIVERY_BODY_MAX_BYTES = 25 * 1_048_576;
+
+/** Seconds before each of ten attempts, as Standard Webhooks recommends them. */
+export const DELIVERY_SCHEDULE_SECONDS = [
+  0, 5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400,
+] as const;
+
+/** Of a schedule of one's own: attempts, and seconds before one of them. */
+export const DELIVERY_SCHEDULE_MAX = 50;
+export const DELIVERY_DELAY_MAX_SECONDS = 7 * 86_400;
+
+/** The longest lane, and the longest id by which an event is known again. */
+export const DELIVERY_NAME_MAX = 256;
+
+/** How much of a target's answer is kept. */
+export const DELIVERY_ANSWER_BYTES = 4_096;

@@ -45,6 +45,8 @@ export interface EdgeConfig {
   readonly grantMasterKey: Uint8Array<ArrayBuffer>;
   /** Private Ed25519 JWK. */
   readonly signingKey: JWK;
+  /** What seals at rest, the current key first; there may be none, and then nothing is stored that has to be sealed. */
+  readonly storageKeys: readonly Uint8Array<ArrayBuffer>[];
   /** Public JWKs of those who may call `/admin`, by kid. */
   readonly operatorKeys: ReadonlyMap<string, JWK>;
 }
@@ -149,11 +151,21 @@ const schema = z.object({
     json,
     z.looseObject({ kty: z.literal("OKP"), crv: z.literal("Ed25519"), d: z.string(), x: z.string() }),
   ),
+  STORAGE_KEYS: z.optional(
+    z
+      .string()
+      .check(
+        z.regex(
+          /^[A-Za-z0-9_-]{43}(?:,[A-Za-z0-9_-]{43})?$/,
+          "must be one or two times 32 random bytes in base64url, with a comma in between",
+        ),
+      ),
+  ),
   OPERATOR_KEYS: z.pipe(json, z.object({ keys: z.array(publicKey).check(unique((jwk) => jwk.kid, "kid")) })),
 });
 
 /** Names whose values must never be quoted in a message. Operators' keys are public, until a private one is put there. */
-const SECRET = new Set(["GRANT_MASTER_KEY", "EDGE_SIGNING_KEY", "OPERATOR_KEYS"]);
+const SECRET = new Set(["GRANT_MASTER_KEY", "EDGE_SIGNING_KEY", "STORAGE_KEYS", "OPERATOR_KEYS"]);
 
 /** A value's JSON without what stands before the @ of a URL: it may be a password. */
 function withoutUserInfo(text: string): string {
@@ -187,7 +199,7 @@ export function parseEdgeConfig(env: Readonly<Record<string, unknown>>): EdgeCon
     throw new RelayError("edge_misconfigured", problems.join("; "));
   }
   const { EDGE_ORIGIN, NODES, EDGE_REGION, REGIONS, CLIENT_ADDRESS_HEADER, PROXY_URLS } = result.data;
-  const { GRANT_MASTER_KEY, EDGE_SIGNING_KEY, OPERATOR_KEYS } = result.data;
+  const { GRANT_MASTER_KEY, EDGE_SIGNING_KEY, STORAGE_KEYS, OPERATOR_KEYS } = result.data;
   return {
     origin: EDGE_ORIGIN,
     nodes: NODES.map(({ id, url, region, key, addresses }) => ({ id, url, region, key, addresses })),
@@ -197,6 +209,7 @@ export function parseEdgeConfig(env: Readonly<Record<string, unknown>>): EdgeCon
     proxyUrls: PROXY_URLS ?? [],
     grantMasterKey: Uint8Array.from(base64url.decode(GRANT_MASTER_KEY)),
     signingKey: EDGE_SIGNING_KEY,
+    storageKeys: (STORAGE_KEYS?.split(",") ?? []).map((key) => Uint8Array.from(base64url.decode(key))),
     operatorKeys: new Map(OPERATOR_KEYS.keys.map((jwk) => [jwk.kid, jwk])),
   };
 }

@@ -7,6 +7,7 @@ import type { Ceiling } from "./ceilings.ts";
 import { withLiveKeys } from "./client-keys.ts";
 import { type Client, loadClient } from "./clients.ts";
 import { type EdgeConfig, type EdgeNode, parseEdgeConfig } from "./config.ts";
+import type { Deliveries } from "./deliveries/deliveries-object.ts";
 import { FailedTokens } from "./failed-tokens.ts";
 import type { Health } from "./health-object.ts";
 import { Pool } from "./pool.ts";
@@ -17,11 +18,13 @@ import { HEALTH_LOOK_MS } from "./limits.ts";
 import { ObservedTargets } from "./observations.ts";
 import { RegistryCache } from "./registry/cache.ts";
 import type { Registry } from "./registry/registry.ts";
+import { Sealing } from "./sealing.ts";
 
 /** The worker's bindings; the text ones are read by `parseEdgeConfig` alone. */
 export interface Env {
   readonly REGISTRY: DurableObjectNamespace<Registry>;
   readonly HEALTH: DurableObjectNamespace<Health>;
+  readonly DELIVERIES: DurableObjectNamespace<Deliveries>;
   /** Requests of one client, by its id. Both ceilings are the platform's; a workerd of one's own has none. */
   readonly CLIENT_CEILING?: Ceiling;
   /** Tokens that failed, by the address that they came from. */
@@ -42,6 +45,7 @@ export class Edge {
   readonly #grantKeys = new Map<string, GrantKey>();
   #signingKey: BoundKey | undefined;
   #verifyingKey: BoundKey | undefined;
+  #sealing: Sealing | undefined;
   readonly #operatorKeys = new Map<string, BoundKey>();
   #nodeKeys: ReadonlyMap<string, BoundKey> | undefined;
   readonly #clients = new RegistryCache<Client>();
@@ -85,6 +89,11 @@ export class Edge {
     } catch {
       throw new RelayError("edge_misconfigured", "EDGE_SIGNING_KEY can't be imported");
     }
+  }
+
+  /** What seals at rest. */
+  async sealing(): Promise<Sealing> {
+    return (this.#sealing ??= await Sealing.with(this.config.storageKeys));
   }
 
   /** An operator's public key by its id. */

@@ -1,5 +1,6 @@
 import { app } from "./app.ts";
 
+export { Deliveries } from "./deliveries/deliveries-object.ts";
 export { Health } from "./health-object.ts";
 export { Registry } from "./registry/registry.ts";
 

@@ -181,3 +181,26 @@ export const ISSUER_LOOK_MS = 10;
 
 /** Certificates that an isolate remembers to have proven, some 2 kB each. */
 export const CERTIFICATES_MAX = 1_000;
+
+// Deliveries.
+
+/**
+ * A stored body is cut into rows of this length. The platform takes rows of 2 MB; what is on its way to a store is held a few times
+ * over, for each of `UPLOADS_AT_ONCE`.
+ */
+export const DELIVERY_CHUNK_BYTES = 262_144;
+
+/** A body up to this length is held whole while its signature is proven; a longer one is staged in its store. */
+export const HELD_BODY_BYTES = 262_144;
+
+/** Longer than that, and still held whole: where what an event is known by stands in its body. */
+export const KEYED_BODY_MAX_BYTES = 1_048_576;
+
+/** How many bodies an isolate stages at once. */
+export const UPLOADS_AT_ONCE = 32;
+
+/** What was staged and not committed by then is swept. */
+export const STAGED_MS = 600_000;
+
+/** How long an attempt has for its target's answer. */
+export const ATTEMPT_DEADLINE_MS = 15_000;

@@ -67,9 +67,9 @@ describe("the table", () => {
   test.for(CODES)("%s", (code) => {
     const row = ERRORS[code];
     expect(code).toMatch(/^[a-z]+(_[a-z]+)*$/);
-    expect([400, 401, 403, 404, 405, 407, 408, 410, 412, 413, 426, 429, 431, 500, 502, 503, 504]).toContain(
-      row.status,
-    );
+    expect([
+      400, 401, 403, 404, 405, 407, 408, 409, 410, 412, 413, 426, 429, 431, 500, 502, 503, 504,
+    ]).toContain(row.status);
     expect(REGISTERED).toContain(row.proxy);
     expect(REACHES).toContain(row.reached);
     expect(row.mend).toMatch(/^[A-Z].+\.$/);

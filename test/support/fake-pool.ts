@@ -129,6 +129,7 @@ export async function startFakePool(
       },
       secrets: {
         GRANT_MASTER_KEY: keys.grantMasterKey,
+        STORAGE_KEYS: keys.storageKeys,
         EDGE_SIGNING_KEY: JSON.stringify(keys.edgeSigningKey),
       },
       ca: keys.ca,

@@ -155,6 +155,7 @@ function edgeOf<Host extends string>(wire: Wire<Host>, plan: RelayPlan<Host>, ke
     },
     secrets: {
       GRANT_MASTER_KEY: keys.grantMasterKey,
+      STORAGE_KEYS: keys.storageKeys,
       EDGE_SIGNING_KEY: JSON.stringify(keys.edgeSigningKey),
     },
     tls: { cert: keys.cert, key: keys.key },

@@ -1,14 +1,17 @@
 import { DurableObject } from "cloudflare:workers";
+import type { Owner } from "../../protocol/deliveries.ts";
 import type { Observed } from "../../protocol/observed.ts";
 import type { RevocationKind, RevocationPage } from "../../protocol/revocations.ts";
 import { type ClientUsage, monthOf, type UsageReport } from "../../protocol/usage.ts";
 import type { AuditEntry, Author } from "../audit.ts";
 import type { ClientRecord } from "../clients.ts";
+import type { DeliveryOwner } from "../deliveries/owner.ts";
 import type { HandleRecord } from "../handles.ts";
 import type { Observations } from "../observations.ts";
 import type { MonthsQuota } from "../quota.ts";
 import { recordChanges, type Snapshot } from "../record-changes.ts";
 import { rememberUntil, type RevokedToken, tokenRememberedUntil } from "../revoked.ts";
+import type { RouteRecord } from "../routes.ts";
 import { AuditTable } from "./audit-table.ts";
 import { ClientsTable } from "./clients-table.ts";
 import { HandlesTable } from "./handles-table.ts";
@@ -260,6 +263,26 @@ export class Registry extends DurableObject<object> {
   #withQuota(used: ClientUsage): UsageWithQuota {
     const quota = this.#clients.quotaOf(used.client);
     return quota ? { ...used, quota } : used;
+  }
+
+  /** A route's record, or null. */
+  route(_id: string): Versioned<RouteRecord> | null {
+    throw new Error("not built yet");
+  }
+
+  /** What a store has to know of its owner. */
+  deliveryOwner(_owner: Owner): DeliveryOwner {
+    throw new Error("not built yet");
+  }
+
+  /** Pauses an owner's deliveries, for a reason that the edge has itself. One that is paused already stays so for its own reason. */
+  pauseOwner(_owner: Owner, _reason: string, _at: number): void {
+    throw new Error("not built yet");
+  }
+
+  /** Remembers that a store is in use, so that one that lost its alarm is found. */
+  noteStore(_owner: Owner, _index: number): void {
+    throw new Error("not built yet");
   }
 
   /** A change that throws half-way leaves nothing behind. */
