@@ -1,6 +1,6 @@
 /** Who changes the registry, and when. */
 export interface Author {
-  /** The operator's key, by its id. */
+  /** The operator's key, by its id; `(edge)` where the edge had a reason of its own. */
   readonly by: string;
   /** Seconds since 1970. */
   readonly at: number;
@@ -14,13 +14,22 @@ export type AuditAction =
   | "handle.add"
   | "handle.revoke"
   | "token.revoke"
-  | "observed.clear";
+  | "observed.clear"
+  | "route.add"
+  | "route.update"
+  | "route.remove"
+  | "deliveries.pause"
+  | "deliveries.resume"
+  | "deliveries.replay"
+  | "deliveries.purge"
+  | "deliveries.skip";
 
 /** What was done, and to whom. */
 export interface AuditedChange {
   readonly action: AuditAction;
+  /** Empty where the route that had one was removed. */
   readonly client: string;
-  /** What was changed: the client's id, a handle's, or a token's `jti`. */
+  /** What was changed: the client's id, a handle's, a token's `jti`, a route's id, or whose deliveries. */
   readonly subject: string;
   /** The record's version behind the change; null where there is none. */
   readonly version: number | null;

@@ -1,4 +1,4 @@
-import type { Pause } from "../../protocol/deliveries.ts";
+import type { Owner, Pause } from "../../protocol/deliveries.ts";
 import type { Versioned } from "../registry/versions.ts";
 import type { RouteRecord } from "../routes.ts";
 
@@ -10,4 +10,11 @@ export interface DeliveryOwner {
   readonly isThere: boolean;
   /** Null where nothing keeps its deliveries from being made. */
   readonly pause: Pause | null;
+}
+
+/** One of an owner's stores. */
+export interface StorePlace {
+  readonly owner: Owner;
+  /** From 0. */
+  readonly index: number;
 }

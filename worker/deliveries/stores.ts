@@ -3,18 +3,14 @@ import type { Owner } from "../../protocol/deliveries.ts";
 import { newRequestId } from "../../protocol/tokens.ts";
 import type { Env } from "../edge.ts";
 import type { Deliveries } from "./deliveries-object.ts";
+import type { StorePlace } from "./owner.ts";
 
 /** An owner's deliveries are spread over this many objects. Changing it would part what has one lane, or is known by one id. */
 export const STORES_PER_OWNER = 8;
 
 const LETTERS = "ABCDEFGH";
 
-/** One of an owner's stores. */
-export interface StorePlace {
-  readonly owner: Owner;
-  /** From 0. */
-  readonly index: number;
-}
+export type { StorePlace };
 
 /**
  * Where an event belongs: all of one lane together, and otherwise all that are known by one id.

@@ -1,11 +1,12 @@
 import type { AuditAction, AuditedChange, AuditEntry, Author } from "../audit.ts";
 import { AUDIT_ROWS_MAX } from "../limits.ts";
+import type { Sql } from "./sql.ts";
 
 /** Who changed what, and when. The oldest rows go when there are too many. */
 export class AuditTable {
-  readonly #sql: SqlStorage;
+  readonly #sql: Sql;
 
-  constructor(sql: SqlStorage) {
+  constructor(sql: Sql) {
     this.#sql = sql;
     sql.exec(`
       CREATE TABLE IF NOT EXISTS audit (

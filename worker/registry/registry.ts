@@ -1,11 +1,11 @@
 import { DurableObject } from "cloudflare:workers";
-import type { Owner } from "../../protocol/deliveries.ts";
+import type { Owner, Pause } from "../../protocol/deliveries.ts";
 import type { Observed } from "../../protocol/observed.ts";
 import type { RevocationKind, RevocationPage } from "../../protocol/revocations.ts";
 import { type ClientUsage, monthOf, type UsageReport } from "../../protocol/usage.ts";
 import type { AuditEntry, Author } from "../audit.ts";
 import type { ClientRecord } from "../clients.ts";
-import type { DeliveryOwner } from "../deliveries/owner.ts";
+import type { DeliveryOwner, StorePlace } from "../deliveries/owner.ts";
 import type { HandleRecord } from "../handles.ts";
 import type { Observations } from "../observations.ts";
 import type { MonthsQuota } from "../quota.ts";
@@ -14,6 +14,7 @@ import { rememberUntil, type RevokedToken, tokenRememberedUntil } from "../revok
 import type { RouteRecord } from "../routes.ts";
 import { AuditTable } from "./audit-table.ts";
 import { ClientsTable } from "./clients-table.ts";
+import { DeliveryOwners, type PutRoute } from "./delivery-owners.ts";
 import { HandlesTable } from "./handles-table.ts";
 import { KeysTable } from "./keys-table.ts";
 import { noteOlder } from "./note-older.ts";
@@ -45,6 +46,7 @@ export class Registry extends DurableObject<object> {
   readonly #audit: AuditTable;
   readonly #usedIds: UsedIdsTable;
   readonly #usage: UsageTable;
+  readonly #owners: DeliveryOwners;
 
   constructor(state: DurableObjectState, env: object) {
     super(state, env);
@@ -58,6 +60,7 @@ export class Registry extends DurableObject<object> {
     this.#audit = new AuditTable(sql);
     this.#usedIds = new UsedIdsTable(sql);
     this.#usage = new UsageTable(sql);
+    this.#owners = new DeliveryOwners(sql, { clients: this.#clients, audit: this.#audit });
     const tables = { keys: this.#keys, rules: this.#rules };
     const now = Math.floor(Date.now() / 1_000);
     void state.blockConcurrencyWhile(() => noteOlder(tables, (id) => this.#readable(id), now));
@@ -106,7 +109,10 @@ export class Registry extends DurableObject<object> {
     });
   }
 
-  /** Removes a record with the client's handles and what was noted of it; false where another version is there than was expected. */
+  /**
+   * Removes a record with the client's handles and what was noted of it, and pauses what is to be delivered by it; false where
+   * another version is there than was expected.
+   */
   deleteClient(id: string, expected: Expected, author: Author): boolean {
     return this.#atOnce(() => {
       const before = this.#snapshot(id);
@@ -118,7 +124,8 @@ export class Registry extends DurableObject<object> {
       this.#observed.deleteAllOf(id);
       this.#usage.remember(id, monthOf(author.at * 1_000));
       this.#revoke("client", id, id, author.at, [before?.record.limits]);
-      const detail = recordChanges(before, undefined);
+      const paused = this.#owners.clientRemoved(id, author);
+      const detail = { ...recordChanges(before, undefined), ...(paused.length > 1 && { paused }) };
       this.#audit.add(author, { action: "client.remove", client: id, subject: id, version: null, detail });
       return true;
     });
@@ -266,23 +273,66 @@ export class Registry extends DurableObject<object> {
   }
 
   /** A route's record, or null. */
-  route(_id: string): Versioned<RouteRecord> | null {
-    throw new Error("not built yet");
+  route(id: string): Versioned<RouteRecord> | null {
+    return this.#owners.routes.get(id);
+  }
+
+  /** At most so many routes, by their ids' order, of ids behind the given one. */
+  routes(after: string, limit: number): Versioned<RouteRecord>[] {
+    return this.#owners.routes.list(after, limit);
+  }
+
+  /** Stores a route, whose client has to be there. */
+  putRoute(record: RouteRecord, expected: Expected, author: Author): PutRoute {
+    return this.#atOnce(() => this.#owners.putRoute(record, expected, author));
+  }
+
+  /** Removes a route, and pauses what it has accepted; false where another version is there than was expected. */
+  deleteRoute(id: string, expected: Expected, author: Author): boolean {
+    return this.#atOnce(() => this.#owners.deleteRoute(id, expected, author));
   }
 
   /** What a store has to know of its owner. */
-  deliveryOwner(_owner: Owner): DeliveryOwner {
-    throw new Error("not built yet");
+  deliveryOwner(owner: Owner): DeliveryOwner {
+    return this.#owners.of(owner);
   }
 
-  /** Pauses an owner's deliveries, for a reason that the edge has itself. One that is paused already stays so for its own reason. */
-  pauseOwner(_owner: Owner, _reason: string, _at: number): void {
-    throw new Error("not built yet");
+  /**
+   * Pauses an owner's deliveries, for a reason that the edge has itself. One that is paused already stays so for its own reason.
+   * @param at milliseconds since 1970
+   */
+  pauseOwner(owner: Owner, reason: string, at: number): void {
+    this.#atOnce(() => this.#owners.pauseItself(owner, reason, at));
+  }
+
+  /** Pauses an owner's deliveries for an operator's reason, which takes the place of any other. */
+  pauseFor(owner: Owner, reason: string, author: Author): Pause {
+    return this.#atOnce(() => this.#owners.pause(owner, reason, author));
+  }
+
+  /** Ends a pause; returns it, or null where there was none. */
+  resumeOwner(owner: Owner, author: Author): Pause | null {
+    return this.#atOnce(() => this.#owners.resume(owner, author));
+  }
+
+  /** Writes down what an operator does to deliveries, which are elsewhere. */
+  noteDeliveries(...act: Parameters<DeliveryOwners["noteAct"]>): void {
+    this.#atOnce(() => this.#owners.noteAct(...act));
   }
 
   /** Remembers that a store is in use, so that one that lost its alarm is found. */
-  noteStore(_owner: Owner, _index: number): void {
-    throw new Error("not built yet");
+  noteStore(owner: Owner, index: number): void {
+    this.#owners.stores.add({ owner, index });
+  }
+
+  /** An owner's stores that are in use. */
+  storesOf(owner: Owner): StorePlace[] {
+    return this.#owners.stores.of(owner);
+  }
+
+  /** At most so many stores that are in use, in the order of their owners, behind the given one. */
+  stores(after: StorePlace | null, limit: number): StorePlace[] {
+    return this.#owners.stores.list(after, limit);
   }
 
   /** A change that throws half-way leaves nothing behind. */

@@ -1,0 +1,166 @@
+import type { Owner, Pause } from "../../protocol/deliveries.ts";
+import type { AuditedChange, Author } from "../audit.ts";
+import type { DeliveryOwner } from "../deliveries/owner.ts";
+import type { RouteRecord } from "../routes.ts";
+import type { AuditTable } from "./audit-table.ts";
+import type { ClientsTable } from "./clients-table.ts";
+import { PausesTable } from "./pauses-table.ts";
+import { routeChanges } from "./route-changes.ts";
+import { RoutesTable } from "./routes-table.ts";
+import type { Sql } from "./sql.ts";
+import { StoresTable } from "./stores-table.ts";
+import type { Expected } from "./versions.ts";
+
+/** What storing a route comes to: `pause` where its deliveries are not made until somebody resumes them. */
+export type PutRoute =
+  | { readonly version: number; readonly isNew: boolean; readonly pause: Pause | null }
+  | "version_conflict"
+  | "client_unknown";
+
+/** Who writes where the edge has a reason of its own: no operator's key has this id. */
+const EDGE = "(edge)";
+
+/** Who has deliveries: routes, what pauses them and clients, and which stores are in use. Each change belongs into a transaction. */
+export class DeliveryOwners {
+  readonly #clients: ClientsTable;
+  readonly #audit: AuditTable;
+  readonly #routes: RoutesTable;
+  readonly #pauses: PausesTable;
+  readonly #stores: StoresTable;
+
+  constructor(sql: Sql, { clients, audit }: { readonly clients: ClientsTable; readonly audit: AuditTable }) {
+    this.#clients = clients;
+    this.#audit = audit;
+    this.#routes = new RoutesTable(sql);
+    this.#pauses = new PausesTable(sql);
+    this.#stores = new StoresTable(sql);
+  }
+
+  get routes(): Pick<RoutesTable, "get" | "list"> {
+    return this.#routes;
+  }
+
+  get stores(): StoresTable {
+    return this.#stores;
+  }
+
+  /** What a store has to know of its owner. */
+  of(owner: Owner): DeliveryOwner {
+    const { kind, id } = partsOf(owner);
+    const route = kind === "route" ? this.#routes.get(id) : null;
+    return {
+      route,
+      isThere: kind === "route" ? route !== null : this.#clients.versionOf(id) !== undefined,
+      pause: this.#pauses.of(owner),
+    };
+  }
+
+  /** Stores a route, whose client has to be there. Of a name that was removed it stays paused. */
+  putRoute(record: RouteRecord, expected: Expected, author: Author): PutRoute {
+    const { id, client } = record;
+    if (this.#clients.versionOf(client) === undefined) return "client_unknown";
+    const isNew = this.#routes.versionOf(id) === undefined;
+    const before = this.#readable(id);
+    const version = this.#routes.put(record, expected);
+    if (version === null) return "version_conflict";
+    this.#audit.add(author, {
+      action: isNew ? "route.add" : "route.update",
+      client,
+      subject: id,
+      version,
+      detail: routeChanges(before, record),
+    });
+    return { version, isNew, pause: this.#pauses.of(`route:${id}`) };
+  }
+
+  /** Removes a route, and pauses what it has accepted; false where another version is there than was expected. */
+  deleteRoute(id: string, expected: Expected, author: Author): boolean {
+    const before = this.#readable(id);
+    if (!this.#routes.delete(id, expected)) return false;
+    this.#pauseOnce(`route:${id}`, "the route was removed", author.at * 1_000);
+    const detail = routeChanges(before, undefined);
+    this.#audit.add(author, {
+      action: "route.remove",
+      client: before?.client ?? "",
+      subject: id,
+      version: null,
+      detail,
+    });
+    return true;
+  }
+
+  /**
+   * Pauses what a removed client has to deliver, and its routes.
+   * @returns who is paused by it
+   */
+  clientRemoved(client: string, author: Author): Owner[] {
+    const owners: Owner[] = [
+      `client:${client}`,
+      ...this.#routes.of(client).map((id): Owner => `route:${id}`),
+    ];
+    return owners.filter((owner) =>
+      this.#pauseOnce(owner, `the client ${client} was removed`, author.at * 1_000),
+    );
+  }
+
+  /**
+   * Pauses an owner for a reason of the edge's own. One that is paused already stays so for its own reason.
+   * @param at milliseconds since 1970
+   */
+  pauseItself(owner: Owner, reason: string, at: number): void {
+    if (!this.#pauseOnce(owner, reason, at)) return;
+    this.#note({ by: EDGE, at: Math.floor(at / 1_000) }, "deliveries.pause", owner, { reason });
+  }
+
+  /** Pauses an owner for an operator's reason, which takes the place of any other. */
+  pause(owner: Owner, reason: string, author: Author): Pause {
+    const before = this.#pauses.of(owner);
+    const pause = { at: author.at * 1_000, by: author.by, reason };
+    this.#pauses.put(owner, pause);
+    this.#note(author, "deliveries.pause", owner, { reason, ...(before && { before: before.reason }) });
+    return pause;
+  }
+
+  /** Ends a pause; returns it, or null where there was none. */
+  resume(owner: Owner, author: Author): Pause | null {
+    const pause = this.#pauses.delete(owner);
+    if (pause !== null) this.#note(author, "deliveries.resume", owner, { reason: pause.reason });
+    return pause;
+  }
+
+  /** Writes down what an operator does to deliveries. */
+  noteAct(
+    owner: Owner,
+    { action, ...detail }: { readonly action: AuditedChange["action"]; readonly [member: string]: unknown },
+    author: Author,
+  ): void {
+    this.#note(author, action, owner, detail);
+  }
+
+  #note(author: Author, action: AuditedChange["action"], owner: Owner, detail: object): void {
+    const { kind, id } = partsOf(owner);
+    const client = kind === "client" ? id : (this.#readable(id)?.client ?? "");
+    this.#audit.add(author, { action, client, subject: owner, version: null, detail });
+  }
+
+  /** Whether it was not paused before. */
+  #pauseOnce(owner: Owner, reason: string, at: number): boolean {
+    if (this.#pauses.of(owner) !== null) return false;
+    this.#pauses.put(owner, { at, by: null, reason });
+    return true;
+  }
+
+  /** A route's record, as far as it can be read: one that can't may be written over, or removed. */
+  #readable(id: string): RouteRecord | undefined {
+    try {
+      return this.#routes.get(id)?.record;
+    } catch {
+      return undefined;
+    }
+  }
+}
+
+function partsOf(owner: Owner): { readonly kind: "route" | "client"; readonly id: string } {
+  const [kind, id] = owner.split(":") as ["route" | "client", string];
+  return { kind, id };
+}
