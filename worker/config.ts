@@ -168,7 +168,7 @@ const schema = z.object({
 const SECRET = new Set(["GRANT_MASTER_KEY", "EDGE_SIGNING_KEY", "STORAGE_KEYS", "OPERATOR_KEYS"]);
 
 /** A value's JSON without what stands before the @ of a URL: it may be a password. */
-function withoutUserInfo(text: string): string {
+export function withoutUserInfo(text: string): string {
   return text.replace(/:\/\/(?:[^"\\]|\\.)*@/g, "://…@");
 }
 

@@ -204,3 +204,15 @@ export const STAGED_MS = 600_000;
 
 /** How long an attempt has for its target's answer. */
 export const ATTEMPT_DEADLINE_MS = 15_000;
+
+/** What a route takes where its record doesn't say: calls per second, by each isolate. */
+export const ROUTE_REQUESTS_PER_SECOND = 1_000;
+
+/** For how long, at most, what has ended is kept. */
+export const ROUTE_RETENTION_MAX_DAYS = 366;
+
+/** How far the time that a provider signed may be from the edge's: for as long a call that was listened to can be repeated. */
+export const HOOK_TOLERANCE_SECONDS = 300;
+
+/** How many signatures of one call are looked at: providers send one for each secret that is live. */
+export const HOOK_SIGNATURES_MAX = 16;

@@ -16,6 +16,11 @@ export class RegistryCache<T> {
     return (this.#unknown.get(id) ?? 0) > now ? null : undefined;
   }
 
+  /** What there was of this id when it was last looked up, however long ago. */
+  last(id: string): T | undefined {
+    return this.#known.get(id)?.value;
+  }
+
   /** Remembers what the registry had, or with null that it had nothing. */
   set(id: string, value: T | null, now: number): void {
     const until = now + REGISTRY_CACHE_MS;

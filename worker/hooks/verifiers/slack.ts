@@ -1,0 +1,18 @@
+import { expectRecent, needed, signaturesIn, utf8, type Verifier } from "../check.ts";
+
+const PREFIX = "v0=";
+
+/** Slack: `X-Slack-Signature: v0=<hex>` over `v0:<seconds>:<body>`. */
+export function slack(keys: readonly Uint8Array<ArrayBuffer>[]): Verifier {
+  return (head, nowMs) => {
+    const timestamp = needed(head, "x-slack-request-timestamp");
+    const field = needed(head, "x-slack-signature");
+    expectRecent(timestamp, nowMs);
+    const before = utf8(`v0:${timestamp}:`);
+    return {
+      macs: keys.map((key) => ({ hash: "SHA-256", key, before })),
+      over: "body",
+      signatures: signaturesIn(field.startsWith(PREFIX) ? [field.slice(PREFIX.length)] : [], "hex"),
+    };
+  };
+}
