@@ -216,3 +216,76 @@ export const HOOK_TOLERANCE_SECONDS = 300;
 
 /** How many signatures of one call are looked at: providers send one for each secret that is live. */
 export const HOOK_SIGNATURES_MAX = 16;
+
+/** The platform takes rows of 2 MB. */
+export const STORE_ROW_MAX_BYTES = 2_000_000;
+
+/** What a store holds at most, of the 10 GB that the platform gives it. */
+export const STORE_MAX_BYTES = 8_000_000_000;
+
+/** What an event counts besides its request and its body: its row, and what the indexes have of it. */
+export const EVENT_WEIGHT_BYTES = 1_024;
+
+/** Of an owner, where its record doesn't say: deliveries that may be pending, and attempts per second; over all stores. */
+export const DELIVERIES_PENDING = 1_000_000;
+export const DELIVERIES_PER_SECOND = 400;
+
+/** The platform lets six calls wait for an answer at once: a seventh would wait for them, and its time would run. */
+export const ATTEMPTS_AT_ONCE = 6;
+
+/** An attempt that says nothing for so long is given up: what it holds may not be held for ever. */
+export const ATTEMPT_LOST_MS = 60_000;
+
+/** Attempts that are kept of one event. */
+export const ATTEMPTS_KEPT = 20;
+
+/** Delays of a schedule are longer or shorter by up to this share, so that what failed together doesn't come back together. */
+export const DELIVERY_JITTER = 0.2;
+
+/** What a target asks for by `Retry-After` is honoured up to this. */
+export const RETRY_AFTER_MAX_SECONDS = 86_400;
+
+/** So many attempts in a row that the edge's end interrupted: the event is taken for what ends it. */
+export const INTERRUPTIONS_MAX = 10;
+
+/** After so many of them it is tried alone, so that it takes nothing else along. */
+export const INTERRUPTIONS_SUSPECT = 2;
+
+/** Failures in a row after which a target is only probed, and how long until the first probe; doubled with each that fails. */
+export const BREAKER_FAILURES = 10;
+export const BREAKER_PROBE_MS = 30_000;
+export const BREAKER_PROBE_MAX_MS = 600_000;
+
+/** After a fault of the relay's own nothing is sent for so long; doubled with each in a row. */
+export const RELAY_BACKOFF_MS = 1_000;
+export const RELAY_BACKOFF_MAX_MS = 30_000;
+
+/** How long the alarm handler goes on before it sets its alarm again, and how long it waits for what is due soon. */
+export const DELIVERY_RUN_MS = 30_000;
+export const DELIVERY_LINGER_MS = 200;
+
+/** After something unforeseen the engine begins anew. */
+export const ENGINE_RETRY_MS = 1_000;
+
+/** How often a store whose owner is paused looks whether it still is, should nobody tell. */
+export const PAUSED_LOOK_MS = 300_000;
+
+/** For how long what has ended is kept where its route doesn't say, in days. */
+export const DELIVERED_DAYS = 7;
+export const DEAD_DAYS = 30;
+
+/** How often a store looks for what has been kept long enough, and how many deliveries go at once. */
+export const RETENTION_LOOK_MS = 600_000;
+export const RETENTION_BATCH = 200;
+
+/** How many events a sweep looks at in one go. */
+export const SWEEP_WINDOW = 2_000;
+
+/** Deliveries per second that a sweep does at most, in one store. */
+export const SWEEP_RATE_MAX = 1_000;
+
+/** How much of what was kept long enough goes at once, in bytes. */
+export const RETENTION_BATCH_BYTES = 67_108_864;
+
+/** Where at most so many deliveries are in a state, a list of them looks them up; where there are more, it goes through all. */
+export const LIST_SORTED_MAX = 10_000;

@@ -1,5 +1,5 @@
-import type { DeliveryAnswer } from "../../protocol/deliveries.ts";
-import type { StoredEvent } from "./event.ts";
+import type { DeliveryAnswer, DeliveryDetail } from "../../protocol/deliveries.ts";
+import type { NewEvent, StoredEvent } from "./event.ts";
 
 /** Where an attempt was made, as far as that is known. */
 interface Made {
@@ -37,3 +37,12 @@ export interface StoredBody {
 
 /** Makes one attempt. Never throws, and returns within the time that an attempt has, and some. */
 export type Deliver = (event: StoredEvent, body: StoredBody) => Promise<AttemptResult>;
+
+/**
+ * Makes the event that tells how one with a `callback` ended, for the same store; null where it can't be made by any key. Throws
+ * where it may work later: the engine asks again.
+ */
+export type MakeCallback = (
+  ended: StoredEvent,
+  detail: DeliveryDetail,
+) => Promise<{ readonly event: NewEvent; readonly body: Uint8Array<ArrayBuffer> } | null>;

@@ -1,44 +1,59 @@
 import { DurableObject } from "cloudflare:workers";
-import type {
-  Accepted,
-  DeliveryCounts,
-  DeliveryDetail,
-  DeliveryRow,
-  DeliveryState,
-} from "../../protocol/deliveries.ts";
+import type { Accepted, DeliveryCounts, DeliveryDetail, DeliveryRow } from "../../protocol/deliveries.ts";
+import { parseEdgeConfig } from "../config.ts";
+import { Edge, type Env, registryOf } from "../edge.ts";
+import { SWEEP_RATE_MAX } from "../limits.ts";
+import { acceptEvent, type Refusal } from "./engine/accept.ts";
+import { endEvent, removeEvent } from "./engine/change-state.ts";
+import { Engine } from "./engine/engine.ts";
+import { replayEvent } from "./engine/sweep.ts";
 import type { NewEvent } from "./event.ts";
+import type { DeliveryFilter, Sweep } from "./filter.ts";
+import { callbackBy, deliverBy } from "./send.ts";
+import { type Before } from "./store/lists.ts";
+import { listed } from "./store/event-row.ts";
+import { Store } from "./store/store.ts";
+import { placeOfId } from "./places.ts";
 
-/** What a call that stores is refused for, besides what throws. */
-export interface Refusal {
-  readonly status: "conflict" | "backlog_full" | "uploads_limited";
-}
-
-/** What a list of deliveries is narrowed to. Times are milliseconds since 1970. */
-export interface DeliveryFilter {
-  readonly state?: DeliveryState | undefined;
-  readonly lane?: string | undefined;
-  /** Accepted from, and before. */
-  readonly from?: number | undefined;
-  readonly to?: number | undefined;
-}
-
-/** What is to become of many deliveries, at a bounded rate. */
-export interface Sweep {
-  readonly act: "replay" | "purge";
-  readonly filter: DeliveryFilter;
-  /** Deliveries per second, of this store. */
-  readonly rate: number;
-}
+export type { DeliveryFilter, Refusal, Sweep };
 
 /**
  * One of an owner's stores: what was accepted, and the engine that delivers it, woken by one alarm.
  *
  * Its alarm handler never throws: after seven times the platform would not call it again.
  */
-export class Deliveries extends DurableObject<object> {
+export class Deliveries extends DurableObject<Env> {
+  readonly #store: Store;
+  readonly #engine: Engine;
+  #edge: Edge | undefined;
+
+  constructor(state: DurableObjectState, env: Env) {
+    super(state, env);
+    const { storage } = state;
+    this.#store = new Store(storage.sql);
+    this.#engine = new Engine({
+      store: this.#store,
+      transaction: (work) => storage.transactionSync(work),
+      now: () => Date.now(),
+      random: () => Math.random(),
+      setAlarm: (at) => storage.setAlarm(at),
+      sync: () => storage.sync(),
+      // What is misconfigured throws with each attempt, not here.
+      deliver: (event, body) => deliverBy(this.#edgeHere(), env)(event, body),
+      makeCallback: (ended, detail) => callbackBy(this.#edgeHere())(ended, detail),
+      owner: async (owner) => registryOf(env).deliveryOwner(owner),
+      pauseOwner: async (owner, reason, at) => registryOf(env).pauseOwner(owner, reason, at),
+    });
+    void state.blockConcurrencyWhile(() => this.#engine.rearm());
+  }
+
+  override async alarm(): Promise<void> {
+    await this.#engine.run();
+  }
+
   /** Stores an event with its whole body. */
-  async accept(_event: NewEvent, _body: Uint8Array<ArrayBuffer>): Promise<Accepted | Refusal> {
-    throw new Error("not built yet");
+  async accept(event: NewEvent, body: Uint8Array<ArrayBuffer>): Promise<Accepted | Refusal> {
+    return this.#accept(event, body);
   }
 
   /**
@@ -48,64 +63,107 @@ export class Deliveries extends DurableObject<object> {
    * @param n counts the pieces from 0; each but the last has DELIVERY_CHUNK_BYTES
    * @returns whether there was room
    */
-  async stage(_id: string, _n: number, _bytes: Uint8Array<ArrayBuffer>): Promise<boolean> {
-    throw new Error("not built yet");
+  async stage(id: string, n: number, bytes: Uint8Array<ArrayBuffer>): Promise<boolean> {
+    return this.#change(() => this.#store.bodies.stage(id, n, bytes, Date.now()));
   }
 
   /** Stores an event whose body was staged under its id. */
-  async commit(_event: NewEvent): Promise<Accepted | Refusal> {
-    throw new Error("not built yet");
+  async commit(event: NewEvent): Promise<Accepted | Refusal> {
+    return this.#accept(event, null);
   }
 
   /** Forgets what was staged. */
-  async abandon(_id: string): Promise<void> {
-    throw new Error("not built yet");
+  async abandon(id: string): Promise<void> {
+    await this.#change(() => this.#store.bodies.abandon(id));
   }
 
   /** Deliveries by the time of their acceptance, the latest first, behind `before`. */
-  async list(
-    _filter: DeliveryFilter,
-    _before: { readonly accepted: number; readonly id: string } | null,
-    _limit: number,
-  ): Promise<DeliveryRow[]> {
-    throw new Error("not built yet");
+  async list(filter: DeliveryFilter, before: Before | null, limit: number): Promise<DeliveryRow[]> {
+    const owner = this.#store.totals.owner();
+    if (owner === null) return [];
+    return this.#store.lists.latest(filter, before, limit).map((row) => listed(row, owner));
   }
 
-  async show(_id: string): Promise<DeliveryDetail | null> {
-    throw new Error("not built yet");
+  async show(id: string): Promise<DeliveryDetail | null> {
+    const row = this.#store.events.byId(id);
+    return row === undefined ? null : this.#store.detail(row);
   }
 
   async counts(): Promise<DeliveryCounts> {
-    throw new Error("not built yet");
+    return this.#store.totals.counts();
   }
 
   /** Makes one again that has ended; false where there is none of this id. One that is pending is tried at once. */
-  async replay(_id: string): Promise<boolean> {
-    throw new Error("not built yet");
+  async replay(id: string): Promise<boolean> {
+    return this.#change(() => {
+      const row = this.#store.events.byId(id);
+      if (row === undefined) return false;
+      replayEvent(this.#store, row, Date.now(), { hurry: true });
+      return true;
+    });
   }
 
   /** Removes one for good; false where there is none of this id. */
-  async purge(_id: string): Promise<boolean> {
-    throw new Error("not built yet");
+  async purge(id: string): Promise<boolean> {
+    return this.#change(() => {
+      const row = this.#store.events.byId(id);
+      if (row === undefined) return false;
+      removeEvent(this.#store, row, Date.now());
+      return true;
+    });
   }
 
   /** Gives up the first one of a lane, so that those behind it go on; its id, or null where the lane is empty. */
-  async skip(_lane: string): Promise<string | null> {
-    throw new Error("not built yet");
+  async skip(lane: string): Promise<string | null> {
+    return this.#change(() => {
+      const row = this.#store.events.laneTurn(lane);
+      if (row === undefined) return null;
+      endEvent(this.#store, row, { state: "dead", reason: "skipped by an operator" }, Date.now());
+      return row.id;
+    });
   }
 
   /** Begins to replay or purge many; the sweep goes on by itself. */
-  async sweep(_sweep: Sweep): Promise<void> {
-    throw new Error("not built yet");
+  async sweep({ act, filter, rate }: Sweep): Promise<void> {
+    await this.#change(() => {
+      const { seq } = this.#store.totals.get();
+      this.#store.sweeps.add({ act, filter, rate: Math.min(rate, SWEEP_RATE_MAX) }, seq, Date.now());
+    });
   }
 
   /** Something of the owner's changed: what is remembered of it is forgotten, and what is due goes on. */
   async wake(): Promise<void> {
-    throw new Error("not built yet");
+    await this.#engine.wake();
   }
 
   /** Sets the alarm again, where it was lost. */
   async rearm(): Promise<void> {
-    throw new Error("not built yet");
+    await this.#engine.rearm();
+  }
+
+  async #accept(event: NewEvent, body: Uint8Array<ArrayBuffer> | null): Promise<Accepted | Refusal> {
+    if (this.#store.totals.get().noted === 0) {
+      const place = placeOfId(event.owner, event.id);
+      await registryOf(this.env).noteStore(event.owner, place?.index ?? 0);
+      this.#store.totals.note();
+    }
+    const route = await this.#engine.route(event);
+    return this.#change(() => acceptEvent(this.#store, event, body, { now: Date.now(), route }));
+  }
+
+  /** A change and the alarm that it needs are kept together, or neither is. */
+  async #change<T>(change: () => T): Promise<T> {
+    let armed: Promise<void> | undefined;
+    const result = this.ctx.storage.transactionSync(() => {
+      const changed = change();
+      armed = this.#engine.arm();
+      return changed;
+    });
+    await armed;
+    return result;
+  }
+
+  #edgeHere(): Edge {
+    return (this.#edge ??= new Edge(parseEdgeConfig(this.env as unknown as Record<string, unknown>)));
   }
 }

@@ -1,9 +1,9 @@
-type Value = string | number | null;
+type Value = string | number | null | ArrayBuffer;
 
 /** What tables use of a Durable Object's SQLite. */
 export interface Sql {
   exec<T extends Record<string, Value>>(
     query: string,
-    ...bindings: Value[]
+    ...bindings: (Value | Uint8Array<ArrayBuffer>)[]
   ): { toArray(): T[]; one(): T; readonly rowsWritten: number };
 }

@@ -1,0 +1,301 @@
+import { TokenBucket } from "../../../protocol/token-bucket.ts";
+import {
+  ALARM_LATE_MS,
+  ATTEMPT_LOST_MS,
+  ATTEMPTS_AT_ONCE,
+  DELIVERIES_PER_SECOND,
+  DELIVERY_LINGER_MS,
+  DELIVERY_RUN_MS,
+  ENGINE_RETRY_MS,
+  PAUSED_LOOK_MS,
+  RELAY_BACKOFF_MAX_MS,
+} from "../../limits.ts";
+import type { AttemptResult } from "../attempt-result.ts";
+import type { NewEvent } from "../event.ts";
+import type { RouteRecord } from "../../routes.ts";
+import type { DeliveryOwner } from "../owner.ts";
+import { STORES_PER_OWNER } from "../places.ts";
+import { queueOf, scheduleOf } from "../store/event-row.ts";
+import type { Store } from "../store/store.ts";
+import type { UnderWay } from "../store/totals-table.ts";
+import { type Backoff, NO_BACKOFF, nextBackoff } from "./backoff.ts";
+import { Chores } from "./chores.ts";
+import type { Judgement } from "./judge.ts";
+import { OwnerFacts } from "./owner-facts.ts";
+import type { EngineParts } from "./parts.ts";
+import { effectiveSchedule } from "./schedule.ts";
+import { settle, settleInterrupted } from "./settle.ts";
+import { Signal } from "./signal.ts";
+import { storedEvent } from "./stored-event.ts";
+import { type Flight, isSuspect, nextMoment, takeDue } from "./take.ts";
+
+interface Attempt extends Flight, UnderWay {
+  readonly schedule: readonly number[];
+}
+
+/** Owns when what is tried. It is woken by one alarm, works for a while, and sets the next one. */
+export class Engine {
+  readonly #parts: EngineParts;
+  readonly #store: Store;
+  readonly #signal = new Signal();
+  readonly #flights = new Map<number, Attempt>();
+  readonly #results: { readonly attempt: Attempt; readonly result: AttemptResult }[] = [];
+  readonly facts: OwnerFacts;
+  readonly #chores: Chores;
+  readonly #bucket: TokenBucket;
+  #backoff: Backoff = NO_BACKOFF;
+  /** Nothing is sent before: those for whom it would be are not there. */
+  #heldUntil = 0;
+  #isRunning = false;
+  #alarmAt = Infinity;
+
+  constructor(parts: EngineParts) {
+    this.#parts = parts;
+    this.#store = parts.store;
+    this.facts = new OwnerFacts((owner) => parts.owner(owner));
+    this.#chores = new Chores(parts);
+    this.#bucket = new TokenBucket(rateOf(undefined), parts.now());
+    parts.transaction(() => settleInterrupted(this.#store, parts.now()));
+  }
+
+  /**
+   * The route that an event is of, as it was last heard of: what is accepted depends on no other object, but for the first time.
+   */
+  async route({ kind, owner }: Pick<NewEvent, "kind" | "owner">): Promise<RouteRecord | undefined> {
+    if (kind !== "hook") return undefined;
+    if (this.facts.latest === undefined) {
+      await this.facts.get(this.#parts.now(), owner).catch(() => undefined);
+    }
+    return this.facts.latest?.route?.record;
+  }
+
+  /** Sees to it that the alarm comes in time for what there is to do now. To be called in the transaction that made it. */
+  async arm(): Promise<void> {
+    if (this.#isRunning) {
+      // Another alarm is set already, should this run come to nothing.
+      this.#signal.set();
+      return;
+    }
+    const next = this.#next();
+    // One that is overdue was lost.
+    const isLost = this.#parts.now() - this.#alarmAt > ALARM_LATE_MS;
+    if (next !== undefined && (next < this.#alarmAt || isLost)) await this.#setAlarm(next);
+  }
+
+  /** Sets the alarm again, whatever is believed of it. */
+  async rearm(): Promise<void> {
+    if (this.#isRunning) return;
+    this.#alarmAt = Infinity;
+    await this.arm();
+  }
+
+  /** Something of the owner's changed, or of what the engine goes by: it looks anew. */
+  async wake(): Promise<void> {
+    this.facts.forget();
+    this.#backoff = NO_BACKOFF;
+    this.#heldUntil = 0;
+    this.#parts.transaction(() => this.#store.breakers.clear());
+    await this.rearm();
+    this.#signal.set();
+  }
+
+  /** The alarm handler. Never throws. */
+  async run(): Promise<void> {
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    let hasFailed = false;
+    try {
+      // Should the edge end meanwhile, or what is accepted come too late for this run.
+      await this.#setAlarm(this.#parts.now() + 2 * DELIVERY_RUN_MS);
+      await this.#work(this.#parts.now() + DELIVERY_RUN_MS);
+    } catch (error) {
+      console.error("deliveries: a run failed", error);
+      hasFailed = true;
+    }
+    this.#isRunning = false;
+    try {
+      const now = this.#parts.now();
+      const next = hasFailed ? now + ENGINE_RETRY_MS : this.#next();
+      if (next !== undefined) await this.#setAlarm(next);
+    } catch (error) {
+      // What comes next sets it again, and so does the sweep of all stores.
+      console.error("deliveries: the alarm can't be set", error);
+      this.#alarmAt = Infinity;
+    }
+  }
+
+  async #work(until: number): Promise<void> {
+    for (;;) {
+      const owner = await this.#owner();
+      const isOpen = this.#parts.now() < until;
+      if (isOpen) await this.#chores.run(owner);
+      await this.#settle();
+      if (isOpen && owner !== undefined) await this.#begin(owner);
+      const now = this.#parts.now();
+      const next = this.#next() ?? Infinity;
+      if (this.#results.length > 0) continue;
+      const isIdle = this.#flights.size === 0 && (!isOpen || next > now + DELIVERY_LINGER_MS);
+      if (isIdle) return;
+      await this.#signal.wait(Math.max(1, isOpen ? Math.min(next, until) - now : ATTEMPT_LOST_MS));
+    }
+  }
+
+  /** The owner, where something may be sent for it now. Without the registry's word nothing is. */
+  async #owner(): Promise<DeliveryOwner | undefined> {
+    const now = this.#parts.now();
+    const id = this.#store.totals.owner();
+    if (id === null) return undefined;
+    try {
+      const owner = await this.facts.get(now, id);
+      this.#bucket.resize(rateOf(owner), now);
+      return owner;
+    } catch (error) {
+      console.error("deliveries: the registry did not answer", error);
+      this.#backoff = nextBackoff(this.#backoff, { started: now, now, retryAfter: null });
+      return undefined;
+    }
+  }
+
+  /** Writes down what came of attempts, all of them at once. */
+  async #settle(): Promise<void> {
+    const now = this.#parts.now();
+    const ended = [...this.#results];
+    if (ended.length === 0) return;
+    const over = new Set(ended.map(({ attempt }) => attempt.seq));
+    const left = [...this.#flights.values()].filter(({ seq }) => !over.has(seq));
+    const judgements = this.#parts.transaction(() => {
+      this.#store.totals.setUnderWay(left.map((attempt) => underWay(attempt)));
+      return ended.map(({ attempt, result }) => {
+        const { schedule } = attempt;
+        return settle(this.#store, attempt, result, { now, random: this.#parts.random(), schedule });
+      });
+    });
+    // Not before that is certain.
+    this.#results.splice(0, ended.length);
+    for (const seq of over) this.#flights.delete(seq);
+    for (const [i, { attempt, result }] of ended.entries()) await this.#heed(judgements[i], attempt, result);
+  }
+
+  async #heed(judgement: Judgement | undefined, { started }: Attempt, result: AttemptResult): Promise<void> {
+    if (judgement === undefined) return;
+    const now = this.#parts.now();
+    if (judgement.relay === "good") {
+      this.#backoff = NO_BACKOFF;
+    } else if (judgement.relay === "fault") {
+      const retryAfter = result.kind === "relay" ? result.retryAfter : null;
+      this.#backoff = nextBackoff(this.#backoff, { started, now, retryAfter });
+    } else {
+      this.facts.forget();
+      this.#heldUntil = now + RELAY_BACKOFF_MAX_MS;
+    }
+    if (judgement.pause === null) return;
+    const owner = this.#store.totals.owner()!;
+    await this.#parts
+      .pauseOwner(owner, judgement.pause, now)
+      .catch((error: unknown) => console.error(`deliveries: ${owner} can't be paused`, error));
+    this.facts.forget();
+  }
+
+  /** Sends what may be sent now, once it is kept for good that it is. */
+  async #begin(owner: DeliveryOwner): Promise<void> {
+    const now = this.#parts.now();
+    if (owner.pause !== null || !owner.isThere) {
+      this.#heldUntil = now + PAUSED_LOOK_MS;
+      return;
+    }
+    const flights = [...this.#flights.values()];
+    const rows = takeDue(this.#store, flights, this.#room(owner, now), now);
+    if (rows.length === 0) return;
+    this.#bucket.spend(rows.length, now);
+    const begun: readonly Attempt[] = rows.map((row) => ({
+      seq: row.seq,
+      n: row.tries + 1,
+      started: now,
+      queue: queueOf(row),
+      lane: row.lane,
+      isAlone: isSuspect(row),
+      schedule: effectiveSchedule(scheduleOf(row), owner.route?.record),
+    }));
+    const underWayNow = [...flights, ...begun].map((attempt) => underWay(attempt));
+    this.#parts.transaction(() => this.#store.totals.setUnderWay(underWayNow));
+    await this.#parts.sync();
+    for (const attempt of begun) {
+      this.#flights.set(attempt.seq, attempt);
+      void this.#attempt(attempt).then((result) => {
+        this.#results.push({ attempt, result });
+        this.#signal.set();
+      });
+    }
+  }
+
+  /** How many more attempts may begin. */
+  #room(owner: DeliveryOwner, now: number): number {
+    if (now < this.#heldUntil || now < this.#backoff.until) return 0;
+    const concurrent = owner.route?.record.limits?.concurrent ?? Infinity;
+    const most = Math.min(ATTEMPTS_AT_ONCE, Math.max(1, Math.ceil(concurrent / STORES_PER_OWNER)));
+    // Whether the relay is back one finds out for all.
+    const free = (this.#backoff.faults > 0 ? 1 : most) - this.#flights.size;
+    return Math.min(free, Math.floor(this.#bucket.level(now)));
+  }
+
+  async #attempt({ seq, n }: Attempt): Promise<AttemptResult> {
+    const fault = (detail: string): AttemptResult => ({
+      kind: "relay",
+      code: "edge_internal",
+      detail,
+      retryAfter: null,
+      node: null,
+      egress: null,
+    });
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    try {
+      const row = this.#store.events.get(seq);
+      const event = row && storedEvent(this.#store, row, n);
+      if (event === undefined) return { kind: "unreadable", detail: "its request is not there" };
+      const lost = new Promise<AttemptResult>((done) => {
+        timer = setTimeout(() => done(fault("the attempt came to no end")), ATTEMPT_LOST_MS);
+      });
+      return await Promise.race([this.#parts.deliver(event, this.#store.bodies.body(row!)), lost]);
+    } catch (error) {
+      console.error("deliveries: an attempt failed", error);
+      return fault("the edge failed in the middle of it; its log says more");
+    } finally {
+      if (timer !== undefined) clearTimeout(timer);
+    }
+  }
+
+  /** When there is something to do next. */
+  #next(): number | undefined {
+    const now = this.#parts.now();
+    const times: number[] = [];
+    const moment = nextMoment(this.#store, [...this.#flights.values()]);
+    if (moment !== undefined) {
+      const mayGo = Math.max(this.#heldUntil, this.#backoff.until, now + this.#bucket.waitMs(1, now));
+      times.push(Math.max(moment, mayGo));
+    }
+    const chore = this.#chores.next(this.facts.latest);
+    if (chore !== undefined) times.push(chore);
+    // An alarm set for the very moment of the one that runs is lost, as workerd has it.
+    return times.length === 0 ? undefined : Math.max(now + 1, Math.min(...times));
+  }
+
+  async #setAlarm(at: number): Promise<void> {
+    this.#alarmAt = at;
+    try {
+      await this.#parts.setAlarm(at);
+    } catch (error) {
+      this.#alarmAt = Infinity;
+      throw error;
+    }
+  }
+}
+
+function underWay({ seq, n, started }: Attempt): UnderWay {
+  return { seq, n, started };
+}
+
+function rateOf(owner: DeliveryOwner | undefined): { rate: number; burst: number } {
+  const perSecond = owner?.route?.record.limits?.deliveriesPerSecond ?? DELIVERIES_PER_SECOND;
+  const rate = perSecond / STORES_PER_OWNER;
+  return { rate, burst: Math.max(1, Math.min(rate, ATTEMPTS_AT_ONCE)) };
+}
