@@ -8,6 +8,7 @@ import { withLiveKeys } from "./client-keys.ts";
 import { type Client, loadClient } from "./clients.ts";
 import { type EdgeConfig, type EdgeNode, parseEdgeConfig } from "./config.ts";
 import type { Deliveries } from "./deliveries/deliveries-object.ts";
+import { Uploads } from "./deliveries/uploads.ts";
 import { FailedTokens } from "./failed-tokens.ts";
 import type { Health } from "./health-object.ts";
 import { Pool } from "./pool.ts";
@@ -40,6 +41,7 @@ export class Edge {
   readonly pool = new Pool();
   readonly failedTokens = new FailedTokens();
   readonly observed = new ObservedTargets();
+  readonly uploads = new Uploads();
   /** Since when a request is on its way to tell of them, in milliseconds since 1970. */
   tellingSince = -Infinity;
   readonly issuerKeys = new IssuerKeys();

@@ -199,6 +199,15 @@ export const KEYED_BODY_MAX_BYTES = 1_048_576;
 /** How many bodies an isolate stages at once. */
 export const UPLOADS_AT_ONCE = 32;
 
+/** What an isolate holds of all bodies that it takes in at once: of each that is staged 768 kB, and some for those that are held. */
+export const INTAKE_BYTES = UPLOADS_AT_ONCE * 1_048_576;
+
+/** A body that has not come whole by then is given up: 25 MB in it are 2 Mbit/s. */
+export const INTAKE_DEADLINE_MS = 120_000;
+
+/** Whoever meets a full store is asked to wait this long. */
+export const BACKLOG_RETRY_SECONDS = 30;
+
 /** What was staged and not committed by then is swept. */
 export const STAGED_MS = 600_000;
 

@@ -1,3 +1,5 @@
+import { RunningDigest } from "./digest.ts";
+
 /** The hashes that providers sign with, and their blocks' bytes (FIPS 180-4). */
 const BLOCK_BYTES = { "SHA-1": 64, "SHA-256": 64, "SHA-512": 128 } as const;
 
@@ -15,17 +17,12 @@ export type MacHash = keyof typeof BLOCK_BYTES;
 export class Mac {
   readonly #hash: MacHash;
   readonly #outer: Uint8Array<ArrayBuffer>;
-  readonly #digest: Promise<ArrayBuffer>;
-  readonly #writer: WritableStreamDefaultWriter<ArrayBufferView | ArrayBuffer>;
+  readonly #inner: RunningDigest;
 
   private constructor(hash: MacHash, outer: Uint8Array<ArrayBuffer>) {
     this.#hash = hash;
     this.#outer = outer;
-    const stream = new crypto.DigestStream(hash);
-    this.#digest = stream.digest;
-    // It is waited for where it is used.
-    this.#digest.catch(() => {});
-    this.#writer = stream.getWriter();
+    this.#inner = new RunningDigest(hash);
   }
 
   static async begin(hash: MacHash, key: Uint8Array<ArrayBuffer>): Promise<Mac> {
@@ -40,12 +37,11 @@ export class Mac {
   }
 
   async write(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
-    await this.#writer.write(bytes);
+    await this.#inner.write(bytes);
   }
 
   async end(): Promise<Uint8Array<ArrayBuffer>> {
-    await this.#writer.close();
-    const inner = new Uint8Array(await this.#digest);
+    const inner = await this.#inner.end();
     const outer = new Uint8Array(this.#outer.length + inner.length);
     outer.set(this.#outer);
     outer.set(inner, this.#outer.length);
