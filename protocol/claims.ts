@@ -1,4 +1,4 @@
-import type { DeliveryOptions } from "./deliveries.ts";
+import { type DeliveryOptions, isDeliveryOptions } from "./deliveries.ts";
 import { type ErrorCode, RelayError } from "./errors.ts";
 import { isMethod } from "./headers.ts";
 import { CLIENT_ID } from "./keys.ts";
@@ -122,6 +122,10 @@ export function checkRequestClaims(
   const { resume } = claims;
   if (resume !== undefined && (act !== "stream" || !isResume(resume))) {
     throw malformed("resume is not a stream's id with two counts of bytes");
+  }
+  const { delivery } = claims;
+  if (delivery !== undefined && (act !== "enqueue" || !isDeliveryOptions(delivery))) {
+    throw malformed("delivery is not what POST /deliveries takes: key, lane, schedule, callback");
   }
   for (const name of ["idempotent", "receipt"]) {
     if (claims[name] !== undefined && typeof claims[name] !== "boolean") {

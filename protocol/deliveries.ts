@@ -1,4 +1,10 @@
 import { CLIENT_ID } from "./keys.ts";
+import {
+  DELIVERY_DELAY_MAX_SECONDS,
+  DELIVERY_NAME_MAX,
+  DELIVERY_SCHEDULE_MAX,
+  URL_MAX_BYTES,
+} from "./limits.ts";
 
 /**
  * Who has deliveries: a route that a provider calls, or a client that hands its own requests over.
@@ -124,6 +130,35 @@ export interface DeliveryOptions {
   /** Where the outcome is posted to, by the relay as well, under the client's `allow`. */
   readonly callback?: string;
 }
+
+/** Whether a value says what a client wants of a delivery. What is not known is refused: a slip must not be passed over. */
+export function isDeliveryOptions(value: unknown): value is DeliveryOptions {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  return Object.entries(value).every(([name, option]) => OPTIONS.get(name)?.(option) === true);
+}
+
+const isText = (max: number) => (value: unknown) =>
+  typeof value === "string" && value.length >= 1 && value.length <= max && value.isWellFormed();
+
+const isDelay = (value: unknown) =>
+  typeof value === "number" && value >= 0 && value <= DELIVERY_DELAY_MAX_SECONDS;
+
+const OPTIONS: ReadonlyMap<string, (value: unknown) => boolean> = new Map<
+  keyof DeliveryOptions,
+  (value: unknown) => boolean
+>([
+  ["key", isText(DELIVERY_NAME_MAX)],
+  ["lane", isText(DELIVERY_NAME_MAX)],
+  [
+    "schedule",
+    (value) =>
+      Array.isArray(value) &&
+      value.length >= 1 &&
+      value.length <= DELIVERY_SCHEDULE_MAX &&
+      value.every((delay) => isDelay(delay)),
+  ],
+  ["callback", isText(URL_MAX_BYTES)],
+]);
 
 /** What accepting comes to. */
 export interface Accepted {

@@ -41,7 +41,7 @@ export function failureOf(answer: Response, timing: string): Response {
 const NULL_BODY = new Set([204, 205, 304]);
 
 /** The head in an answer's envelope. What is wrong with it is not the caller's fault, whose request has been made. */
-async function headOf(answer: Response): Promise<ResponseHead> {
+export async function headOf(answer: Response): Promise<ResponseHead> {
   try {
     return responseHead(sectionFromWire((name) => answer.headers.get(name)));
   } catch (cause) {

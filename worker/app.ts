@@ -7,6 +7,8 @@ import { answerProxyQuestion } from "./authorize-proxy.ts";
 import { clientAddress } from "./client-address.ts";
 import { directGrants } from "./direct-grants.ts";
 import { edgeOf } from "./edge.ts";
+import { enqueue } from "./enqueue/door.ts";
+import { tellDelivery } from "./enqueue/outcome.ts";
 import { egressList, signedEgressList } from "./egress-list.ts";
 import { cancel, forward } from "./forward.ts";
 import { withHealth } from "./healthy.ts";
@@ -93,6 +95,9 @@ app.route("/stream", stream);
 app.post("/grants", directGrants);
 
 app.post("/resolve", resolve);
+
+app.post("/deliveries", enqueue);
+app.get("/deliveries/:id", tellDelivery);
 
 app.post("/token", exchangeToken);
 

@@ -7,7 +7,7 @@ import type { Authorized } from "./authorize.ts";
 import type { EdgeNode } from "./config.ts";
 import type { Edge } from "./edge.ts";
 import { grantFor } from "./grants.ts";
-import { nearnessOf, orderNodes } from "./order.ts";
+import { type Caller, nearnessOf, orderNodes } from "./order.ts";
 import type { EdgeClock } from "./timing.ts";
 
 /** What a node answered. */
@@ -18,21 +18,29 @@ export interface Answered {
   readonly timing: string;
 }
 
+/** What is asked of one node after the other. */
+export interface NodesErrand extends Errand {
+  /** What goes with each call besides the grant. */
+  readonly fields: HeadersInit;
+  /** The caller's own. */
+  readonly signal: AbortSignal;
+  /** Told of each node before it is called. */
+  readonly onCall?: (node: EdgeNode) => void;
+}
+
 /**
  * Asks one node after the other, each under a grant of its own, as long as it is certain that none has begun, or where
  * repeating does no harm.
  *
- * @param fields what goes with each call besides the grant
- * @param signal the caller's own
  * @throws RelayError `node_unreachable`, `node_failed`, `token_expired`, `node_draining` and whatever else a node says of itself,
  *   `no_node`
  */
 export async function askNodes(
-  request: Request,
+  caller: Caller,
   authorized: Authorized,
   edge: Edge,
   clock: EdgeClock,
-  errand: Errand & { readonly fields: HeadersInit; readonly signal: AbortSignal },
+  errand: NodesErrand,
 ): Promise<Answered> {
   const { claims } = authorized;
   const pass = newPass();
@@ -40,7 +48,7 @@ export async function askNodes(
   /** What may have begun is not undone by what certainly has not. */
   let doubt: RelayError | undefined;
   let failure: RelayError | undefined;
-  for (const node of inOrder(authorized, request, edge)) {
+  for (const node of inOrder(authorized, caller, edge)) {
     // Its body may have taken long, or other nodes have. A grant after the token's time could outlive the memory of its id.
     if (Date.now() >= (claims.exp + CLOCK_LEEWAY_SECONDS) * 1_000) {
       failure ??= new RelayError("token_expired", "exp passed before the request could be sent to a node");
@@ -53,6 +61,7 @@ export async function askNodes(
       return all;
     };
     clock.calling();
+    errand.onCall?.(node);
     const outcome = await attemptAt({ ...errand, node, requestId: claims.jti, headers }, edge.pool);
     if (outcome.kind === "answer") {
       const { answer } = outcome;
@@ -70,9 +79,9 @@ export async function askNodes(
 }
 
 /** The nodes that a request may be made by, in the order in which they are asked. */
-export function inOrder({ nodes, claims }: Authorized, request: Request, { config, pool }: Edge): EdgeNode[] {
+export function inOrder({ nodes, claims }: Authorized, caller: Caller, { config, pool }: Edge): EdgeNode[] {
   const now = Date.now();
-  return orderNodes(nodes, claims.jti, (id) => pool.isUp(id, now), nearnessOf(request, config));
+  return orderNodes(nodes, claims.jti, (id) => pool.isUp(id, now), nearnessOf(caller, config));
 }
 
 /** An earlier attempt may have reached the target, whatever the last one's failure says of its own. */

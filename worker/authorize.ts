@@ -72,7 +72,7 @@ export async function authorize(
   edge: Edge,
   env: Env,
   now: number,
-  act: "fetch" | "cancel" = "fetch",
+  act: "fetch" | "cancel" | "enqueue" = "fetch",
 ): Promise<Authorized> {
   const { headers } = request;
   const { claims, client, key, rule } =
@@ -90,7 +90,7 @@ export async function authorize(
   const wanted = wantedBy(claims);
   // What is given up was noted when it was begun.
   if (act === "cancel") judgeTarget(wanted, client);
-  else reachTarget(edge, env, "fetch", client, wanted);
+  else reachTarget(edge, env, act === "fetch" ? "fetch" : "delivery", client, wanted);
   return {
     client,
     claims,

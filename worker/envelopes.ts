@@ -15,10 +15,17 @@ export function envelopeOf(request: Request): [string, string][] {
  * A raw caller's own fields, put into an envelope: without the ones of this hop, the relay's, and those added in front.
  * @param isKept tells of a field, its name in lower case, whether a door passes it on
  */
-export function rawEnvelopeOf(
+export function rawEnvelopeOf(request: Request, isKept?: FieldChoice): [string, string][] {
+  return sectionToWire(rawSectionOf(request, isKept));
+}
+
+type FieldChoice = (name: string, value: string) => boolean;
+
+/** The same as the encoded section that the envelope carries. */
+export function rawSectionOf(
   { headers }: Request,
-  isKept: (name: string, value: string) => boolean = () => true,
-): [string, string][] {
+  isKept: FieldChoice = () => true,
+): Uint8Array<ArrayBuffer> {
   const fields: Field[] = [];
   for (const [name, value] of headers) {
     if (isForbiddenRequestField(name) || isAddedInFront(name) || !isKept(name, value)) continue;
@@ -32,7 +39,7 @@ export function rawEnvelopeOf(
       `the fields exceed ${FIELDS_MAX_BYTES} bytes or ${FIELDS_MAX_COUNT} lines`,
     );
   }
-  return sectionToWire(section);
+  return section;
 }
 
 const ASCII = /^[\0-\x7f]*$/;

@@ -39,12 +39,17 @@ export function orderNodes(
     .map(({ node }) => node);
 }
 
+/** Who asks, as far as the platform tells; nothing of what the edge does of its own. */
+export interface Caller {
+  readonly cf?: unknown;
+}
+
 /** Where a request came in: Cloudflare tells the caller's place, and the edge that serves it is near there. */
 export function nearnessOf(
-  request: Request,
+  { cf }: Caller,
   { region, regions }: Pick<EdgeConfig, "region" | "regions">,
 ): Nearness {
-  const { latitude, longitude } = ((request as { readonly cf?: unknown }).cf ?? {}) as {
+  const { latitude, longitude } = (cf ?? {}) as {
     latitude?: unknown;
     longitude?: unknown;
   };

@@ -6,7 +6,7 @@ import { type AllowList, judgeTarget, type Wanted } from "./judge-target.ts";
 import { OBSERVED_GATHER_MS } from "./limits.ts";
 
 /** The way in by which a target is asked for. */
-export type Door = "fetch" | "url" | "stream" | "proxy" | "resolve";
+export type Door = "fetch" | "url" | "stream" | "proxy" | "resolve" | "hook" | "delivery";
 
 /**
  * Judges by `judgeTarget` whether a client may reach a target. Where its list is not enforced, a line tells of what that would

@@ -32,6 +32,11 @@ export async function admitScope(
   return scope;
 }
 
+/** In whose name the edge asks for something: what is good for many requests, or a client as such. */
+type Under = Pick<Authorized, "client" | "key" | "rule" | "cred"> & {
+  readonly claims: Pick<RequestClaims, "iss" | "aud" | "node">;
+};
+
 /**
  * One request under a scope, with an id of the edge's own.
  *
@@ -40,8 +45,8 @@ export async function admitScope(
  * @throws RelayError as `eligibleNodes`
  */
 export function requestUnder(
-  { client, key, rule, cred, claims: { iss, aud, node } }: Scope,
-  call: Pick<RequestClaims, "act" | "htm" | "url">,
+  { client, key, rule, cred, claims: { iss, aud, node } }: Under,
+  call: Pick<RequestClaims, "act" | "htm" | "url" | "digest" | "receipt">,
   framing: Framing,
   edge: Edge,
   now: number,
@@ -52,7 +57,7 @@ export function requestUnder(
     claims: { iss, aud, ...times, jti: newRequestId(), ...call },
     key,
     rule,
-    cred,
+    ...(cred !== undefined && { cred }),
     framing,
     ...eligibleNodes(edge.config.nodes, client, node),
   };

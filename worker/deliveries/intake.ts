@@ -4,6 +4,7 @@ import { RelayError } from "../../protocol/errors.ts";
 import { digestMember } from "../../protocol/tokens.ts";
 import { RunningDigest } from "../digest.ts";
 import type { Edge, Env } from "../edge.ts";
+import { joinBytes } from "../join-bytes.ts";
 import { DELIVERY_CHUNK_BYTES } from "../limits.ts";
 import { acceptedOr, full } from "./accepting.ts";
 import type { Refusal } from "./deliveries-object.ts";
@@ -87,7 +88,7 @@ export async function takeIn<T>(
       for (const one of held) await staging.add(one);
       held = [];
     }
-    const bytes = staging.isEmpty ? joined(held, size) : undefined;
+    const bytes = staging.isEmpty ? joinBytes(held, size) : undefined;
     const whole = { size, digest: digestMember(await digest.end()) };
     return await use({
       ...whole,
@@ -147,15 +148,4 @@ class Staging {
 
 function roomFor(expected: number | undefined, holdBytes: number): number {
   return expected !== undefined && expected <= holdBytes ? expected : holdBytes + 2 * DELIVERY_CHUNK_BYTES;
-}
-
-function joined(pieces: readonly Uint8Array<ArrayBuffer>[], size: number): Uint8Array<ArrayBuffer> {
-  if (pieces.length === 1) return pieces[0]!;
-  const whole = new Uint8Array(size);
-  let offset = 0;
-  for (const piece of pieces) {
-    whole.set(piece, offset);
-    offset += piece.length;
-  }
-  return whole;
 }

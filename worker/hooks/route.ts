@@ -16,6 +16,8 @@ export interface Route {
   readonly target: TargetUrl;
   readonly type: VerifierRecord["type"];
   readonly verify: Verifier;
+  /** What each attempt is signed with, by Standard Webhooks; none where it isn't signed. */
+  readonly sign: readonly Uint8Array<ArrayBuffer>[];
   readonly dedupe: KeyRule;
   readonly order: KeyRule;
   readonly bodyBytes: number;
@@ -27,7 +29,7 @@ export interface Route {
  * @throws Error where anything of it can't be read; what it says holds no secret
  */
 export async function loadRoute(record: RouteRecord, sealing: Sealing): Promise<Route> {
-  const { id, client, verifier, dedupe, order = "none", limits = {} } = record;
+  const { id, client, verifier, sign, dedupe, order = "none", limits = {} } = record;
   const keys = verifier.type === "none" ? [] : await keysOf(verifier, id, sealing);
   return {
     id,
@@ -35,6 +37,7 @@ export async function loadRoute(record: RouteRecord, sealing: Sealing): Promise<
     target: parseTargetUrl(record.target),
     type: verifier.type,
     verify: verifierOf(verifier, keys),
+    sign: sign === undefined ? [] : await keysOf({ type: "standard-webhooks", ...sign }, id, sealing),
     dedupe:
       dedupe === undefined || dedupe === "provider"
         ? (PROVIDER_IDS[verifier.type] ?? { from: "none" })
