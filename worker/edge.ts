@@ -44,6 +44,8 @@ export class Edge {
   readonly uploads = new Uploads();
   /** Since when a request is on its way to tell of them, in milliseconds since 1970. */
   tellingSince = -Infinity;
+  /** When this isolate last looked whether stores of deliveries have lost their alarms, in milliseconds since 1970. */
+  rearmedAt = -Infinity;
   readonly issuerKeys = new IssuerKeys();
   readonly certificates = new CertificateMemory();
   readonly #grantKeys = new Map<string, GrantKey>();

@@ -10,6 +10,18 @@ export const ADMIN_BODY_MAX_BYTES = 65_536;
 /** How many clients, handles or changes one administrative answer lists. */
 export const ADMIN_PAGE_MAX = 100;
 
+/** Deliveries per second that are replayed or purged at once, over all of an owner's stores: by default, and at most. */
+export const SWEEPS_PER_SECOND = 20;
+export const SWEEPS_PER_SECOND_MAX = 1_000;
+
+/** The longest reason for a pause, in characters. */
+export const PAUSE_REASON_MAX = 256;
+
+/** How often an isolate that nodes ask looks whether a store has lost its alarm, how many it is told of at once, and looks at at once. */
+export const REARM_EVERY_MS = 600_000;
+export const REARM_PAGE = 100;
+export const REARM_AT_ONCE = 4;
+
 /** How many changes of the registry are remembered; the oldest ones go. */
 export const AUDIT_ROWS_MAX = 10_000;
 

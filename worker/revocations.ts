@@ -1,6 +1,7 @@
 import type { Context } from "hono";
 import { RelayError } from "../protocol/errors.ts";
 import { digestOf } from "../protocol/tokens.ts";
+import { rearmNowAndThen } from "./deliveries/rearm.ts";
 import { edgeOf, registryCall, registryOf } from "./edge.ts";
 import type { Hosting } from "./hosting.ts";
 import { proveNode } from "./prove-node.ts";
@@ -11,8 +12,9 @@ import { proveNode } from "./prove-node.ts";
  * @throws RelayError as `proveNode`, and `body_digest`, `request_invalid`, `registry_unavailable`
  */
 export async function tellRevocations(c: Context<Hosting>): Promise<Response> {
+  const edge = edgeOf(c.env);
   const now = Math.floor(Date.now() / 1_000);
-  const { digest } = await proveNode(c.req.raw, edgeOf(c.env), c.env, now, "revocations");
+  const { digest } = await proveNode(c.req.raw, edge, c.env, now, "revocations");
   if (digest !== (await digestOf(new Uint8Array()))) {
     throw new RelayError("body_digest", "a body was signed, and none is asked for");
   }
@@ -23,5 +25,6 @@ export async function tellRevocations(c: Context<Hosting>): Promise<Response> {
   const feed = await registryCall(() =>
     registryOf(c.env).revocations(after === undefined ? undefined : Number(after), now),
   );
+  rearmNowAndThen(edge, c.env, (work) => c.executionCtx.waitUntil(work), Date.now());
   return c.json(feed, 200, { "Cache-Control": "no-store" });
 }

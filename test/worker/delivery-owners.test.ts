@@ -120,15 +120,15 @@ describe("pauses", () => {
   });
 });
 
-test("stores in use are listed once, page by page", () => {
+test("stores in use are told once, page by page, and from the beginning again", () => {
   const places = [
     { owner: "client:shop", index: 0 },
     { owner: "client:shop", index: 7 },
     { owner: "route:orders", index: 3 },
   ] as const;
   for (const place of [...places, ...places].toReversed()) owners.stores.add(place);
-  expect(owners.stores.list(null, 2)).toEqual(places.slice(0, 2));
-  expect(owners.stores.list(places[1], 2)).toEqual(places.slice(2));
+  const pages = [1, 2, 3, 4, 5].map(() => owners.stores.next(2));
+  expect(pages).toEqual([places.slice(0, 2), places.slice(2), [], places.slice(0, 2), places.slice(2)]);
   expect(owners.stores.of("client:shop")).toEqual(places.slice(0, 2));
 });
 

@@ -1,10 +1,10 @@
-import { type Context, Hono } from "hono";
+import { Hono } from "hono";
 import { RelayError } from "../../protocol/errors.ts";
 import { thumbprintsOf } from "../client-keys.ts";
 import { loadClient, parseClientRecord } from "../clients.ts";
 import { registryCall, registryOf } from "../edge.ts";
 import { jsonOf } from "../json.ts";
-import type { Expected } from "../registry/versions.ts";
+import { expected } from "./expected.ts";
 import type { AdminHosting } from "./operator.ts";
 import { pageOf, queryOf } from "./query.ts";
 
@@ -51,15 +51,3 @@ clients.delete("/:id", async (c) => {
   }
   return c.body(null, 204);
 });
-
-/** RFC 9110 section 13.1: `If-Match: "3"`, `If-Match: *`; without it a write may only create. */
-function expected(c: Context): Expected {
-  const match = c.req.header("if-match");
-  if (match === undefined) return "none";
-  if (match === "*") return "any";
-  const version = /^"([1-9]\d{0,14})"$/.exec(match)?.[1];
-  if (version === undefined) {
-    throw new RelayError("request_invalid", 'If-Match must be "*" or one version, as in "3"');
-  }
-  return Number(version);
-}

@@ -1,10 +1,12 @@
 import { Hono } from "hono";
 import { audit } from "./audit.ts";
 import { clients } from "./clients.ts";
+import { deliveries } from "./deliveries.ts";
 import { handles } from "./handles.ts";
 import { observed } from "./observed.ts";
 import { type AdminHosting, proveOperator } from "./operator.ts";
 import { revocations } from "./revocations.ts";
+import { routes } from "./routes.ts";
 import { usage } from "./usage.ts";
 
 /** An operator's calls, each signed with its method, its URL and the digest of its body, each token good once. */
@@ -17,3 +19,5 @@ admin.route("/revocations", revocations);
 admin.route("/audit", audit);
 admin.route("/observed", observed);
 admin.route("/usage", usage);
+admin.route("/routes", routes);
+admin.route("/deliveries", deliveries);

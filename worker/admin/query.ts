@@ -1,9 +1,10 @@
 import type { Context } from "hono";
 import { RelayError } from "../../protocol/errors.ts";
+import { DELIVERY_NAME_MAX } from "../../protocol/limits.ts";
 import { ADMIN_PAGE_MAX } from "../limits.ts";
 
-/** The longest value of a query. */
-const VALUE_MAX = 128;
+/** The longest value of a query: a lane's name. */
+const VALUE_MAX = DELIVERY_NAME_MAX;
 
 /**
  * The query of a call; `limit` is always known.

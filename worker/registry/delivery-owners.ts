@@ -1,6 +1,6 @@
 import type { Owner, Pause } from "../../protocol/deliveries.ts";
 import type { AuditedChange, Author } from "../audit.ts";
-import type { DeliveryOwner } from "../deliveries/owner.ts";
+import type { DeliveryOwner, StorePlace } from "../deliveries/owner.ts";
 import type { RouteRecord } from "../routes.ts";
 import type { AuditTable } from "./audit-table.ts";
 import type { ClientsTable } from "./clients-table.ts";
@@ -9,13 +9,30 @@ import { routeChanges } from "./route-changes.ts";
 import { RoutesTable } from "./routes-table.ts";
 import type { Sql } from "./sql.ts";
 import { StoresTable } from "./stores-table.ts";
-import type { Expected } from "./versions.ts";
+import type { Expected, Versioned } from "./versions.ts";
 
 /** What storing a route comes to: `pause` where its deliveries are not made until somebody resumes them. */
 export type PutRoute =
   | { readonly version: number; readonly isNew: boolean; readonly pause: Pause | null }
   | "version_conflict"
   | "client_unknown";
+
+/** A route as it is listed. */
+export interface ListedRoute extends Versioned<RouteRecord> {
+  readonly pause: Pause | null;
+}
+
+/** What an operator has to know of an owner. */
+export interface OwnerState {
+  /** Whether the route or the client is registered. */
+  readonly isThere: boolean;
+  /** By whom it delivers; null of a route that is gone, or can't be read. */
+  readonly client: string | null;
+  readonly isClientThere: boolean;
+  readonly pause: Pause | null;
+  /** Those in use. */
+  readonly stores: readonly StorePlace[];
+}
 
 /** Who writes where the edge has a reason of its own: no operator's key has this id. */
 const EDGE = "(edge)";
@@ -36,8 +53,15 @@ export class DeliveryOwners {
     this.#stores = new StoresTable(sql);
   }
 
-  get routes(): Pick<RoutesTable, "get" | "list"> {
-    return this.#routes;
+  route(id: string): Versioned<RouteRecord> | null {
+    return this.#routes.get(id);
+  }
+
+  /** At most so many routes, by their ids' order, of ids behind the given one. */
+  listRoutes(after: string, limit: number): ListedRoute[] {
+    return this.#routes
+      .list(after, limit)
+      .map(({ version, record }) => ({ version, record, pause: this.#pauses.of(`route:${record.id}`) }));
   }
 
   get stores(): StoresTable {
@@ -52,6 +76,20 @@ export class DeliveryOwners {
       route,
       isThere: kind === "route" ? route !== null : this.#clients.versionOf(id) !== undefined,
       pause: this.#pauses.of(owner),
+    };
+  }
+
+  /** What an operator has to know of an owner. */
+  state(owner: Owner): OwnerState {
+    const { kind, id } = partsOf(owner);
+    const isThere = (kind === "route" ? this.#routes : this.#clients).versionOf(id) !== undefined;
+    const client = kind === "client" ? id : this.#readable(id)?.client;
+    return {
+      isThere,
+      client: client ?? null,
+      isClientThere: client !== undefined && this.#clients.versionOf(client) !== undefined,
+      pause: this.#pauses.of(owner),
+      stores: this.#stores.of(owner),
     };
   }
 

@@ -14,7 +14,7 @@ import { rememberUntil, type RevokedToken, tokenRememberedUntil } from "../revok
 import type { RouteRecord } from "../routes.ts";
 import { AuditTable } from "./audit-table.ts";
 import { ClientsTable } from "./clients-table.ts";
-import { DeliveryOwners, type PutRoute } from "./delivery-owners.ts";
+import { DeliveryOwners, type ListedRoute, type OwnerState, type PutRoute } from "./delivery-owners.ts";
 import { HandlesTable } from "./handles-table.ts";
 import { KeysTable } from "./keys-table.ts";
 import { noteOlder } from "./note-older.ts";
@@ -274,12 +274,12 @@ export class Registry extends DurableObject<object> {
 
   /** A route's record, or null. */
   route(id: string): Versioned<RouteRecord> | null {
-    return this.#owners.routes.get(id);
+    return this.#owners.route(id);
   }
 
   /** At most so many routes, by their ids' order, of ids behind the given one. */
-  routes(after: string, limit: number): Versioned<RouteRecord>[] {
-    return this.#owners.routes.list(after, limit);
+  routes(after: string, limit: number): ListedRoute[] {
+    return this.#owners.listRoutes(after, limit);
   }
 
   /** Stores a route, whose client has to be there. */
@@ -325,14 +325,14 @@ export class Registry extends DurableObject<object> {
     this.#owners.stores.add({ owner, index });
   }
 
-  /** An owner's stores that are in use. */
-  storesOf(owner: Owner): StorePlace[] {
-    return this.#owners.stores.of(owner);
+  /** What an operator has to know of an owner. */
+  ownerState(owner: Owner): OwnerState {
+    return this.#owners.state(owner);
   }
 
-  /** At most so many stores that are in use, in the order of their owners, behind the given one. */
-  stores(after: StorePlace | null, limit: number): StorePlace[] {
-    return this.#owners.stores.list(after, limit);
+  /** The next stores that are in use, at most so many; none at the end, and then from the beginning again. */
+  nextStores(limit: number): StorePlace[] {
+    return this.#owners.stores.next(limit);
   }
 
   /** A change that throws half-way leaves nothing behind. */

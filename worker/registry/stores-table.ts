@@ -5,6 +5,7 @@ import type { Sql } from "./sql.ts";
 /** The stores of deliveries that are in use. */
 export class StoresTable {
   readonly #sql: Sql;
+  #told: StorePlace | undefined;
 
   constructor(sql: Sql) {
     this.#sql = sql;
@@ -25,16 +26,21 @@ export class StoresTable {
       .map(({ store: index }) => ({ owner, index }));
   }
 
-  /** At most so many, in the order of their owners, behind the given one. */
-  list(after: StorePlace | null, limit: number): StorePlace[] {
-    return this.#sql
+  /**
+   * The next ones after those that the last call told of, at most so many, in the order of their owners; none at the end, and then
+   * from the beginning again: whoever can't do with all of them at once goes on where somebody left off.
+   */
+  next(limit: number): StorePlace[] {
+    const places = this.#sql
       .exec<{ owner: Owner; store: number }>(
         "SELECT owner, store FROM stores WHERE (owner, store) > (?, ?) ORDER BY owner, store LIMIT ?",
-        after?.owner ?? "",
-        after?.index ?? 0,
+        this.#told?.owner ?? "",
+        this.#told?.index ?? 0,
         limit,
       )
       .toArray()
       .map(({ owner, store: index }) => ({ owner, index }));
+    this.#told = places.at(-1);
+    return places;
   }
 }
