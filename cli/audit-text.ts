@@ -5,12 +5,12 @@ export interface AuditEntry {
   readonly seq: number;
   /** Seconds since 1970. */
   readonly at: number;
-  /** The operator's key, by its id. */
+  /** The operator's key, by its id; `(edge)` where the edge had a reason of its own. */
   readonly by: string;
   /** As in `client.update`. */
   readonly action: string;
   readonly client: string;
-  /** The client's id, a handle's, or a token's `jti`. */
+  /** The client's id, a handle's, a token's `jti`, a route's id, or whose deliveries. */
   readonly subject: string;
   /** The record's version behind the change. */
   readonly version: number | null;
@@ -24,7 +24,7 @@ export function auditText(entries: readonly AuditEntry[]): string {
       moment(at),
       by,
       action,
-      subject === client ? client : `${client} ${subject}`,
+      [...new Set([client, subject])].filter((part) => part !== "").join(" "),
       version === null ? "-" : `version ${version}`,
       Object.entries(detail)
         .map(([name, value]) => `${name} ${changeText(value)}`)

@@ -83,8 +83,18 @@ const OPERATORS: readonly Entry[] = [
     load: async () => (await import("./commands/clients.ts")).clientsCommand,
   },
   {
+    name: "routes",
+    summary: "list, add, change, rotate, pause and remove the routes that providers call",
+    load: async () => (await import("./commands/routes.ts")).routesCommand,
+  },
+  {
+    name: "deliveries",
+    summary: "tell what was accepted and what became of it; replay, purge, skip, pause and resume",
+    load: async () => (await import("./commands/deliveries.ts")).deliveriesCommand,
+  },
+  {
     name: "audit",
-    summary: "tell who changed the edge's clients, when and how",
+    summary: "tell who changed the edge's clients and routes, when and how",
     load: async () => (await import("./commands/audit.ts")).auditCommand,
   },
   {

@@ -21,3 +21,8 @@ export function moment(seconds: number): string {
   if (!(Math.abs(seconds) < 8.64e12)) return "never";
   return new Date(seconds * 1_000).toISOString().replace(".000Z", "Z");
 }
+
+/** A value as programs read it. */
+export function json(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
+}

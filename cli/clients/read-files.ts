@@ -1,7 +1,6 @@
-import { readFileSync } from "node:fs";
-import { RelayError } from "../../protocol/errors.ts";
 import { algorithmOf } from "../../protocol/keys.ts";
-import type { ClientJwk, ClientRecord } from "./record.ts";
+import { type FileRecord, invalid, isObject, jsonIn, readRecordFile } from "../records/read-file.ts";
+import type { ClientJwk } from "./record.ts";
 
 /** What operators give as a file or as JSON. No message quotes any of it: it may be a private key by mistake. */
 
@@ -49,33 +48,11 @@ export function readIssuer(given: string): object {
  * A whole record, as `clients show --json` writes it or without its version.
  * @throws RelayError `request_invalid`
  */
-export function readRecord(file: string): { readonly record: ClientRecord; readonly version?: number } {
-  const value = jsonIn(file, "a record");
-  const { version, record = value } = (value ?? {}) as { version?: unknown; record?: unknown };
-  if (!isObject(record) || (version !== undefined && !Number.isSafeInteger(version))) {
-    throw invalid(`${file} holds no record`);
-  }
-  const { keys } = record as { keys?: unknown };
+export function readRecord(file: string): FileRecord {
+  const read = readRecordFile(file);
+  const { keys } = read.record as { keys?: unknown };
   if (Array.isArray(keys)) for (const key of keys as unknown[]) refusePrivate(key);
-  return { record: record as ClientRecord, ...(version !== undefined && { version: version as number }) };
-}
-
-/** @param otherwise what could have been meant, where there is no such file */
-function jsonIn(given: string, what: string, otherwise = ""): unknown {
-  const isInline = given.startsWith("{");
-  let text = given;
-  try {
-    if (!isInline) text = readFileSync(given, "utf8");
-  } catch (cause) {
-    throw invalid(
-      `${what} can't be read from that file (${(cause as NodeJS.ErrnoException).code})${otherwise}`,
-    );
-  }
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    throw invalid(`${what} must be JSON`);
-  }
+  return read;
 }
 
 /** The edge refuses it as well; but no private key is to cross the wire. */
@@ -83,12 +60,4 @@ function refusePrivate(jwk: unknown): void {
   if (isObject(jwk) && PRIVATE.some((name) => name in jwk)) {
     throw invalid("that is a private key: give its public half, without the member d");
   }
-}
-
-function isObject(value: unknown): value is { readonly kty?: string } {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function invalid(detail: string): RelayError {
-  return new RelayError("request_invalid", detail);
 }

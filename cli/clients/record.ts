@@ -1,6 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
 import type { JWK } from "jose";
 import { RelayError } from "../../protocol/errors.ts";
+import { withEntries } from "../records/edit.ts";
+import type { Versioned } from "../records/registry.ts";
 
 /** A public key in a client's record. */
 export interface ClientJwk extends JWK {
@@ -20,10 +22,7 @@ export interface ClientRecord {
 }
 
 /** A record with the version that it was read with. */
-export interface VersionedRecord {
-  readonly version: number;
-  readonly record: ClientRecord;
-}
+export type VersionedRecord = Versioned<ClientRecord>;
 
 /** What is to be different in a record, whatever else it holds; keys and issuers read, or as the command line has them. */
 export interface RecordEdit<Key = ClientJwk, Issuer = object> {
@@ -108,15 +107,4 @@ function edited<T, Id>(
         ),
     ),
   ];
-}
-
-function withEntries<T>(
-  members: Readonly<Record<string, T>>,
-  changes: ReadonlyMap<string, T | undefined>,
-): Record<string, T> {
-  return Object.fromEntries(
-    [...Object.entries(members).filter(([name]) => !changes.has(name)), ...changes].filter(
-      (entry): entry is [string, T] => entry[1] !== undefined,
-    ),
-  );
 }

@@ -1,4 +1,5 @@
 import { algorithmOf } from "../../protocol/keys.ts";
+import { limitsText } from "../records/edit.ts";
 import { moment, table } from "../table.ts";
 import type { Thumbprint, VersionedRecord } from "./record.ts";
 
@@ -83,9 +84,4 @@ function issuerText(rule: object): string {
 /** As it is to be given to `--set`. */
 function memberText(value: unknown): string {
   return typeof value === "string" ? value : JSON.stringify(value);
-}
-
-function limitsText(limits: Readonly<Record<string, number>> = {}): string {
-  const told = Object.entries(limits).map(([name, value]) => `${name}=${value}`);
-  return told.join(" ") || "-";
 }

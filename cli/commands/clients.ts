@@ -1,24 +1,20 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Operator } from "../../client/admin.ts";
-import { isRelayError, RelayError } from "../../protocol/errors.ts";
+import { RelayError } from "../../protocol/errors.ts";
 import { generateClientKey } from "../../protocol/keys.ts";
 import { type ClientsArguments, type EditArguments, parseClientsArguments } from "../clients/arguments.ts";
 import { readIssuer, readPublicKey, readRecord } from "../clients/read-files.ts";
-import {
-  type ClientJwk,
-  type ClientRecord,
-  editRecord,
-  type RecordEdit,
-  rotateKeys,
-} from "../clients/record.ts";
-import { editClient, listClients, readClient, removeClient, writeClient } from "../clients/registry.ts";
+import { type ClientJwk, editRecord, type RecordEdit, rotateKeys } from "../clients/record.ts";
+import { CLIENTS } from "../clients/registry.ts";
 import { listText, showText } from "../clients/tell.ts";
 import { thumbprintOf } from "../clients/thumbprint.ts";
 import { type Command, EXIT } from "../command.ts";
+import { tell } from "../credential.ts";
 import { readOperator } from "../init/operator.ts";
+import { recordToWrite } from "../records/read-file.ts";
 import { reportFailure } from "../report.ts";
-import { moment } from "../table.ts";
+import { json, moment } from "../table.ts";
 import { DEFAULT_OUT } from "./init.ts";
 
 const help = `Usage: holdfast clients list [--json]
@@ -75,13 +71,13 @@ async function act(operator: Operator, asked: ClientsArguments): Promise<void> {
   const now = Math.floor(Date.now() / 1_000);
   const write = (text: string) => process.stdout.write(text);
   if (asked.action === "list") {
-    const clients = await listClients(operator);
+    const clients = await CLIENTS.list(operator);
     write(asked.json ? json(clients) : listText(clients, now));
   } else if (asked.action === "show") {
-    const stored = await readClient(operator, asked.id);
+    const stored = await CLIENTS.read(operator, asked.id);
     write(asked.json ? json(stored) : showText(stored, thumbprintOf, now));
   } else if (asked.action === "remove") {
-    await removeClient(operator, asked.id);
+    await CLIENTS.remove(operator, asked.id);
     tell(`${asked.id} is removed`);
     warnOfFolder(asked);
   } else if (asked.action === "rotate") {
@@ -92,7 +88,7 @@ async function act(operator: Operator, asked: ClientsArguments): Promise<void> {
     await add(operator, asked);
   } else {
     const edit = editOf(asked.edit);
-    const { version, isChanged } = await editClient(operator, asked.id, (record) =>
+    const { version, isChanged } = await CLIENTS.edit(operator, asked.id, (record) =>
       editRecord(record, edit, thumbprintOf),
     );
     tell(isChanged ? `${asked.id} is changed, version ${version}` : `${asked.id} is so already`);
@@ -109,7 +105,7 @@ async function add(
     edit.addKeys.length === 0 && edit.addIssuers.length === 0 ? await generateClientKey() : undefined;
   const keys = made === undefined ? edit.addKeys : [publicHalf(made.publicJwk)];
   const record = editRecord({ id, keys: [], allow: [] }, { ...edit, addKeys: keys }, thumbprintOf);
-  await writeNew(operator, record);
+  await CLIENTS.writeNew(operator, record);
   tell(`${id} is added`);
   if (record.allow.length === 0) {
     tell(`${id} may reach nothing yet: \`holdfast clients update ${id} --add-allow TARGET\``);
@@ -127,7 +123,7 @@ async function rotate(
   const made = key === undefined ? await generateClientKey() : undefined;
   const next = made === undefined ? readPublicKey(key!) : publicHalf(made.publicJwk);
   const until = now + overlap;
-  const { version } = await editClient(operator, id, (record) => {
+  const { version } = await CLIENTS.edit(operator, id, (record) => {
     if (record.keys.some((jwk) => thumbprintOf(jwk) === thumbprintOf(next))) {
       throw new RelayError("request_invalid", `${id} has this key already`);
     }
@@ -144,19 +140,10 @@ async function writeWhole(
   asked: Extract<ClientsArguments, { readonly file: string }>,
 ): Promise<void> {
   const { action, id, file } = asked;
-  const read = readRecord(file);
-  if (read.record.id !== id) throw new RelayError("request_invalid", `${file} holds no record of ${id}`);
-  const known = asked.version ?? read.version;
-  if (action === "update" && known === undefined) {
-    throw new RelayError(
-      "request_invalid",
-      `${file} says no version, so it could undo what others changed: say --if-version, or begin with what \`clients show ${id} --json\` writes`,
-    );
-  }
-  const version =
-    action === "add"
-      ? await writeNew(operator, read.record)
-      : await writeClient(operator, read.record, known);
+  const { record, known } = recordToWrite(readRecord(file), asked, "clients");
+  const { version } = await (action === "add"
+    ? CLIENTS.writeNew(operator, record)
+    : CLIENTS.write(operator, record, known));
   tell(`${id} is ${action === "add" ? "added" : "replaced"}, version ${version}`);
   if (action === "update") warnOfFolder(asked);
 }
@@ -174,20 +161,6 @@ function publicHalf({ kty, crv, x }: ClientJwk): ClientJwk {
   return { kty, crv, x } as ClientJwk;
 }
 
-/** @throws RelayError as `writeClient` does */
-async function writeNew(operator: Operator, record: ClientRecord): Promise<number> {
-  try {
-    return await writeClient(operator, record, undefined);
-  } catch (error) {
-    if (!isRelayError(error) || error.code !== "version_conflict") throw error;
-    const { id } = record;
-    throw new RelayError(
-      "request_invalid",
-      `${id} is there already: \`holdfast clients update ${id}\` changes it`,
-    );
-  }
-}
-
 /** The one time that the private key is told, where there is one. */
 function tellUrl({ edge }: Operator, id: string, privateKey?: string): void {
   const user = privateKey === undefined ? id : `${id}:${privateKey}`;
@@ -199,12 +172,4 @@ function warnOfFolder({ dir, id }: { readonly dir: string; readonly id: string }
   const path = `clients/${id}.json`;
   if (!existsSync(join(dir, path))) return;
   tell(`${path} in ${dir} still has ${id} as it was: \`holdfast register\` would put that back`);
-}
-
-function tell(line: string): void {
-  process.stderr.write(`holdfast: ${line}\n`);
-}
-
-function json(value: unknown): string {
-  return `${JSON.stringify(value, null, 2)}\n`;
 }

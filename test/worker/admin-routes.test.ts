@@ -27,7 +27,10 @@ interface Told {
   };
   readonly pause: Pause | null;
 }
-type Change = { readonly ifMatch?: string | undefined; readonly at?: string };
+interface Change {
+  readonly ifMatch?: string | undefined;
+  readonly at?: string;
+}
 const told = (answer: AdminAnswer) => answer.value as Told;
 const put = (body: object, { ifMatch, at = (body as { id: string }).id }: Change = {}) =>
   adminCall(pool.operator, "PUT", `/admin/routes/${at}`, { body, ifMatch });

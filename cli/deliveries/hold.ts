@@ -1,0 +1,25 @@
+import type { Operator } from "../../client/admin.ts";
+import type { Owner, Pause } from "../../protocol/deliveries.ts";
+import { tell } from "../credential.ts";
+import { pauseOwner, resumeOwner } from "./calls.ts";
+import { pauseText } from "./tell.ts";
+
+/** What `routes` and `deliveries` share: to hold what an owner has to deliver, and to let it go on. */
+
+export async function pause(operator: Operator, owner: Owner, reason: string): Promise<void> {
+  await pauseOwner(operator, owner, reason);
+  tell(`${owner} is paused: what comes is accepted, and nothing is delivered until \`resume\``);
+}
+
+export async function resume(operator: Operator, owner: Owner): Promise<void> {
+  const ended = await resumeOwner(operator, owner);
+  tell(ended === null ? `${owner} was not paused` : `${owner} goes on; it was paused ${pauseText(ended)}`);
+}
+
+/** What must not be overlooked, where something is to be delivered now. */
+export function tellPause(owner: Owner, found: Pause | null): void {
+  if (found === null) return;
+  const [kind, id] = owner.split(":");
+  tell(`${owner} is paused ${pauseText(found)}`);
+  tell(`nothing is delivered before \`holdfast deliveries resume --${kind} ${id}\``);
+}
