@@ -1,7 +1,7 @@
 import { type Context, Hono } from "hono";
 import { DELIVERY_ID } from "../../protocol/deliveries.ts";
 import { RelayError } from "../../protocol/errors.ts";
-import { addCounts, cursorOf, mergePages } from "../deliveries/pages.ts";
+import { addCounts, mergePages } from "../deliveries/pages.ts";
 import { placeOfId, storeAt, storeCall } from "../deliveries/stores.ts";
 import { registryCall, registryOf } from "../edge.ts";
 import { jsonOf } from "../json.ts";
@@ -15,13 +15,10 @@ export const deliveries = new Hono<AdminHosting>();
 
 deliveries.get("/:owner", async (c) => {
   const owner = await ownerOf(c);
-  const { filter, before, limit } = listQueryOf(c, owner.owner);
+  const { filter, before, limit } = listQueryOf(c);
   const stores = await storesFor(owner, filter.lane);
   const pages = await Promise.all(
-    stores.map((place) => {
-      const behind = before === null ? null : cursorOf(place.index, before);
-      return storeCall(() => storeAt(c.env, place).list(filter, behind, limit + 1));
-    }),
+    stores.map((place) => storeCall(() => storeAt(c.env, place).list(filter, before, limit + 1))),
   );
   const { entries, next } = pageOf(mergePages(pages, limit + 1), limit, (last) => tellCursor(last));
   return c.json({ deliveries: entries, next });

@@ -1,11 +1,10 @@
 import type { Context } from "hono";
 import * as z from "zod/mini";
-import { DELIVERY_ID, DELIVERY_STATES, type Owner } from "../../protocol/deliveries.ts";
+import { DELIVERY_ID, DELIVERY_STATES } from "../../protocol/deliveries.ts";
 import { RelayError } from "../../protocol/errors.ts";
 import { DELIVERY_NAME_MAX } from "../../protocol/limits.ts";
 import type { DeliveryFilter, Sweep } from "../deliveries/deliveries-object.ts";
 import type { Cursor } from "../deliveries/pages.ts";
-import { placeOfId } from "../deliveries/stores.ts";
 import { parseBody } from "../issues.ts";
 import { PAUSE_REASON_MAX, SWEEPS_PER_SECOND, SWEEPS_PER_SECOND_MAX } from "../limits.ts";
 import { queryOf } from "./query.ts";
@@ -58,20 +57,20 @@ const pauseSchema = z.strictObject({
 /** A list that is asked for. */
 export interface ListQuery {
   readonly filter: DeliveryFilter;
-  /** What it goes on behind, and in which store that is. */
-  readonly before: (Cursor & { readonly store: number }) | null;
+  /** What it goes on behind. */
+  readonly before: Cursor | null;
   readonly limit: number;
 }
 
 /** @throws RelayError `request_invalid` */
-export function listQueryOf(c: Context, owner: Owner): ListQuery {
+export function listQueryOf(c: Context): ListQuery {
   const { limit, before, from, to, ...named } = queryOf(c, "state", "lane", "from", "to", "before");
   const filter = parseBody(filterSchema, {
     ...named,
     ...(from !== undefined && { from: momentOf(from) }),
     ...(to !== undefined && { to: momentOf(to) }),
   });
-  return { filter, before: before === undefined ? null : cursorOf(before, owner), limit };
+  return { filter, before: before === undefined ? null : cursorOf(before), limit };
 }
 
 /** Where a page ends, as it is told: `<accepted>.<id>`. */
@@ -79,13 +78,12 @@ export function tellCursor({ accepted, id }: Cursor): string {
   return `${accepted}.${id}`;
 }
 
-function cursorOf(text: string, owner: Owner): Cursor & { readonly store: number } {
-  const [, accepted = "", id = ""] = /^(\d{1,15})\.(.*)$/.exec(text) ?? [];
-  const place = DELIVERY_ID.test(id) ? placeOfId(owner, id) : undefined;
-  if (place === undefined) {
+function cursorOf(text: string): Cursor {
+  const [, accepted, id = ""] = /^(\d{1,15})\.(.*)$/.exec(text) ?? [];
+  if (!DELIVERY_ID.test(id)) {
     throw new RelayError("request_invalid", "before must be the `next` of the page before it");
   }
-  return { accepted: Number(accepted), id, store: place.index };
+  return { accepted: Number(accepted), id };
 }
 
 function momentOf(text: string): number {

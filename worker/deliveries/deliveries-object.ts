@@ -134,6 +134,8 @@ export class Deliveries extends DurableObject<Env> {
 
   /** Something of the owner's changed: what is remembered of it is forgotten, and what is due goes on. */
   async wake(): Promise<void> {
+    // With the clients and routes that it remembers: that one is not there, too.
+    this.#edge = undefined;
     await this.#engine.wake();
   }
 

@@ -7,27 +7,12 @@ export interface Cursor {
   readonly id: string;
 }
 
-/**
- * Deliveries of one owner's stores as one list, the latest first; of those that were accepted in the same millisecond the first
- * store's first, each store's in the order in which it has them.
- *
- * @param pages each store's, in the order of the stores
- */
+/** Deliveries of an owner's stores as one list in the order that each of them has: the latest first, by acceptance and id. */
 export function mergePages(pages: readonly (readonly DeliveryRow[])[], limit: number): DeliveryRow[] {
   return pages
     .flat()
-    .toSorted((one, other) => other.accepted - one.accepted)
+    .toSorted((one, other) => other.accepted - one.accepted || (one.id < other.id ? 1 : -1))
     .slice(0, limit);
-}
-
-/**
- * Where one store goes on behind a merged page.
- * @param last the page's last delivery, and in which store it is
- */
-export function cursorOf(store: number, last: Cursor & { readonly store: number }): Cursor {
-  if (store === last.store) return last;
-  // An id that nothing comes behind: what the stores before it have of this millisecond was told, and nothing that others have.
-  return { accepted: store < last.store ? last.accepted : last.accepted + 1, id: "" };
 }
 
 /** The counts of an owner, of its stores'. */
