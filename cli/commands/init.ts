@@ -4,7 +4,7 @@ import { parseArgs } from "node:util";
 import { type Command, EXIT, UsageError } from "../command.ts";
 import { type Answers, AnswersError, parseAnswers } from "../init/answers.ts";
 import { EXAMPLE_ANSWERS } from "../init/example.ts";
-import { KeyFileError, type Keys, nextGrantMaster, readOrMakeKeys } from "../init/keys.ts";
+import { KeyFileError, type Keys, nextGrantMaster, nextStorage, readOrMakeKeys } from "../init/keys.ts";
 import { type Since, sinceOf } from "../init/nodes.ts";
 import { type PlanContext, planFiles, STATE_FILE } from "../init/plan.ts";
 import { type Written, writeFiles } from "../init/write.ts";
@@ -18,9 +18,10 @@ const help = `Usage: holdfast init [options] <answers file>
 Makes a deployment's keys and writes the worker's and every node's configuration into one folder. Run it again after
 each change of the answers: keys that are there stay, the rest is brought up to date.
 
-  -o, --out DIR           the folder; default ${DEFAULT_OUT}
-      --rotate-grant-key  goes one step on in changing the grant master key; the steps are told
-      --example           prints an answer file to fill in
+  -o, --out DIR             the folder; default ${DEFAULT_OUT}
+      --rotate-grant-key    goes one step on in changing the grant master key; the steps are told
+      --rotate-storage-key  the same with the key that seals what is stored for webhooks
+      --example             prints an answer file to fill in
 
 The folder holds secrets: keep it as you keep a private key. docs/deploy.md says where each file goes.
 
@@ -40,7 +41,10 @@ export const initCommand: Command = {
     if (file === undefined || more.length > 0) throw new UsageError("give exactly one answer file");
     try {
       process.stdout.write(
-        await init(file, resolve(values.out ?? DEFAULT_OUT), values["rotate-grant-key"] ?? false),
+        await init(file, resolve(values.out ?? DEFAULT_OUT), {
+          grant: values["rotate-grant-key"] ?? false,
+          storage: values["rotate-storage-key"] ?? false,
+        }),
       );
       return EXIT.ok;
     } catch (error) {
@@ -58,6 +62,7 @@ function parse(args: readonly string[]) {
       options: {
         out: { type: "string", short: "o" },
         "rotate-grant-key": { type: "boolean" },
+        "rotate-storage-key": { type: "boolean" },
         example: { type: "boolean" },
       },
     });
@@ -66,15 +71,26 @@ function parse(args: readonly string[]) {
   }
 }
 
+/** Which keys go one step on. */
+interface Rotating {
+  readonly grant: boolean;
+  readonly storage: boolean;
+}
+
 /** Returns what is to be told. */
-async function init(file: string, dir: string, rotate: boolean): Promise<string> {
+async function init(file: string, dir: string, rotate: Rotating): Promise<string> {
   const answers = parseAnswers(readAnswers(file));
   const found = await readOrMakeKeys(dir, answers);
-  const keys = rotate ? { ...found, grantMaster: nextGrantMaster(found.grantMaster) } : found;
+  const keys = {
+    ...found,
+    ...(rotate.grant && { grantMaster: nextGrantMaster(found.grantMaster) }),
+    ...(rotate.storage && { storage: nextStorage(found.storage) }),
+  };
   const today = new Date().toISOString().slice(0, 10);
   const since = sinceOf(answers, readSince(dir), today);
   const written = writeFiles(dir, await planFiles(answers, keys, { ...sources(answers, dir), since }));
-  return tell(dir, written, rotate ? keys : undefined);
+  const steps = [...(rotate.grant ? [grantStep(keys)] : []), ...(rotate.storage ? [storageStep(keys)] : [])];
+  return tell(dir, written, steps);
 }
 
 function readAnswers(file: string): string {
@@ -113,16 +129,15 @@ function readSince(dir: string): Since {
   return (JSON.parse(readFileSync(file, "utf8")) as { since?: Since }).since ?? {};
 }
 
-function tell(dir: string, { made, changed, removed, left }: Written, rotated: Keys | undefined): string {
+function tell(dir: string, { made, changed, removed, left }: Written, steps: readonly string[]): string {
   const lines = [
     ...made.map((path) => `made     ${path}`),
     ...changed.map((path) => `changed  ${path}`),
     ...removed.map((path) => `removed  ${path}`),
     ...left.map((path) => `left     ${path}: the answers no longer name it`),
   ];
-  const step = rotated === undefined ? [] : ["", grantStep(rotated)];
   const nothing = lines.length === 0 ? ["nothing has changed"] : [];
-  return `${[`${dir}:`, ...lines, ...nothing, ...step].join("\n")}\n`;
+  return `${[`${dir}:`, ...lines, ...nothing, ...steps.flatMap((step) => ["", step])].join("\n")}\n`;
 }
 
 function grantStep({ grantMaster: { keys, edge } }: Keys): string {
@@ -132,6 +147,12 @@ function grantStep({ grantMaster: { keys, edge } }: Keys): string {
   return edge === 0
     ? "Step 1 of 3: a new grant key is made. Copy the nodes' folders to their hosts and restart them, one by one; then go on with step 2."
     : "Step 2 of 3: the edge is to sign under the new grant key. Bring the edge's secrets up to date; when it serves with them, go on with step 3.";
+}
+
+function storageStep({ storage }: Keys): string {
+  return storage.length === 1
+    ? "Step 2 of 2: the old storage key is gone. Bring the edge's secrets up to date."
+    : "Step 1 of 2: a new storage key seals from now on, and the old one still opens. Bring the edge's secrets up to date and store each route again; go on with step 2 when nothing is left of what was accepted before, as docs/configuration.md has it.";
 }
 
 function explain(error: unknown, file: string): string {

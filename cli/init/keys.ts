@@ -16,6 +16,8 @@ export interface GrantMaster {
 /** Every key of a deployment. The JWKs are private Ed25519 ones. */
 export interface Keys {
   readonly grantMaster: GrantMaster;
+  /** What the edge seals with at rest, 32 bytes each in base64url: the current one, and the one before it while they change. */
+  readonly storage: readonly string[];
   /** With a kid. */
   readonly edgeSigning: JWK;
   /** With a kid. */
@@ -38,6 +40,7 @@ export class KeyFileError extends Error {
 /** Where keys are kept below the deployment's folder. A file that is missing is made, one that is there stays. */
 export const KEY_FILES = {
   grantMaster: "keys/grant-master.json",
+  storage: "keys/storage.json",
   edgeSigning: "keys/edge-signing.jwk",
   operator: "keys/operator.jwk",
   node: (id: string) => `keys/nodes/${id}.jwk`,
@@ -56,7 +59,8 @@ export async function readOrMakeKeys(dir: string, { nodes, clients }: Answers): 
     privateJwk(dir, KEY_FILES.operator),
   ]);
   return {
-    grantMaster: readGrantMaster(dir) ?? { keys: [newMaster()], edge: 0 },
+    grantMaster: readGrantMaster(dir) ?? { keys: [newSecret()], edge: 0 },
+    storage: readStorage(dir) ?? [newSecret()],
     // A name of its own for each key: a verifier that knows the old one sees that it lacks this one.
     edgeSigning: { ...edgeSigning, kid: `edge-${edgeSigning.x!.slice(0, 8)}` },
     operator: { ...operator, kid: `operator-${operator.x!.slice(0, 8)}` },
@@ -76,8 +80,13 @@ export async function readOrMakeKeys(dir: string, { nodes, clients }: Answers): 
  * one goes. Between the steps the nodes or the edge are brought up to date, so that no grant is refused.
  */
 export function nextGrantMaster({ keys: [first, second], edge }: GrantMaster): GrantMaster {
-  if (second === undefined) return { keys: [first!, newMaster()], edge: 0 };
+  if (second === undefined) return { keys: [first!, newSecret()], edge: 0 };
   return edge === 0 ? { keys: [first!, second], edge: 1 } : { keys: [second], edge: 0 };
+}
+
+/** The next step of a change of the storage key: a new one seals, and the old one still opens; then the old one goes. */
+export function nextStorage([current, old]: readonly string[]): readonly string[] {
+  return old === undefined ? [newSecret(), current!] : [current!];
 }
 
 /** A node's grant keys as its files hold them. */
@@ -94,7 +103,7 @@ export function publicHalf({ kty, crv, x }: JWK): JWK {
   return { kty, crv, x } as JWK;
 }
 
-function newMaster(): string {
+function newSecret(): string {
   return randomBytes(32).toString("base64url");
 }
 
@@ -105,10 +114,24 @@ function readGrantMaster(dir: string): GrantMaster | undefined {
   const isUsable =
     Array.isArray(keys) &&
     (keys.length === 1 || keys.length === 2) &&
-    keys.every((key) => /^[\w-]{43}$/.test(String(key))) &&
+    keys.every((key) => isSecret(key)) &&
     (edge === 0 || (edge === 1 && keys.length === 2));
   if (!isUsable) throw new KeyFileError(join(dir, KEY_FILES.grantMaster), "grant master keys");
   return { keys: keys as string[], edge };
+}
+
+function readStorage(dir: string): readonly string[] | undefined {
+  const value = readJson(dir, KEY_FILES.storage, "storage keys") as { readonly keys?: unknown } | undefined;
+  if (value === undefined) return undefined;
+  const { keys } = value;
+  const isUsable =
+    Array.isArray(keys) && (keys.length === 1 || keys.length === 2) && keys.every((key) => isSecret(key));
+  if (!isUsable) throw new KeyFileError(join(dir, KEY_FILES.storage), "storage keys");
+  return keys as string[];
+}
+
+function isSecret(key: unknown): boolean {
+  return /^[\w-]{43}$/.test(String(key));
 }
 
 async function privateJwk(dir: string, file: string): Promise<JWK> {

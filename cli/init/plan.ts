@@ -38,9 +38,10 @@ export async function planFiles(
   const files = new Map<string, PlannedFile>();
   const open = (path: string, text: string) => files.set(path, { text, secret: false });
   const secret = (path: string, text: string) => files.set(path, { text, secret: true });
-  const { grantMaster, edgeSigning, operator } = keys;
+  const { grantMaster, storage, edgeSigning, operator } = keys;
 
   secret(KEY_FILES.grantMaster, json(grantMaster));
+  secret(KEY_FILES.storage, json({ keys: storage }));
   secret(KEY_FILES.edgeSigning, json(edgeSigning));
   secret(KEY_FILES.operator, json(operator));
   for (const [id, key] of keys.nodes) secret(KEY_FILES.node(id), json(key));
@@ -50,6 +51,7 @@ export async function planFiles(
   const proxies = answers.proxy === undefined ? undefined : proxyUrlsOf(answers.proxy);
   const secrets = {
     GRANT_MASTER_KEY: grantMaster.keys[grantMaster.edge]!,
+    STORAGE_KEYS: storage.join(","),
     EDGE_SIGNING_KEY: JSON.stringify(edgeSigning),
     OPERATOR_KEYS: JSON.stringify({ keys: [{ ...publicHalf(operator), kid: operator.kid }] }),
   };

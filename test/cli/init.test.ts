@@ -329,6 +329,22 @@ describe("holdfast init", () => {
     expect(parsed("nodes/node-1/node.json")).toMatchObject({ grantKeyFiles: ["grant.key"] });
   });
 
+  test("changes the storage key in two steps, in which the old one still opens", async () => {
+    await init(ANSWERS);
+    const keys = () => (parsed("secrets.json") as { STORAGE_KEYS: string }).STORAGE_KEYS.split(",");
+    const [old, ...none] = keys();
+    expect([old, none]).toEqual([expect.stringMatching(/^[\w-]{43}$/), []]);
+    await init(ANSWERS);
+    expect(keys()).toEqual([old]);
+    const rotate = async () => (await init(ANSWERS, "--rotate-storage-key")).stdout;
+    expect(await rotate()).toContain("Step 1 of 2");
+    const [next] = keys();
+    expect(next).not.toBe(old);
+    expect(keys()).toEqual([next, old]);
+    expect(await rotate()).toContain("Step 2 of 2");
+    expect(keys()).toEqual([next]);
+  });
+
   test("takes a client's own public key and makes none for it", async () => {
     const keys = [{ kty: "OKP", crv: "Ed25519", x: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" }];
     await init({ ...ANSWERS, clients: [{ id: "own", allow: ["https://a.example"], keys }] });
