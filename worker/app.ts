@@ -12,6 +12,7 @@ import { tellDelivery } from "./enqueue/outcome.ts";
 import { egressList, signedEgressList } from "./egress-list.ts";
 import { cancel, forward } from "./forward.ts";
 import { withHealth } from "./healthy.ts";
+import { hook } from "./hooks/door.ts";
 import type { Hosting } from "./hosting.ts";
 import { exchangeToken } from "./keyless/token-door.ts";
 import { relayUrl, sandboxed } from "./relay-url/door.ts";
@@ -109,6 +110,8 @@ app.post("/usage", takeUsage);
 app.route("/admin", admin);
 
 app.all("/r/*", sandboxed, relayUrl);
+
+app.all("/hooks/:route", hook);
 
 app.get("/seen/*", seen);
 

@@ -13,6 +13,7 @@ import { FailedTokens } from "./failed-tokens.ts";
 import type { Health } from "./health-object.ts";
 import { Pool } from "./pool.ts";
 import type { HandleRecord } from "./handles.ts";
+import { RouteRates } from "./hooks/route-rates.ts";
 import { loadRoute, type Route } from "./hooks/route.ts";
 import { CertificateMemory } from "./keyless/certificates.ts";
 import { IssuerKeys } from "./keyless/issuer-keys.ts";
@@ -48,6 +49,7 @@ export class Edge {
   rearmedAt = -Infinity;
   readonly issuerKeys = new IssuerKeys();
   readonly certificates = new CertificateMemory();
+  readonly routeRates = new RouteRates();
   readonly #grantKeys = new Map<string, GrantKey>();
   #signingKey: BoundKey | undefined;
   #verifyingKey: BoundKey | undefined;
@@ -195,7 +197,7 @@ export class Edge {
       known = stored === null ? null : await this.#load(stored.record);
       this.#routes.set(id, known, nowMs);
     }
-    if (known === null) throw new RelayError("route_unknown", `there is no route ${id}`);
+    if (known === null) throw new RelayError("route_unknown", "there is no such route");
     return known.route;
   }
 

@@ -9,7 +9,8 @@ import {
 } from "./limits.ts";
 
 /**
- * What is charged to the address that it came from: tokens that nobody can be shown to have signed for this edge. Not what
+ * What is charged to the address that it came from: tokens that nobody can be shown to have signed for this edge, and names that
+ * mean nothing to it. Not what
  * a proven client does wrong, nor a policy's refusal; and not a clock that is off, which is found before anything is looked
  * up, and should not cost the others behind the same address.
  */
@@ -22,6 +23,7 @@ const CHARGED: ReadonlySet<ErrorCode> = new Set([
   "token_signature",
   "client_unknown",
   "handle_unknown",
+  "route_unknown",
   // Anybody has a genuine token of a platform that serves everybody.
   "platform_token_invalid",
   "platform_token_refused",

@@ -73,6 +73,8 @@ export interface FakePool {
   /** Two nodes that nothing has been sent to yet. */
   pair(): readonly [FakePoolNode, FakePoolNode];
   log(): string;
+  /** The edge's process, as long as it is not restarted. */
+  edgePid(): number;
   /**
    * Kills the edge and starts it again on the same disk.
    * @param ids the nodes of its new configuration; all by default
@@ -162,6 +164,7 @@ export async function startFakePool(
       return [first!.node, second.node];
     },
     log: () => readFileSync(logFile, "utf8"),
+    edgePid: () => workerd.pid!,
     async restartEdge(configured = ids, whileDown) {
       await kill(workerd);
       whileDown?.(join(dir, "edge/durable-objects"));

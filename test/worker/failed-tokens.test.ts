@@ -55,6 +55,7 @@ test("charged is what nobody can be shown to have signed; a clock, a policy and 
     "platform_token_invalid",
     "platform_token_refused",
     "proof_invalid",
+    "route_unknown",
     "token_act",
     "token_audience",
     "token_lifetime",

@@ -41,9 +41,14 @@ export interface Taken {
   readonly bytes: Uint8Array<ArrayBuffer> | undefined;
   /**
    * Stores it with its event. To be called once.
+   *
+   * @param at another place and id, where the body, which is held, says where it belongs
    * @throws RelayError `storage_unavailable`, `delivery_conflict`, `backlog_full`
    */
-  store(event: Omit<NewEvent, "id" | "size" | "digest">): Promise<Accepted>;
+  store(
+    event: Omit<NewEvent, "id" | "size" | "digest">,
+    at?: Pick<Incoming, "place" | "id">,
+  ): Promise<Accepted>;
 }
 
 /**
@@ -93,7 +98,11 @@ export async function takeIn<T>(
     return await use({
       ...whole,
       bytes,
-      store: (event) => staging.store({ ...event, ...whole, id: incoming.id }, bytes),
+      store: (event, at = incoming) =>
+        (bytes === undefined ? staging : new Staging(at, env)).store(
+          { ...event, ...whole, id: at.id },
+          bytes,
+        ),
     });
   } finally {
     giveBack();
@@ -108,7 +117,7 @@ class Staging {
   #pieces = 0;
   #isOver = false;
 
-  constructor({ place, id }: Incoming, env: Env) {
+  constructor({ place, id }: Pick<Incoming, "place" | "id">, env: Env) {
     this.#id = id;
     this.#store = storeAt(env, place);
   }

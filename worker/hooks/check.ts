@@ -27,8 +27,8 @@ export interface Check {
   readonly over: "body" | "parameters" | "nothing";
   /** As they came, decoded. */
   readonly signatures: readonly Uint8Array[];
-  /** SHA-256 that the body must have, where what was signed says so. */
-  readonly digest?: Uint8Array;
+  /** RFC 9530 member that the body must have, where what was signed says so. */
+  readonly digest?: string;
 }
 
 /**
@@ -79,10 +79,12 @@ export function fromHex(text: string): Uint8Array | undefined {
   return Uint8Array.from(text.match(/../g)!, (digits) => Number.parseInt(digits, 16));
 }
 
+/** In its one form alone, padded and without bits left over. */
 function fromBase64(text: string): Uint8Array | undefined {
-  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(text)) return undefined;
   try {
-    return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+    const characters = atob(text);
+    if (text === "" || btoa(characters) !== text) return undefined;
+    return Uint8Array.from(characters, (character) => character.charCodeAt(0));
   } catch {
     return undefined;
   }

@@ -16,3 +16,18 @@ export function slack(keys: readonly Uint8Array<ArrayBuffer>[]): Verifier {
     };
   };
 }
+
+/**
+ * What Slack asks for when a URL is entered, to be answered with; undefined where it asks for nothing.
+ * @param body of a call that is proven
+ */
+export function challengeOf(body: Uint8Array): string | undefined {
+  let asked: unknown;
+  try {
+    asked = JSON.parse(new TextDecoder().decode(body));
+  } catch {
+    return undefined;
+  }
+  const { type, challenge } = (asked ?? {}) as { type?: unknown; challenge?: unknown };
+  return type === "url_verification" && typeof challenge === "string" ? challenge : undefined;
+}

@@ -1,3 +1,4 @@
+import { digestMember } from "../../../protocol/tokens.ts";
 import { type CallHead, fromHex, needed, signaturesIn, unsigned, utf8, type Verifier } from "../check.ts";
 
 /**
@@ -14,7 +15,7 @@ export function twilio(keys: readonly Uint8Array<ArrayBuffer>[]): Verifier {
     if (digests.length > 0) {
       const digest = digests.length === 1 ? fromHex(digests[0]!) : undefined;
       if (digest?.length !== 32) throw unsigned("has a bodySHA256 that is no SHA-256 in hex");
-      return { macs, over: "nothing", signatures, digest };
+      return { macs, over: "nothing", signatures, digest: digestMember(digest) };
     }
     // Any other body would go unsigned.
     if (!isForm(head)) throw unsigned("has no bodySHA256, and its body is no form");
