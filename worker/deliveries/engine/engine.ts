@@ -93,7 +93,9 @@ export class Engine {
   /** Sets the alarm again, where it was lost. */
   async rearm(): Promise<void> {
     if (this.#isRunning) return;
-    this.#alarmAt = (await this.#parts.alarmAt()) ?? Infinity;
+    const at = await this.#parts.alarmAt();
+    // One that is overdue may have been lost: a second one does no harm.
+    this.#alarmAt = at !== null && at > this.#parts.now() ? at : Infinity;
     await this.arm();
   }
 
