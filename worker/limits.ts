@@ -299,8 +299,11 @@ export const DEAD_DAYS = 30;
 export const RETENTION_LOOK_MS = 600_000;
 export const RETENTION_BATCH = 200;
 
+/** How often a store that delivers looks at what else it has to do. */
+export const CHORES_EVERY_MS = 100;
+
 /** How many events a sweep looks at in one go. */
-export const SWEEP_WINDOW = 2_000;
+export const SWEEP_WINDOW = 5_000;
 
 /** Deliveries per second that a sweep does at most, in one store. */
 export const SWEEP_RATE_MAX = 1_000;

@@ -1,11 +1,12 @@
 import { vi } from "vitest";
-import type { Accepted } from "../../protocol/deliveries.ts";
+import type { Accepted, DeliveryCounts, DeliveryDetail } from "../../protocol/deliveries.ts";
 import type { AttemptResult, StoredBody } from "../../worker/deliveries/attempt-result.ts";
 import { acceptEvent, type Refusal } from "../../worker/deliveries/engine/accept.ts";
 import { Engine } from "../../worker/deliveries/engine/engine.ts";
 import type { EngineParts } from "../../worker/deliveries/engine/parts.ts";
 import type { NewEvent, StoredEvent } from "../../worker/deliveries/event.ts";
 import type { DeliveryOwner } from "../../worker/deliveries/owner.ts";
+import type { EventRow } from "../../worker/deliveries/store/event-row.ts";
 import { Store } from "../../worker/deliveries/store/store.ts";
 import { newDeliveryId } from "../../worker/deliveries/places.ts";
 import { sqliteDatabase } from "./sqlite-storage.ts";
@@ -51,6 +52,8 @@ export function newEvent(change: Partial<NewEvent> = {}): NewEvent {
   };
 }
 
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
+
 /**
  * A store's engine over a database of Node's, under vitest's simulated clock: the alarm is a timer, and a crash forgets everything
  * but the database and the alarm's time.
@@ -66,13 +69,13 @@ export class SimulatedStore {
   owner: DeliveryOwner | Error = { route: null, isThere: true, pause: null };
   readonly pauses: string[] = [];
   readonly told: { readonly event: StoredEvent; readonly state: string }[] = [];
-  /** What the engine is given otherwise. */
-  readonly #other: Partial<EngineParts>;
+  /** What the engine is given; what a test changes of it holds from then on. */
+  readonly parts: Writable<Omit<EngineParts, "store">>;
   #alarm: { readonly at: number; readonly timer: ReturnType<typeof setTimeout> } | undefined;
   #life = 0;
 
   constructor(other: Partial<EngineParts> = {}) {
-    this.#other = other;
+    this.parts = { ...this.#usual(), ...other };
     this.engine = this.#start();
   }
 
@@ -100,29 +103,58 @@ export class SimulatedStore {
   }
 
   /** As the object does it. */
-  change<T>(change: () => T): T {
-    return this.#database.transaction(() => {
+  async change<T>(change: () => T): Promise<T> {
+    let armed: Promise<void> | undefined;
+    const result = this.#database.transaction(() => {
       const changed = change();
-      void this.engine.arm();
+      armed = this.engine.arm();
       return changed;
     });
+    await armed;
+    return result;
+  }
+
+  counts(): DeliveryCounts {
+    return this.store.totals.counts();
+  }
+
+  detail(id: string): DeliveryDetail {
+    return this.store.detail(this.store.events.byId(id)!);
+  }
+
+  /** All events, the latest first. */
+  rows(): EventRow[] {
+    return this.store.lists.latest({}, null, 1_000_000);
   }
 
   #start(): Engine {
-    const life = this.#life;
+    const { parts } = this;
     return new Engine({
+      ...parts,
       store: this.store,
+      setAlarm: (at) => parts.setAlarm(at),
+      deliver: this.#delivering(this.#life),
+    });
+  }
+
+  /** One that ended hears of nothing. */
+  #delivering(life: number): EngineParts["deliver"] {
+    return async (event, body) => {
+      this.sent.push({ event, at: Date.now() });
+      const result = await this.deliver(event, body);
+      return life === this.#life ? result : new Promise(() => {});
+    };
+  }
+
+  #usual(): Omit<EngineParts, "store"> {
+    return {
       transaction: this.#database.transaction,
       now: () => Date.now(),
       random: () => 0.5,
+      alarmAt: async () => this.#alarm?.at ?? null,
       setAlarm: async (at) => this.#setAlarm(at),
       sync: async () => {},
-      deliver: async (event, body) => {
-        this.sent.push({ event, at: Date.now() });
-        const result = await this.deliver(event, body);
-        // One that ended hears of nothing.
-        return life === this.#life ? result : new Promise(() => {});
-      },
+      deliver: this.#delivering(this.#life),
       makeCallback: async (event, { state }) => {
         this.told.push({ event, state });
         return null;
@@ -135,19 +167,18 @@ export class SimulatedStore {
         this.pauses.push(reason);
         this.owner = { route: null, isThere: true, pause: { at, by: null, reason } };
       },
-      ...this.#other,
-    });
+    };
   }
 
   #setAlarm(at: number): void {
     clearTimeout(this.#alarm?.timer);
-    const timer = setTimeout(
-      () => {
-        this.#alarm = undefined;
-        void this.engine.run();
-      },
-      Math.max(0, at - Date.now()),
-    );
+    const rings = () => {
+      this.#alarm = undefined;
+      void this.engine.run();
+    };
+    // A timer takes no longer delay: it would ring at once.
+    const wait = Math.min(Math.max(0, at - Date.now()), 2 ** 31 - 1);
+    const timer = setTimeout(() => (at > Date.now() ? this.#setAlarm(at) : rings()), wait);
     this.#alarm = { at, timer };
   }
 }

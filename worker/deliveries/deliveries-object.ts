@@ -1,5 +1,6 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Accepted, DeliveryCounts, DeliveryDetail, DeliveryRow } from "../../protocol/deliveries.ts";
+import { RelayError } from "../../protocol/errors.ts";
 import { parseEdgeConfig } from "../config.ts";
 import { Edge, type Env, registryOf } from "../edge.ts";
 import { SWEEP_RATE_MAX } from "../limits.ts";
@@ -27,16 +28,20 @@ export class Deliveries extends DurableObject<Env> {
   readonly #store: Store;
   readonly #engine: Engine;
   #edge: Edge | undefined;
+  /** Whether the registry knows of this store. */
+  #isNoted: boolean;
 
   constructor(state: DurableObjectState, env: Env) {
     super(state, env);
     const { storage } = state;
     this.#store = new Store(storage.sql);
+    this.#isNoted = this.#store.totals.get().noted === 1;
     this.#engine = new Engine({
       store: this.#store,
       transaction: (work) => storage.transactionSync(work),
       now: () => Date.now(),
       random: () => Math.random(),
+      alarmAt: () => storage.getAlarm(),
       setAlarm: (at) => storage.setAlarm(at),
       sync: () => storage.sync(),
       // What is misconfigured throws with each attempt, not here.
@@ -45,7 +50,8 @@ export class Deliveries extends DurableObject<Env> {
       owner: async (owner) => registryOf(env).deliveryOwner(owner),
       pauseOwner: async (owner, reason, at) => registryOf(env).pauseOwner(owner, reason, at),
     });
-    void state.blockConcurrencyWhile(() => this.#engine.rearm());
+    const report = (error: unknown) => console.error("deliveries: the alarm can't be set", error);
+    void state.blockConcurrencyWhile(() => this.#engine.rearm().catch(report));
   }
 
   override async alarm(): Promise<void> {
@@ -145,13 +151,19 @@ export class Deliveries extends DurableObject<Env> {
   }
 
   async #accept(event: NewEvent, body: Uint8Array<ArrayBuffer> | null): Promise<Accepted | Refusal> {
-    if (this.#store.totals.get().noted === 0) {
-      const place = placeOfId(event.owner, event.id);
-      await registryOf(this.env).noteStore(event.owner, place?.index ?? 0);
-      this.#store.totals.note();
-    }
+    await this.#note(event);
     const route = await this.#engine.route(event);
     return this.#change(() => acceptEvent(this.#store, event, body, { now: Date.now(), route }));
+  }
+
+  /** The registry hears of a store before its first event is acknowledged: nobody would look for it if it lost its alarm. */
+  async #note({ owner, id }: NewEvent): Promise<void> {
+    if (this.#isNoted) return;
+    const place = placeOfId(owner, id);
+    if (place === undefined) throw new RelayError("edge_internal", `${id} is no id of a delivery`);
+    await registryOf(this.env).noteStore(owner, place.index);
+    this.#store.totals.note();
+    this.#isNoted = true;
   }
 
   /** A change and the alarm that it needs are kept together, or neither is. */

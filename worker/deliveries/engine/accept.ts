@@ -102,7 +102,7 @@ function newRow(
     schedule: schedule === null ? null : JSON.stringify(schedule),
     state: "pending",
     queue: queueOf(event),
-    moment: waits ? null : now + delay * 1_000,
+    moment: waits ? null : now + Math.ceil(delay * 1_000),
     spent: 0,
     tries: 0,
     interruptions: 0,

@@ -30,7 +30,7 @@ export function nextBackoff(
 ): Backoff {
   const isSame = before.faults > 0 && started < before.since;
   const faults = isSame ? before.faults : before.faults + 1;
-  const asked = Math.min((retryAfter ?? 0) * 1_000, RELAY_BACKOFF_MAX_MS);
+  const asked = Math.min(Math.ceil((retryAfter ?? 0) * 1_000), RELAY_BACKOFF_MAX_MS);
   const until = now + Math.max(asked, backoffMs(faults));
   return {
     faults,

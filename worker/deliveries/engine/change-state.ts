@@ -55,5 +55,5 @@ function passTurn({ events }: Store, { lane, state, moment }: EventRow, now: num
   const next = events.laneHead(lane);
   if (next === undefined) return;
   const [delay = 0] = scheduleOf(next) ?? [];
-  events.change(next, { moment: Math.max(now, acceptedAt(next.seq) + delay * 1_000) });
+  events.change(next, { moment: Math.max(now, acceptedAt(next.seq) + Math.ceil(delay * 1_000)) });
 }

@@ -1,4 +1,5 @@
 import {
+  CHORES_EVERY_MS,
   DEAD_DAYS,
   DELIVERED_DAYS,
   RELAY_BACKOFF_MAX_MS,
@@ -26,6 +27,8 @@ export class Chores {
   /** When it looks next for what has been kept long enough, and for outcomes that are to be told. */
   #retentionAt = 0;
   #tellingAt = 0;
+  /** It looks so seldom that many attempts per second don't pay for it. */
+  #notBefore = 0;
 
   constructor(parts: EngineParts) {
     this.#parts = parts;
@@ -35,7 +38,8 @@ export class Chores {
   async run(owner: DeliveryOwner | undefined): Promise<void> {
     const { store, transaction } = this.#parts;
     const now = this.#parts.now();
-    if ((this.next(owner) ?? Infinity) > now) return;
+    if (now < this.#notBefore) return;
+    this.#notBefore = now + CHORES_EVERY_MS;
     transaction(() => {
       for (
         let upload = store.bodies.oldestUpload();
@@ -46,7 +50,11 @@ export class Chores {
         store.bodies.abandon(upload.id);
       }
       goOnSweeping(store, now);
-      if (owner !== undefined && now >= this.#retentionAt) this.#retire(owner, now);
+      if (now >= this.#retentionAt) {
+        // Without the registry's word on how long that is, nothing goes.
+        if (owner === undefined) this.#retentionAt = now + RELAY_BACKOFF_MAX_MS;
+        else this.#retire(owner, now);
+      }
     });
     if (now >= this.#tellingAt) await this.#tell();
   }
@@ -63,7 +71,7 @@ export class Chores {
       if (ended !== undefined) times.push(Math.max(this.#retentionAt, ended + keptMs(owner, state)));
     }
     const known = times.filter((time) => time !== undefined);
-    return known.length === 0 ? undefined : Math.min(...known);
+    return known.length === 0 ? undefined : Math.max(this.#notBefore, Math.min(...known));
   }
 
   #retire(owner: DeliveryOwner, now: number): void {

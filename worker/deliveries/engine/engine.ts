@@ -55,7 +55,12 @@ export class Engine {
     this.facts = new OwnerFacts((owner) => parts.owner(owner));
     this.#chores = new Chores(parts);
     this.#bucket = new TokenBucket(rateOf(undefined), parts.now());
-    parts.transaction(() => settleInterrupted(this.#store, parts.now()));
+    try {
+      parts.transaction(() => settleInterrupted(this.#store, parts.now()));
+    } catch (error) {
+      // A store that can't be begun would never deliver anything.
+      console.error("deliveries: what was under way can't be looked at", error);
+    }
   }
 
   /**
@@ -71,21 +76,26 @@ export class Engine {
 
   /** Sees to it that the alarm comes in time for what there is to do now. To be called in the transaction that made it. */
   async arm(): Promise<void> {
+    const now = this.#parts.now();
     if (this.#isRunning) {
-      // Another alarm is set already, should this run come to nothing.
       this.#signal.set();
+      // Should this run come to nothing, or end before it has looked.
+      if (this.#alarmAt === Infinity) await this.#setAlarm(now + 2 * DELIVERY_RUN_MS);
       return;
     }
-    const next = this.#next();
     // One that is overdue was lost.
-    const isLost = this.#parts.now() - this.#alarmAt > ALARM_LATE_MS;
+    const isLost = now - this.#alarmAt > ALARM_LATE_MS;
+    if (!isLost && this.#alarmAt <= now) return;
+    const next = this.#next();
     if (next !== undefined && (next < this.#alarmAt || isLost)) await this.#setAlarm(next);
   }
 
-  /** Sets the alarm again, whatever is believed of it. */
+  /** Sets the alarm again, where it was lost. */
   async rearm(): Promise<void> {
     if (this.#isRunning) return;
-    this.#alarmAt = Infinity;
+    const at = await this.#parts.alarmAt();
+    // One that is overdue may have been lost: a second one does no harm.
+    this.#alarmAt = at !== null && at > this.#parts.now() ? at : Infinity;
     await this.arm();
   }
 
@@ -103,10 +113,10 @@ export class Engine {
   async run(): Promise<void> {
     if (this.#isRunning) return;
     this.#isRunning = true;
+    // The one that began this run; the platform repeats it, should the edge end meanwhile.
+    this.#alarmAt = Infinity;
     let hasFailed = false;
     try {
-      // Should the edge end meanwhile, or what is accepted come too late for this run.
-      await this.#setAlarm(this.#parts.now() + 2 * DELIVERY_RUN_MS);
       await this.#work(this.#parts.now() + DELIVERY_RUN_MS);
     } catch (error) {
       console.error("deliveries: a run failed", error);
@@ -128,14 +138,15 @@ export class Engine {
     for (;;) {
       const owner = await this.#owner();
       const isOpen = this.#parts.now() < until;
-      if (isOpen) await this.#chores.run(owner);
       await this.#settle();
+      if (isOpen) await this.#chores.run(owner);
       if (isOpen && owner !== undefined) await this.#begin(owner);
-      const now = this.#parts.now();
-      const next = this.#next() ?? Infinity;
       if (this.#results.length > 0) continue;
-      const isIdle = this.#flights.size === 0 && (!isOpen || next > now + DELIVERY_LINGER_MS);
-      if (isIdle) return;
+      const now = this.#parts.now();
+      const isBusy = this.#flights.size > 0;
+      const next = isOpen && this.#free(owner) > 0 ? (this.#next() ?? Infinity) : Infinity;
+      if (!isBusy && (!isOpen || next > now + DELIVERY_LINGER_MS)) return;
+      // What is to be done besides may wait until the run's end.
       await this.#signal.wait(Math.max(1, isOpen ? Math.min(next, until) - now : ATTEMPT_LOST_MS));
     }
   }
@@ -144,7 +155,8 @@ export class Engine {
   async #owner(): Promise<DeliveryOwner | undefined> {
     const now = this.#parts.now();
     const id = this.#store.totals.owner();
-    if (id === null) return undefined;
+    // Nothing would be sent.
+    if (id === null || now < this.#backoff.until) return undefined;
     try {
       const owner = await this.facts.get(now, id);
       this.#bucket.resize(rateOf(owner), now);
@@ -231,11 +243,15 @@ export class Engine {
   /** How many more attempts may begin. */
   #room(owner: DeliveryOwner, now: number): number {
     if (now < this.#heldUntil || now < this.#backoff.until) return 0;
-    const concurrent = owner.route?.record.limits?.concurrent ?? Infinity;
+    return Math.min(this.#free(owner), Math.floor(this.#bucket.level(now)));
+  }
+
+  /** How many there may be besides those that are under way. */
+  #free(owner: DeliveryOwner | undefined): number {
+    const concurrent = owner?.route?.record.limits?.concurrent ?? Infinity;
     const most = Math.min(ATTEMPTS_AT_ONCE, Math.max(1, Math.ceil(concurrent / STORES_PER_OWNER)));
     // Whether the relay is back one finds out for all.
-    const free = (this.#backoff.faults > 0 ? 1 : most) - this.#flights.size;
-    return Math.min(free, Math.floor(this.#bucket.level(now)));
+    return (this.#backoff.faults > 0 ? 1 : most) - this.#flights.size;
   }
 
   async #attempt({ seq, n }: Attempt): Promise<AttemptResult> {
@@ -268,7 +284,7 @@ export class Engine {
   #next(): number | undefined {
     const now = this.#parts.now();
     const times: number[] = [];
-    const moment = nextMoment(this.#store, [...this.#flights.values()]);
+    const moment = nextMoment(this.#store, [...this.#flights.values()], now);
     if (moment !== undefined) {
       const mayGo = Math.max(this.#heldUntil, this.#backoff.until, now + this.#bucket.waitMs(1, now));
       times.push(Math.max(moment, mayGo));

@@ -81,7 +81,7 @@ export function judge(
         fate: {
           state: "pending",
           // Its own delay: one that alone meets the fault must not hold up those behind it for ever.
-          due: now + Math.max(backoffMs(faults + 1), (result.retryAfter ?? 0) * 1_000),
+          due: now + Math.max(backoffMs(faults + 1), Math.ceil((result.retryAfter ?? 0) * 1_000)),
           reason: `${result.code}: ${result.detail}`,
         },
         relay: "fault",

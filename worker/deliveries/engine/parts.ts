@@ -12,6 +12,8 @@ export interface EngineParts {
   now(): number;
   /** From 0 to 1. */
   random(): number;
+  /** When the alarm comes, as far as it is set; null where it isn't. */
+  alarmAt(): Promise<number | null>;
   /** Has the engine run at that time, in place of any other; may be called in a transaction. */
   setAlarm(at: number): Promise<void>;
   /** Resolves when all that was written is kept for good. */

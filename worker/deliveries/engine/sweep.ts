@@ -12,8 +12,9 @@ export function goOnSweeping(store: Store, now: number): void {
   const budget = Math.max(1, Math.floor(rate));
   const { rows, behind } = store.lists.window(sweep.filter, sweep.behind, last, SWEEP_WINDOW, budget);
   for (const row of rows) sweepOne(store, sweep, row, now);
+  const wait = rows.length === 0 ? 0 : Math.ceil(Math.max(1_000, 1_000 / rate));
   if (behind >= last) store.sweeps.end(id);
-  else store.sweeps.move(id, behind, rows.length === 0 ? now : now + Math.max(1_000, 1_000 / rate));
+  else store.sweeps.move(id, behind, now + wait);
 }
 
 function sweepOne(store: Store, { act, filter }: StoredSweep, row: EventRow, now: number): void {

@@ -37,24 +37,18 @@ export function isSuspect({ interruptions }: EventRow): boolean {
   return interruptions >= INTERRUPTIONS_SUSPECT;
 }
 
-/** When the first event is due that may be tried; undefined where there is none. */
-export function nextMoment(store: Store, flights: readonly Flight[]): number | undefined {
+/**
+ * When something may be tried that can't be now; undefined where nothing is pending. What is due already and was not taken waits for
+ * an attempt to end.
+ */
+export function nextMoment(store: Store, flights: readonly Flight[], now: number): number | undefined {
   const breakers = store.breakers.all();
-  let next: number | undefined;
-  for (const queue of store.events.queues()) {
-    const moment = firstIdle(store, queue, flights);
-    if (moment === undefined) continue;
-    const at = Math.max(moment, breakers.get(queue)?.probeAt ?? 0);
-    next = next === undefined ? at : Math.min(next, at);
-  }
-  return next;
-}
-
-function firstIdle({ events }: Store, queue: string, flights: readonly Flight[]): number | undefined {
-  if (flights.length === 0) return events.firstDue(queue);
-  const seqs = new Set(flights.map(({ seq }) => seq));
-  return (
-    events.due(queue, Number.MAX_SAFE_INTEGER, flights.length + 1).find(({ seq }) => !seqs.has(seq))
-      ?.moment ?? undefined
-  );
+  const after = flights.length === 0 ? -Infinity : now;
+  const moments = store.events.queues().flatMap((queue) => {
+    const probeAt = breakers.get(queue)?.probeAt ?? null;
+    // Those that are due wait for the probe alone.
+    const first = store.events.firstDue(queue, probeAt !== null && probeAt > now ? -Infinity : after);
+    return first === undefined ? [] : Math.max(first, probeAt ?? 0);
+  });
+  return moments.length === 0 ? undefined : Math.min(...moments);
 }

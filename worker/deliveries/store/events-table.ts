@@ -119,12 +119,13 @@ export class EventsTable {
       .toArray();
   }
 
-  /** When the first one of a queue is due, or was. */
-  firstDue(queue: string): number | undefined {
+  /** When the first one of a queue is due, or was, of those that are so after a time. */
+  firstDue(queue: string, after: number): number | undefined {
     return this.#sql
       .exec<{ moment: number }>(
-        "SELECT moment FROM events WHERE state = 'pending' AND queue = ? AND moment IS NOT NULL ORDER BY moment LIMIT 1",
+        "SELECT moment FROM events WHERE state = 'pending' AND queue = ? AND moment > ? ORDER BY moment LIMIT 1",
         queue,
+        Math.max(after, -1),
       )
       .toArray()[0]?.moment;
   }

@@ -108,14 +108,24 @@ function byAcceptance(a: EventRow, b: EventRow): number {
   return acceptedAt(b.seq) - acceptedAt(a.seq) || (a.id < b.id ? 1 : -1);
 }
 
+/** A state stands in the text itself: only so does SQLite see that a partial index holds all that is asked for. */
+const STATE_IS = {
+  pending: "AND state = 'pending'",
+  delivered: "AND state = 'delivered'",
+  dead: "AND state = 'dead'",
+} as const;
+
 function conditions({ state, lane, from, to }: DeliveryFilter): {
   where: string;
   values: (string | number)[];
 } {
   const parts: [string, string | number][] = [];
-  if (state !== undefined) parts.push([`AND state = '${state}' AND 1 = ?`, 1]);
   if (lane !== undefined) parts.push(["AND lane = ?", lane]);
   if (from !== undefined) parts.push(["AND seq >= ?", firstNumberOf(from)]);
   if (to !== undefined) parts.push(["AND seq < ?", firstNumberOf(to)]);
-  return { where: parts.map(([text]) => text).join(" "), values: parts.map(([, value]) => value) };
+  const texts = parts.map(([text]) => text);
+  return {
+    where: [state === undefined ? "" : STATE_IS[state], ...texts].join(" "),
+    values: parts.map(([, value]) => value),
+  };
 }
