@@ -22,4 +22,7 @@ declare global {
   }
 }
 
-Object.defineProperty(crypto, "DigestStream", { value: DigestStream, configurable: true });
+/** Lets code of the worker's that hashes streams run here. */
+export function provideDigestStream(): void {
+  Object.defineProperty(crypto, "DigestStream", { value: DigestStream, configurable: true });
+}
