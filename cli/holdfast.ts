@@ -39,6 +39,11 @@ const COMMANDS: readonly Entry[] = [
     load: async () => (await import("./commands/fetch.ts")).fetchCommand,
   },
   {
+    name: "send",
+    summary: "hand one request over that is made later, as often as it takes",
+    load: async () => (await import("./commands/send.ts")).sendCommand,
+  },
+  {
     name: "ips",
     summary: "tell the addresses that targets see, and their changes",
     load: async () => (await import("./commands/ips.ts")).ipsCommand,

@@ -9,6 +9,8 @@
  */
 export { createRelay, type Relay, type RelayOptions } from "./relay.ts";
 export type { ConnectionInfo, RelayConnection } from "./connect.ts";
+export type { EnqueueInit } from "./enqueue.ts";
+export type { DeliveryAsk } from "./delivery.ts";
 export type { StreamTarget } from "./stream-session.ts";
 export { relayInfo, type RelayInfo } from "./info.ts";
 export { createScopeToken, type ScopeOptions } from "./scope.ts";
@@ -21,6 +23,14 @@ export {
   RelayError,
   type RelayErrorOptions,
 } from "../protocol/errors.ts";
+export type {
+  Accepted,
+  DeliveryAnswer,
+  DeliveryAttempt,
+  DeliveryDetail,
+  DeliveryOptions,
+  DeliveryState,
+} from "../protocol/deliveries.ts";
 export type { ReceiptClaims } from "../protocol/receipts.ts";
 export type { QuotaMeasure, QuotaStanding } from "../protocol/quota.ts";
 export type { Field } from "../protocol/headers.ts";

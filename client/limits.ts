@@ -113,3 +113,14 @@ export const CERTIFICATE_KEEPERS_MAX = 32;
 
 /** A scope token may be cut short by this much, which is what getting its certificate took. */
 export const SCOPE_SHORTFALL_SECONDS = 15;
+
+// Deliveries.
+
+/** Waits before a request is handed over again by the same token: together they stay well within its time. */
+export const ENQUEUE_WAITS_MS = [250, 1_000, 3_000, 8_000] as const;
+
+/** An id and a word. */
+export const ACCEPTED_MAX_BYTES = 1_024;
+
+/** All that is known of a delivery: some tens of attempts, and the beginning of an answer. */
+export const DELIVERY_DETAIL_MAX_BYTES = 1_048_576;

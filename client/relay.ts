@@ -1,4 +1,7 @@
+import type { Accepted, DeliveryDetail } from "../protocol/deliveries.ts";
 import { connectStream, type RelayConnection } from "./connect.ts";
+import { delivery, type DeliveryAsk } from "./delivery.ts";
+import { enqueue, type EnqueueInit } from "./enqueue.ts";
 import { makeFetch } from "./fetch.ts";
 import { parseHosts } from "./hosts.ts";
 import { NodeKeys } from "./node-keys.ts";
@@ -56,6 +59,28 @@ export interface Relay {
    * const { egress } = await opened; // "203.0.113.7"
    */
   readonly connect: (target: StreamTarget) => RelayConnection;
+  /**
+   * Hands a request over that the relay is to make later, and as often as it takes: whatever `hosts` says, and even if whoever asked
+   * is long gone. It arrives at least once, so give the target a way to know it again.
+   *
+   * @example
+   * const { id } = await relay.enqueue("https://api.bank.com/v1/payments", {
+   *   method: "POST",
+   *   headers: { "Idempotency-Key": order.id },
+   *   body: JSON.stringify(payment),
+   *   key: `payment ${order.id}`,
+   *   callback: "https://shop.example.com/relay/done",
+   * });
+   */
+  readonly enqueue: (input: string | URL | Request, init?: EnqueueInit) => Promise<Accepted>;
+  /**
+   * Tells how a delivery of this client's is.
+   *
+   * @example
+   * const { state, attempts, answer } = await relay.delivery(id);
+   * if (state === "dead") alert(`the bank said ${answer?.status}`);
+   */
+  readonly delivery: (id: string, ask?: DeliveryAsk) => Promise<DeliveryDetail>;
   readonly clientId: string;
   /** The edge's origin. */
   readonly edge: string;
@@ -95,5 +120,13 @@ export function createRelay(url: string | undefined, options: RelayOptions = {})
   });
   const connect = (target: StreamTarget) =>
     connectStream(target, { ...signer, openWire: openWebWire, underlying });
-  return { fetch, connect, clientId, edge };
+  const durable = { edge, clientId, sign, refused, now, underlying };
+  return {
+    fetch,
+    connect,
+    enqueue: (input, init = {}) => enqueue(input, init, durable),
+    delivery: (id, ask = {}) => delivery(id, ask, durable),
+    clientId,
+    edge,
+  };
 }

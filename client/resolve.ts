@@ -1,13 +1,13 @@
 import { abortable } from "../protocol/abort.ts";
-import { errorFromProblem, RelayError } from "../protocol/errors.ts";
+import { RelayError } from "../protocol/errors.ts";
 import { WIRE } from "../protocol/headers.ts";
 import { parseSeedListUrl, type SeedList } from "../protocol/seed-list.ts";
 import { parseTunnelUrl, tunnelUrl } from "../protocol/targets.ts";
 import { newRequestId } from "../protocol/tokens.ts";
-import { PROBLEM_MAX_BYTES, REQUEST_TOKEN_SECONDS, RESOLVE_MAX_BYTES, SEEDS_MAX } from "./limits.ts";
+import { REQUEST_TOKEN_SECONDS, RESOLVE_MAX_BYTES, SEEDS_MAX } from "./limits.ts";
+import { askEdge } from "./edge-call.ts";
 import type { IdentityOptions } from "./platforms/options.ts";
 import { attempted, type ClientSigner, createSigner, type SignRequest } from "./signer.ts";
-import { readText } from "./stream.ts";
 import type { Fetch } from "./wire.ts";
 
 /** How a service is asked for. */
@@ -61,26 +61,14 @@ async function ask(
     framing: "none",
   });
   const token = await abortable(signing, signal);
-  let response: Response;
-  try {
-    response = await fetch(`${edge}/resolve`, {
-      method: "POST",
-      headers: { [WIRE.authorization]: `Bearer ${token}` },
-      redirect: "manual",
-      ...(signal !== undefined && { signal }),
-    });
-  } catch (cause) {
-    signal?.throwIfAborted();
-    throw new RelayError("edge_unreachable", `${edge} gave no answer`, { cause, reached: "no" });
-  }
-  const code = response.headers.get(WIRE.error);
-  if (code !== null) {
-    throw errorFromProblem(code, await readText(response.body, PROBLEM_MAX_BYTES), response.headers);
-  }
-  const text = await readText(response.body, RESOLVE_MAX_BYTES);
-  if (response.status === 200) return text;
-  const detail = `${edge}/resolve answered ${response.status} with no mark of the relay`;
-  throw new RelayError("edge_failed", detail, { reached: "no" });
+  const init = {
+    method: "POST",
+    headers: { [WIRE.authorization]: `Bearer ${token}` },
+    ...(signal !== undefined && { signal }),
+  };
+  const failure = () => (signal?.aborted === true ? (signal.reason as unknown) : undefined);
+  const call = { edge, path: "/resolve", init, maxBytes: RESOLVE_MAX_BYTES, failure } as const;
+  return askEdge({ ...call, reached: "no" }, fetch);
 }
 
 /**

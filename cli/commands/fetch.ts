@@ -5,6 +5,7 @@ import { createRelay, type Field, relayInfo, type RelayInfo } from "../../client
 import { type Command, EXIT } from "../command.ts";
 import { parseFetchArguments, type FetchArguments } from "../fetch-arguments.ts";
 import { report } from "../report.ts";
+import { initOf } from "../request-arguments.ts";
 import { infoLines, shownField, tracedFetch } from "../trace.ts";
 
 const help = `Usage: holdfast fetch [options] <url>
@@ -59,10 +60,8 @@ async function fetchOnce(asked: FetchArguments): Promise<number> {
   note(">", [`${asked.method} ${asked.url}`]);
   const start = performance.now();
   const response = await relay.fetch(asked.url, {
-    method: asked.method,
-    headers: asked.headers.map(([name, value]) => [name, value]),
+    ...initOf(asked),
     redirect: asked.follow ? "follow" : "manual",
-    ...(asked.body !== undefined && { body: asked.body, duplex: "half" }),
     ...(asked.maxTime !== undefined && { signal: AbortSignal.timeout(asked.maxTime * 1000) }),
   });
   const info = relayInfo(response);

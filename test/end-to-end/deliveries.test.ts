@@ -1,10 +1,9 @@
 import { createHash } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { DeliveryDetail } from "../../protocol/deliveries.ts";
-import { digestOf } from "../../protocol/tokens.ts";
-import { askAbout, handOver, sendOver } from "../support/deliveries.ts";
-import { type Bench, sleep, startBench } from "../support/fidelity.ts";
-import { EdgeCall, enveloped } from "../support/raw-caller.ts";
+import { handOver, sendOver, untilSo } from "../support/deliveries.ts";
+import { type Bench, startBench } from "../support/fidelity.ts";
+import { enveloped } from "../support/raw-caller.ts";
 import type { OriginExchange } from "../support/raw-origin.ts";
 
 /** Requests handed over to the edge in workerd, and made by a node to an origin that notes every byte. */
@@ -17,18 +16,7 @@ beforeAll(async () => {
 });
 afterAll(() => bench.stop());
 
-/** How a delivery is once it has come to what is awaited. */
-async function settled(id: unknown, isSo: (detail: DeliveryDetail) => boolean): Promise<DeliveryDetail> {
-  for (;;) {
-    const { status, detail } = await askAbout(bench.relayUrl, id as string);
-    if (status !== 200) throw new Error(`HTTP ${status}: ${JSON.stringify(detail)}`);
-    if (isSo(detail)) return detail;
-    await sleep(50);
-  }
-}
-
 const hasEnded = ({ state }: DeliveryDetail) => state !== "pending";
-const wasTried = ({ attempts }: DeliveryDetail) => attempts[0]?.ended != null;
 
 /** The next request at the target, whole. */
 async function arrived(): Promise<OriginExchange> {
@@ -67,7 +55,7 @@ describe("a request that is made later", () => {
     expect(head.fields.filter(([name]) => !hop.has(name.toLowerCase()))).toEqual(fields);
     expect([came.bytes, came.sha256]).toEqual([body.length, createHash("sha256").update(body).digest("hex")]);
     expect(head.framing).toBe(body.length);
-    const detail = await settled(told.json["id"], hasEnded);
+    const detail = await untilSo(bench.relayUrl, told.json["id"], hasEnded);
     expect(detail).toMatchObject({ state: "delivered", spent: 1, size: body.length, method: "POST" });
     expect(detail.answer).toEqual({ status: 200, body: btoa("ok"), isCut: false });
     expect(detail.attempts).toMatchObject([

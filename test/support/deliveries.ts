@@ -1,5 +1,6 @@
-import { type Field } from "../../protocol/headers.ts";
+import type { Field } from "../../protocol/headers.ts";
 import type { DeliveryDetail, DeliveryOptions } from "../../protocol/deliveries.ts";
+import { sleep } from "./fidelity.ts";
 import { type Call, EdgeCall, enveloped, requestToken, type Wire } from "./raw-caller.ts";
 
 /** What the edge answered to a call by its JSON. */
@@ -48,4 +49,18 @@ export async function askAbout(
 
 function fieldOf(fields: readonly Field[], name: string): string | undefined {
   return fields.find(([one]) => one.toLowerCase() === name)?.[1];
+}
+
+/** How a delivery is once it has come to what is awaited. */
+export async function untilSo(
+  relayUrl: string,
+  id: unknown,
+  isSo: (detail: DeliveryDetail) => boolean,
+): Promise<DeliveryDetail> {
+  for (;;) {
+    const { status, detail } = await askAbout(relayUrl, id as string);
+    if (status !== 200) throw new Error(`HTTP ${status}: ${JSON.stringify(detail)}`);
+    if (isSo(detail)) return detail;
+    await sleep(50);
+  }
 }

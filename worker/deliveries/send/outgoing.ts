@@ -4,21 +4,16 @@ import type { Field } from "../../../protocol/headers.ts";
 import { parseTargetUrl } from "../../../protocol/targets.ts";
 import type { Client } from "../../clients.ts";
 import type { Edge, Env } from "../../edge.ts";
-import type { Route } from "../../hooks/route.ts";
 import type { StoredEvent, StoredRequest } from "../event.ts";
 import { requestPlace } from "../seal-request.ts";
 import { UnreadableError } from "./failure.ts";
-
-/** What signs a delivery by Standard Webhooks: a route's secrets, or the edge itself. */
-export type Signing = readonly Uint8Array<ArrayBuffer>[] | "edge";
+import { hookUrl } from "./hook-url.ts";
+import type { Unsigned } from "./sign.ts";
 
 /** A stored request, opened, with those for whom it is sent. */
-export interface Outgoing {
+export interface Outgoing extends Unsigned {
   readonly client: Client;
   readonly url: string;
-  /** As they came. */
-  readonly fields: readonly Field[];
-  readonly signing: Signing;
 }
 
 /**
@@ -35,7 +30,7 @@ export async function openEvent(event: StoredEvent, edge: Edge, env: Env, nowMs:
   const stored = readStored(await sealing.open(event.request, requestPlace(event.id)));
   return {
     client,
-    url: route === undefined ? stored.url : hookUrl(route, stored.url),
+    url: route === undefined ? stored.url : hookUrl(route.target, stored.url),
     fields: fieldsOf(stored),
     signing: event.kind === "callback" ? "edge" : (route?.sign ?? []),
   };
@@ -43,15 +38,6 @@ export async function openEvent(event: StoredEvent, edge: Edge, env: Env, nowMs:
 
 function routeIdOf({ owner }: StoredEvent): string {
   return owner.slice(owner.indexOf(":") + 1);
-}
-
-/**
- * Where a route delivers to, with the query that came with the call.
- * @example hookUrl({ target: parseTargetUrl("https://a.example/in?key=1") }, "?shop=2") // "https://a.example/in?key=1&shop=2"
- */
-export function hookUrl({ target: { origin, path } }: Pick<Route, "target">, query: string): string {
-  if (query === "") return `${origin}${path}`;
-  return `${origin}${path}${path.includes("?") ? "&" : "?"}${query.slice(1)}`;
 }
 
 function readStored(text: string): StoredRequest {

@@ -1,8 +1,16 @@
 import type { Field } from "../../../protocol/headers.ts";
-import type { Edge } from "../../edge.ts";
+import type { BoundKey } from "../../../protocol/keys.ts";
 import { beforeBody, signaturesV1, signatureV1a } from "../../standard-webhooks.ts";
 import type { StoredBody } from "../attempt-result.ts";
-import type { Outgoing } from "./outgoing.ts";
+
+/** What signs a delivery by Standard Webhooks: a route's secrets, of which there may be none, or the edge itself. */
+export type Signing = readonly Uint8Array<ArrayBuffer>[] | "edge";
+
+/** The fields of a request as they are stored, and what they are to be signed by. */
+export interface Unsigned {
+  readonly fields: readonly Field[];
+  readonly signing: Signing;
+}
 
 /** Fields of Standard Webhooks, by both of their names: what was signed by another's secret is not passed along beside ours. */
 const REPLACED = /^(?:webhook|svix)-(?:id|timestamp|signature)$/i;
@@ -16,10 +24,10 @@ const PLAIN = /^[\x21-\x7e]+$/;
  * @param now seconds since 1970
  */
 export async function signedFields(
-  { fields, signing }: Pick<Outgoing, "fields" | "signing">,
+  { fields, signing }: Unsigned,
   id: string,
   body: StoredBody,
-  edge: Edge,
+  edge: { signingKey(): Promise<BoundKey> },
   now: number,
 ): Promise<readonly Field[]> {
   if (signing.length === 0) return fields;
