@@ -16,6 +16,7 @@ import {
   PURGES,
   QUICK_CALM_MS,
   QUICK_KILLS,
+  QUICK_ROUND_MAX_MS,
   QUICK_ROUNDS_SECONDS,
   ROUND_MAX_MS,
   ROUND_MIN_MS,
@@ -83,7 +84,7 @@ async function measure(hooks: HooksStack, options: ConductOptions, random: () =>
     if (kills % CALM_EVERY === 0) rounds.push(await calm(quick ? QUICK_CALM_MS : CALM_MS));
     // A quick run has as many as fit.
     if (quick && process.uptime() > QUICK_ROUNDS_SECONDS) break;
-    rounds.push(await killRound(stack, random));
+    rounds.push(await killRound(stack, random, quick ? QUICK_ROUND_MAX_MS : ROUND_MAX_MS));
     miscounts.push(...(await lookAtCounts(stack)));
   }
   await senders.end();
@@ -111,9 +112,9 @@ async function calm(ms: number): Promise<Round> {
 }
 
 /** Load, and at a moment that nobody knows the edge ends and begins again over what it had stored. */
-async function killRound(stack: Stack, random: () => number): Promise<Round> {
+async function killRound(stack: Stack, random: () => number, roundMaxMs: number): Promise<Round> {
   const isSudden = random() < 1 / SUDDEN_ONE_IN;
-  const [least, most] = isSudden ? [SUDDEN_MIN_MS, SUDDEN_MAX_MS] : [ROUND_MIN_MS, ROUND_MAX_MS];
+  const [least, most] = isSudden ? [SUDDEN_MIN_MS, SUDDEN_MAX_MS] : [ROUND_MIN_MS, roundMaxMs];
   const loadMs = least + random() * (most - least);
   await sleep(loadMs);
   const edge = stack.process("edge");

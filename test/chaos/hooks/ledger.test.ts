@@ -92,6 +92,16 @@ test.each<[string, Partial<Records>, Record<string, number>]>([
     { duplicates: 1 },
   ],
   [
+    "made again after a kill, refused then, and made once more",
+    {
+      sent: [event("a")],
+      arrivals: [arrival("a", 4_910), arrival("a", 5_610, { status: 500 }), arrival("a", 6_700)],
+      attempts: interrupted,
+      kills: [KILL],
+    },
+    { duplicates: 1 },
+  ],
+  [
     "twice after one kill",
     {
       sent: [event("a")],

@@ -134,8 +134,9 @@ function killOf({ result, started }: DeliveryAttempt, kills: readonly Kill[]): n
 function repeatsOf({ arrivals, attempts, kills }: Records): { kill: number | undefined; why: string }[] {
   return [...Map.groupBy(arrivals, ({ id }) => id)].flatMap(([id, list]) =>
     list.slice(1).flatMap((arrival, index) => {
-      const before = list.slice(0, index + 1).findLast(({ status }) => isGood(status));
-      if (before === undefined) return [];
+      const before = list[index]!;
+      // What it refused is made again.
+      if (!isGood(before.status)) return [];
       // The attempt that brought it.
       const attempt = attempts.get(id)?.findLast(({ started }) => started <= before.at + SKEW_MS);
       const interruptedAt = attempt && killOf(attempt, kills);
