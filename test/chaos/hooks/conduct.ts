@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { adminCall } from "../../../client/admin.ts";
 import type { Stack } from "../../../dev/stack.ts";
-import type { DeliveryCounts } from "../../../protocol/deliveries.ts";
+import type { DeliveryCounts, DeliveryRow } from "../../../protocol/deliveries.ts";
 import { seeded } from "../random.ts";
 import { judge, type Kill, questionable } from "./ledger.ts";
 import {
@@ -100,10 +100,13 @@ async function measure(hooks: HooksStack, options: ConductOptions, random: () =>
   }
   const { sent, answers } = senders;
   const { arrivals } = receiver;
-  const records = { sent, arrivals, kills, attempts, held: await heldIn(stack, sent.length) };
-  keep(options, records);
+  const held = await heldIn(stack, sent.length);
+  const records = { sent, arrivals, kills, attempts, held: new Set(held.keys()) };
+  keep(options, { sent, arrivals, kills, attempts: [...attempts] });
+  const dead = [...held].flatMap(([id, row]) => (row.state === "dead" ? [`${id}: ${row.reason}`] : []));
   const seconds = (Date.now() - started) / 1_000;
-  return { quick, seed, seconds, rounds, drainSeconds, counts, miscounts, answers, verdict: judge(records) };
+  const verdict = judge(records);
+  return { quick, seed, seconds, rounds, drainSeconds, counts, miscounts, dead, answers, verdict };
 }
 
 async function calm(ms: number): Promise<Round> {
@@ -152,12 +155,12 @@ async function attemptsOf({ stack, receiver }: HooksStack, { sent }: Senders, ki
   return new Map([...details].map(([id, { attempts }]) => [id, attempts]));
 }
 
-/** Ids of the events that are pending or dead. */
-async function heldIn(stack: Stack, most: number): Promise<Set<string>> {
-  const held = new Set<string>();
+/** What is pending or dead, by the events' ids. */
+async function heldIn(stack: Stack, most: number): Promise<Map<string, DeliveryRow>> {
+  const held = new Map<string, DeliveryRow>();
   for (const route of Object.values(ROUTES)) {
     for (const state of ["pending", "dead"]) {
-      for (const { dedupe } of await deliveriesIn(stack, route, state, most)) held.add(dedupe!);
+      for (const row of await deliveriesIn(stack, route, state, most)) held.set(row.dedupe!, row);
     }
   }
   return held;
@@ -178,7 +181,7 @@ const EXAMPLES = 5;
 
 function tellBroken(run: Run): boolean {
   const { kills: _, accepted: __, ...lists } = run.verdict;
-  for (const [what, list] of Object.entries({ ...lists, miscounts: run.miscounts })) {
+  for (const [what, list] of Object.entries({ ...lists, miscounts: run.miscounts, dead: run.dead })) {
     for (const one of list.slice(0, EXAMPLES)) console.log(`  ${what}: ${one}`);
   }
   const broken = breaches(run);

@@ -13,6 +13,8 @@ export interface Run {
   /** By route, in the end; and what did not add up meanwhile. */
   readonly counts: Readonly<Record<string, DeliveryCounts>>;
   readonly miscounts: readonly string[];
+  /** What is dead in the end, with its reason. */
+  readonly dead: readonly string[];
   readonly answers: Readonly<Record<string, number>>;
   readonly verdict: Verdict;
 }
@@ -24,10 +26,9 @@ export interface Round {
 }
 
 /** What a run broke of its promises, each in a line; empty where all were kept. */
-export function breaches({ verdict, quick, drainSeconds, miscounts, counts }: Run): string[] {
+export function breaches({ verdict, quick, drainSeconds, miscounts, counts, dead }: Run): string[] {
   const { kills, ...lists } = verdict;
   const most = UNDER_WAY_PER_ROUTE * Object.keys(counts).length;
-  const dead = Object.values(counts).reduce((sum, one) => sum + one.dead, 0);
   const told: [readonly string[], string][] = [
     [lists.lost, "accepted and lost"],
     [lists.doubled, "made again with no kill to explain it"],
@@ -37,12 +38,12 @@ export function breaches({ verdict, quick, drainSeconds, miscounts, counts }: Ru
     [lists.unknown, "came from nobody"],
     [lists.unacknowledged, "never acknowledged, though the edge was back"],
     [miscounts, "counts don't add up"],
+    [dead, "dead, though the receiver never failed so often"],
   ];
   const broken: [boolean, string][] = [
     [verdict.accepted === 0, "no load"],
     [kills.length < (quick ? QUICK_KILLS_MIN : KILLS), `only ${kills.length} kills`],
     [drainSeconds === undefined, `not drained in time: ${JSON.stringify(counts)}`],
-    [dead > 0, `${dead} dead, though the receiver never failed so often`],
   ];
   return [
     ...told.flatMap(([list, what]) => (list.length > 0 ? [`${list.length} ${what}`] : [])),
