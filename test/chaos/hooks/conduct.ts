@@ -167,13 +167,9 @@ async function heldIn(stack: Stack, most: number): Promise<Map<string, DeliveryR
 }
 
 /** Everything that was noted, beside the report, for those who look for a cause. */
-function keep(
-  { report }: ConductOptions,
-  records: { sent: unknown; arrivals: unknown; kills: unknown },
-): void {
+function keep({ report }: ConductOptions, records: object): void {
   mkdirSync(dirname(report), { recursive: true });
-  const { sent, arrivals, kills } = records;
-  writeFileSync(`${report}.records.json`, JSON.stringify({ sent, arrivals, kills }));
+  writeFileSync(`${report}.records.json`, JSON.stringify(records));
 }
 
 /** How many of each kind are told; the records have them all. */
