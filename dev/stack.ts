@@ -76,6 +76,8 @@ export interface Stack {
   /** The process of a node, for those who mean to stop it. */
   process(id: string): ChildProcess;
   restartNode(id: string): Promise<void>;
+  /** Starts the edge again, over what it has stored, once its process has ended. */
+  startEdge(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -134,7 +136,10 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     await Promise.all(options.nodes.map(startNode));
     const edge = edgeOrigin(options);
     const module = options.workerModule ?? (await buildWorker(join(dir, "worker")));
-    running.set("edge", await startEdge(dir, module, options, keys));
+    const startItsEdge = async () => {
+      running.set("edge", await startEdge(dir, module, options, keys));
+    };
+    await startItsEdge();
     await Promise.all(options.nodes.map((node) => untilInService(node, keys.ca)));
     const operator = { edge, keyId: OPERATOR_KEY_ID, key: await importPrivateKey(keys.operator.privateKey) };
     const targetOrigin = `https://localhost:${options.targetPort}`;
@@ -162,6 +167,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         await startNode(node);
         await untilInService(node, keys.ca);
       },
+      startEdge: startItsEdge,
       stop,
     };
   } catch (error) {

@@ -1,0 +1,51 @@
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { cpus, release, totalmem } from "node:os";
+import { resolve } from "node:path";
+
+/** What figures are worth nothing without. */
+export interface Machine {
+  readonly processors: string;
+  readonly memory: string;
+  readonly system: string;
+  readonly node: string;
+  readonly workerd: string;
+  readonly compatibilityDate: string;
+  /** Of the project, `+` where its files differ from it. */
+  readonly commit: string;
+}
+
+const ROOT = resolve(import.meta.dirname, "..");
+const require = createRequire(import.meta.url);
+
+export function machine(): Machine {
+  const list = cpus();
+  const { version } = require("workerd/package.json") as { version: string };
+  const git = (...args: string[]) => execFileSync("git", args, { cwd: ROOT, encoding: "utf8" }).trim();
+  const isChanged = git("status", "--porcelain", "--untracked-files=no") !== "";
+  const wrangler = readFileSync(resolve(ROOT, "wrangler.toml"), "utf8");
+  return {
+    processors: `${list.length} × ${list[0]!.model.trim()}`,
+    memory: `${Math.round(totalmem() / 2 ** 30)} GB`,
+    system: `${process.platform} ${release()}`,
+    node: process.version,
+    workerd: version,
+    compatibilityDate: /^compatibility_date = "(.+)"$/m.exec(wrangler)![1]!,
+    commit: `${git("rev-parse", "--short", "HEAD")}${isChanged ? "+" : ""}`,
+  };
+}
+
+const TICKS_PER_SECOND = 100;
+
+/** What a process has computed since its start, in milliseconds: Linux alone tells. */
+export function cpuMs(pid: number): number {
+  // Behind the name, which may hold spaces and brackets of its own.
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)!.split(" ");
+  return ((Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND) * 1_000;
+}
+
+/** The memory of a process, in MB. */
+export function residentMb(pid: number): number {
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]) / 1_024;
+}
