@@ -12,6 +12,7 @@ import {
   CALM_MS,
   DOWN_MAX_MS,
   DRAIN_MS,
+  FIRST_MS,
   KILLS,
   PURGES,
   QUICK_CALM_MS,
@@ -24,6 +25,7 @@ import {
   SUDDEN_MIN_MS,
   SUDDEN_ONE_IN,
 } from "./limits.ts";
+import type { Receiver } from "./receiver.ts";
 import { breaches, resultLines, type Round, routeMiscounts, type Run, summary } from "./report.ts";
 import { Senders } from "./senders.ts";
 import {
@@ -84,7 +86,7 @@ async function measure(hooks: HooksStack, options: ConductOptions, random: () =>
     if (kills % CALM_EVERY === 0) rounds.push(await calm(quick ? QUICK_CALM_MS : CALM_MS));
     // A quick run has as many as fit.
     if (quick && process.uptime() > QUICK_ROUNDS_SECONDS) break;
-    rounds.push(await killRound(stack, random, quick ? QUICK_ROUND_MAX_MS : ROUND_MAX_MS));
+    rounds.push(await killRound(hooks, random, quick ? QUICK_ROUND_MAX_MS : ROUND_MAX_MS));
     miscounts.push(...(await lookAtCounts(stack)));
   }
   await senders.end();
@@ -115,21 +117,35 @@ async function calm(ms: number): Promise<Round> {
 }
 
 /** Load, and at a moment that nobody knows the edge ends and begins again over what it had stored. */
-async function killRound(stack: Stack, random: () => number, roundMaxMs: number): Promise<Round> {
+async function killRound(
+  { stack, receiver }: HooksStack,
+  random: () => number,
+  roundMaxMs: number,
+): Promise<Round> {
   const isSudden = random() < 1 / SUDDEN_ONE_IN;
   const [least, most] = isSudden ? [SUDDEN_MIN_MS, SUDDEN_MAX_MS] : [ROUND_MIN_MS, roundMaxMs];
-  const loadMs = least + random() * (most - least);
-  await sleep(loadMs);
+  const from = Date.now();
+  if (!isSudden) await firstArrival(receiver);
+  await sleep(least + random() * (most - least));
   const edge = stack.process("edge");
   const gone = once(edge, "exit");
   edge.kill("SIGKILL");
   const at = Date.now();
+  const loadMs = at - from;
   await gone;
   await sleep(random() * DOWN_MAX_MS);
   const kill: Kill = { at, backAt: Date.now() };
   await stack.startEdge();
   return { loadMs, kill };
 }
+
+/** However slowly a machine starts an edge, deliveries are under way. */
+async function firstArrival({ arrivals }: Receiver): Promise<void> {
+  const [before, until] = [arrivals.length, Date.now() + FIRST_MS];
+  while (arrivals.length === before && Date.now() < until) await sleep(FIRST_LOOK_MS);
+}
+
+const FIRST_LOOK_MS = 20;
 
 /** Under load they add up as well: each store counts in the transaction that changes what is counted. */
 async function lookAtCounts(stack: Stack): Promise<string[]> {

@@ -161,7 +161,7 @@ test.each<[string, Partial<Records>, Record<string, number>]>([
 
 test("under way at a kill is what was not answered, or only just", () => {
   const arrivals = [
-    arrival("long answered", 3_000),
+    arrival("long answered", 1_000),
     arrival("just answered", 4_950),
     arrival("waiting", 4_000, { ended: null }),
     arrival("on its way", 5_100, { ended: null }),

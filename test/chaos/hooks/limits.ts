@@ -25,10 +25,12 @@ export const SLOW_MAX_MS = 1_500;
 /** Seconds before each attempt of the suite's routes: more of them than the receiver fails in a row. */
 export const SCHEDULE_SECONDS = [0, 1, 1, 1, 2, 2, 2, 4, 4, 4, 4, 4, 4, 4, 4];
 
-/** Rounds that end with a kill, and how long their load lasts; one in four follows the start at once. */
+/** Rounds that end with a kill, and how long their load lasts, from the first delivery on; one in four follows the start at once. */
 export const KILLS = 20;
-export const ROUND_MIN_MS = 700;
-export const ROUND_MAX_MS = 3_500;
+export const ROUND_MIN_MS = 300;
+export const ROUND_MAX_MS = 3_000;
+/** A first delivery comes within this time. */
+export const FIRST_MS = 15_000;
 export const SUDDEN_ONE_IN = 4;
 export const SUDDEN_MIN_MS = 20;
 export const SUDDEN_MAX_MS = 400;
@@ -52,7 +54,7 @@ export const DRAIN_MS = 120_000;
 export const LOOK_MS = 250;
 
 /** An answer of the receiver's is written down by the edge within this time: until then it counts as under way. */
-export const SETTLE_MS = 1_000;
+export const SETTLE_MS = 3_000;
 
 /** Nothing is under way for longer: the deadline of an attempt, and some. */
 export const UNDER_WAY_MAX_MS = 20_000;
