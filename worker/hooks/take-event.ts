@@ -4,7 +4,7 @@ import { parseTargetUrl } from "../../protocol/targets.ts";
 import { framingOf } from "../authorize.ts";
 import { takeIn } from "../deliveries/intake.ts";
 import { sealRequest } from "../deliveries/seal-request.ts";
-import { hookUrl } from "../deliveries/send/outgoing.ts";
+import { hookUrl } from "../deliveries/send/hook-url.ts";
 import { newDeliveryId, placeOf } from "../deliveries/stores.ts";
 import type { Edge, Env } from "../edge.ts";
 import { rawSectionOf } from "../envelopes.ts";
@@ -38,7 +38,7 @@ export async function takeEvent(
 ): Promise<Accepted | string> {
   const [, query = ""] = /^[^?]*(\?.*)?$/s.exec(url)!;
   // What could never be sent is not stored.
-  parseTargetUrl(hookUrl(route, query));
+  parseTargetUrl(hookUrl(route.target, query));
   const fields = rawSectionOf(request);
   const proof = check === null ? undefined : await Proof.begin(check);
   const isKeyed = areInBody(route);
