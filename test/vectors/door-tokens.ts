@@ -2,7 +2,7 @@ import { DIGEST, EDGE, encode, NOW, REQUEST_ID, type Toolbox } from "./toolbox.t
 
 /** How to read the file. */
 const DESCRIPTION = [
-  "Tokens of the doors besides POST /fetch: request tokens for streams, seed lists and giving up, scope tokens, and what a node asks about a user of its proxy door. What every token has in common is in request-tokens.json.",
+  "Tokens of the doors besides POST /fetch: request tokens for streams, seed lists, deliveries and giving up, scope tokens, and what a node asks about a user of its proxy door. What every token has in common is in request-tokens.json.",
   "`authorization` is `Bearer ` and the token, wherever it stood, for a door that takes `kind` and `act`. It is judged at the time `now` (seconds since 1970; the case's own before the file's), by an edge whose origin is `edge`, for a client that has registered the key ed25519 of request-tokens.json, and whose scope tokens may live `scopeSeconds`. A token of the kind `node` comes from the node `fra-1`, the only one, whose key is that same one.",
   "`expect` holds the claims of a token that is taken; `error` the code of the refusal. Whether the url is a permitted target is not judged here, nor whether what a scope token allows can be read.",
 ];
@@ -19,6 +19,8 @@ const REQUEST = {
   htm: "GET",
   url: "tcp://db.example.com:5432",
 };
+
+const CALL = { htm: "POST", url: "https://api.example.com/v1/payments", framing: 2, digest: DIGEST };
 
 const SCOPE = {
   iss: "acme",
@@ -140,6 +142,55 @@ export function doorTokenVectors({ private: keys, ed25519 }: Toolbox): object {
         { ...resume, received: 2 ** 53 },
         { ...resume, received: null },
       ].map((value) => noRequest(`resume ${JSON.stringify(value)}`, "token_malformed", { resume: value })),
+
+      request("a delivery", CALL, "enqueue"),
+      request("a delivery of no body, its digest left out", { ...CALL, framing: "none" }, "enqueue"),
+      ...[
+        {},
+        { key: "payment 1" },
+        {
+          key: "k".repeat(256),
+          lane: "\u{1f6a2}".repeat(128),
+          schedule: [0, 0.5, 604_800],
+          callback: "https://a.example/",
+        },
+        { schedule: Array.from({ length: 50 }, () => 1) },
+      ].map((delivery, n) => request(`a delivery, its options ${n + 1}`, { ...CALL, delivery }, "enqueue")),
+      ...[
+        null,
+        "payment 1",
+        [],
+        { key: "" },
+        { key: 1 },
+        { key: "k".repeat(257) },
+        { lane: "" },
+        { lane: "l".repeat(257) },
+        { schedule: [] },
+        { schedule: 5 },
+        { schedule: [-1] },
+        { schedule: ["1"] },
+        { schedule: [604_801] },
+        { schedule: Array.from({ length: 51 }, () => 1) },
+        { callback: "" },
+        { callback: `https://a.example/${"a".repeat(8_192)}` },
+        { callbackUrl: "https://a.example/" },
+      ].map((delivery) =>
+        noRequest(
+          `a delivery, its options ${JSON.stringify(delivery).slice(0, 60)}`,
+          "token_malformed",
+          { ...CALL, delivery },
+          "enqueue",
+        ),
+      ),
+      noRequest("options of a delivery with act stream", "token_malformed", { delivery: {} }),
+      noRequest("a delivery with the token of a fetch", "token_act", { ...CALL, act: "fetch" }, "enqueue"),
+      request("how a delivery is", { url: `${EDGE}/deliveries/dlv_A${REQUEST_ID}` }, "delivery"),
+      noRequest(
+        "how a delivery is, with the token that made it",
+        "token_act",
+        { act: "enqueue" },
+        "delivery",
+      ),
 
       scope("the least that a token holds"),
       scope("several targets", { allow: ["tcp://*.example.com:5432", "https://api.example.com"] }),
