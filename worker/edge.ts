@@ -14,14 +14,14 @@ import type { Health } from "./health-object.ts";
 import { Pool } from "./pool.ts";
 import type { HandleRecord } from "./handles.ts";
 import { RouteRates } from "./hooks/route-rates.ts";
-import { loadRoute, type Route } from "./hooks/route.ts";
+import type { Route } from "./hooks/route.ts";
+import { RouteMemory } from "./hooks/route-memory.ts";
 import { CertificateMemory } from "./keyless/certificates.ts";
 import { IssuerKeys } from "./keyless/issuer-keys.ts";
 import { HEALTH_LOOK_MS } from "./limits.ts";
 import { ObservedTargets } from "./observations.ts";
 import { RegistryCache } from "./registry/cache.ts";
 import type { Registry } from "./registry/registry.ts";
-import type { RouteRecord } from "./routes.ts";
 import { Sealing } from "./sealing.ts";
 
 /** The worker's bindings; the text ones are read by `parseEdgeConfig` alone. */
@@ -59,7 +59,7 @@ export class Edge {
   readonly #clients = new RegistryCache<Client>();
   readonly #handles = new RegistryCache<HandleRecord>();
   readonly #revokedTokens = new RegistryCache<true>();
-  readonly #routes = new RegistryCache<{ readonly source: string; readonly route: Route }>();
+  readonly #routes = new RouteMemory();
 
   constructor(config: EdgeConfig) {
     this.config = config;
@@ -190,29 +190,9 @@ export class Edge {
    * A route by its id, remembered like clients. Its secrets are opened once for each change of its record.
    * @throws RelayError `route_unknown`, `route_unreadable`, `registry_unavailable`
    */
-  async route(id: string, env: Env, nowMs: number): Promise<Route> {
-    let known = this.#routes.get(id, nowMs);
-    if (known === undefined) {
-      const stored = await registryCall(() => registryOf(env).route(id));
-      known = stored === null ? null : await this.#load(stored.record);
-      this.#routes.set(id, known, nowMs);
-    }
-    if (known === null) throw new RelayError("route_unknown", "there is no such route");
-    return known.route;
-  }
-
-  /** Its version would not tell: a route that was removed and made again counts its changes anew. */
-  async #load(record: RouteRecord): Promise<{ readonly source: string; readonly route: Route }> {
-    const source = JSON.stringify(record);
-    const last = this.#routes.last(record.id);
-    if (last?.source === source) return last;
-    try {
-      return { source, route: await loadRoute(record, await this.sealing()) };
-    } catch (cause) {
-      throw new RelayError("route_unreadable", `the record of the route ${record.id} can't be read`, {
-        cause,
-      });
-    }
+  route(id: string, env: Env, nowMs: number): Promise<Route> {
+    const ask = async () => (await registryCall(() => registryOf(env).route(id)))?.record ?? null;
+    return this.#routes.get(id, nowMs, ask, () => this.sealing());
   }
 
   /** Whether this isolate has met the route. */
