@@ -1,13 +1,14 @@
 import { createRelay, relayInfo } from "../client/index.ts";
 import { isRelayError } from "../protocol/errors.ts";
-import { byRelayUrl } from "./check-relay-url.ts";
 import { throughProxy } from "./check-proxy.ts";
+import { byRelayUrl } from "./check-relay-url.ts";
 import { type Row, type Seen, strayFields } from "./check-row.ts";
+import { takenAsWebhook } from "./check-webhook.ts";
 import type { Stack } from "./stack.ts";
 
 /**
- * Sends one signed request through each node, one through each node's proxy, one by a relay URL, and one that must be refused,
- * prints what happened, and returns the exit code: 0 where every target saw its node's address and the refused one reached nobody.
+ * Sends one signed request through each node, one through each node's proxy, one by a relay URL, one as a webhook that is stored and
+ * delivered, and one that must be refused, prints what happened, and returns the exit code: 0 where every target saw its node's address and the refused one reached nobody.
  */
 export async function runCheck(stack: Stack): Promise<number> {
   const rows = [];
@@ -17,6 +18,7 @@ export async function runCheck(stack: Stack): Promise<number> {
     if (node.proxy?.https !== undefined) rows.push(await throughProxy(stack, node, node.proxy.https));
   }
   rows.push(await byRelayUrl(stack));
+  rows.push(await takenAsWebhook(stack));
   rows.push(await refused(stack));
   print(rows);
   const wrong = rows.filter((row) => row.wrong !== undefined);

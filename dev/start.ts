@@ -9,7 +9,7 @@ import { DEV_NODES, type Stack, startStack } from "./stack.ts";
 
 /**
  * `npm start`: an edge in workerd, two relay nodes and a demonstration target on this machine, until Ctrl-C.
- * `npm start -- --check`: the same, requests through each node and its proxy, one by a relay URL, one that must be refused, and an
+ * `npm start -- --check`: the same, requests through each node and its proxy, one by a relay URL, a webhook, one that must be refused, and an
  * exit code.
  * `npm start -- --allow tcp://db.example.com:5432`: a target for the development client besides its usual ones.
  * `npm start -- --reset`: with new keys.

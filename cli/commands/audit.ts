@@ -10,8 +10,8 @@ import { DEFAULT_OUT } from "./init.ts";
 
 const help = `Usage: holdfast audit [options]
 
-Tells who changed the registry's clients, handles, tokens and routes, and who held or moved deliveries, when and how: the newest change
-first, one a line. Signed with the deployment's operator key.
+Tells who changed the registry's clients, handles, tokens and routes, and what was done to deliveries, when and how: the newest
+change first, one a line. Signed with the deployment's operator key.
 
       --client ID   of one client alone, with its handles, tokens and routes
       --limit N     how many; default 50

@@ -11,6 +11,7 @@ import { listText, showText } from "../clients/tell.ts";
 import { thumbprintOf } from "../clients/thumbprint.ts";
 import { type Command, EXIT } from "../command.ts";
 import { tell } from "../credential.ts";
+import { tellOlderPause } from "../deliveries/hold.ts";
 import { readOperator } from "../init/operator.ts";
 import { recordToWrite } from "../records/read-file.ts";
 import { reportFailure } from "../report.ts";
@@ -107,6 +108,7 @@ async function add(
   const record = editRecord({ id, keys: [], allow: [] }, { ...edit, addKeys: keys }, thumbprintOf);
   await CLIENTS.writeNew(operator, record);
   tell(`${id} is added`);
+  await tellOlderPause(operator, `client:${id}`);
   if (record.allow.length === 0) {
     tell(`${id} may reach nothing yet: \`holdfast clients update ${id} --add-allow TARGET\``);
   }

@@ -1,7 +1,7 @@
 import type { Operator } from "../../client/admin.ts";
 import type { Owner, Pause } from "../../protocol/deliveries.ts";
 import { tell } from "../credential.ts";
-import { pauseOwner, resumeOwner } from "./calls.ts";
+import { countDeliveries, pauseOwner, resumeOwner } from "./calls.ts";
 import { pauseText } from "./tell.ts";
 
 /** What `routes` and `deliveries` share: to hold what an owner has to deliver, and to let it go on. */
@@ -22,4 +22,10 @@ export function tellPause(owner: Owner, found: Pause | null): void {
   const [kind, id] = owner.split(":");
   tell(`${owner} is paused ${pauseText(found)}`);
   tell(`nothing is delivered before \`holdfast deliveries resume --${kind} ${id}\``);
+}
+
+/** The same of a client that was just added. That it can't be told is no reason to fail. */
+export async function tellOlderPause(operator: Operator, owner: Owner): Promise<void> {
+  const counts = await countDeliveries(operator, owner).catch(() => undefined);
+  tellPause(owner, counts?.pause ?? null);
 }

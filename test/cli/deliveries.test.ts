@@ -211,6 +211,11 @@ describe("holdfast deliveries", PATIENT, () => {
     const empty = await holdfast("deliveries skip --client shop --lane a");
     expect(empty.stderr).toContain("nothing is pending in this lane");
 
+    await holdfast("clients remove shop");
+    const again = await holdfast("clients add shop");
+    expect(again.stderr).toMatch(
+      /shop is added\n.*client:shop is paused since .*: the client shop was removed\n.*resume --client shop`\n/,
+    );
     const { stdout } = await holdfast("audit --client shop");
     expect(stdout).toMatch(/deliveries\.purge +shop client:shop +- +id "dlv_/);
     expect(stdout).toMatch(/deliveries\.replay +shop client:shop +- +filter state "dead" from \d+; rate 10/);

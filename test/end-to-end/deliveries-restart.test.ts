@@ -6,6 +6,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import type { DeliveryOptions } from "../../protocol/deliveries.ts";
 import { askAbout, handOver } from "../support/deliveries.ts";
 import { type Answer, type FakePool, startFakePool, targets } from "../support/fake-pool.ts";
+import { askRevocations } from "../support/operator-calls.ts";
 
 /** What is stored when the edge is killed, and what becomes of it when it is there again: workerd, and a node of the test's. */
 
@@ -72,10 +73,11 @@ test("what was accepted a moment before is there", async () => {
   expect(bodies.filter((body) => arrivals(body) === 0)).toEqual([]);
 });
 
-test("an alarm that is gone is set again when its store is asked anything", async () => {
+/** Hands one over whose next attempt comes due while the edge is down, and its alarm with all others is lost. */
+async function acceptedAndLost(body: string): Promise<string> {
   node().answer = targets("not yet", 500);
-  const id = await accepted("lost", { schedule: [0, 1] });
-  await expect.poll(() => arrivals("lost")).toBe(1);
+  const id = await accepted(body, { schedule: [0, 1] });
+  await expect.poll(() => arrivals(body)).toBe(1);
   await pause(500);
   node().answer = targets("ok");
   let gone = 0;
@@ -89,9 +91,20 @@ test("an alarm that is gone is set again when its store is asked anything", asyn
   });
   expect(gone).toBeGreaterThan(0);
   await pause(2_000);
-  expect(arrivals("lost")).toBe(1);
+  expect(arrivals(body)).toBe(1);
+  return id;
+}
+
+test("an alarm that is gone is set again when its store is asked anything", async () => {
+  const id = await acceptedAndLost("lost");
   await askAbout(pool.relayUrl, id);
   await expect.poll(() => arrivals("lost")).toBe(2);
+});
+
+test("an alarm that is gone is set again by what nodes ask, though nobody sends anything", async () => {
+  await acceptedAndLost("nobody asks");
+  await askRevocations(pool);
+  await expect.poll(() => arrivals("nobody asks")).toBe(2);
 });
 
 /** Where workerd has the alarms of its objects, besides the objects' own databases. */

@@ -1,3 +1,5 @@
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type AdminAnswer, adminCall } from "../../client/admin.ts";
 import type { Pause } from "../../protocol/deliveries.ts";
@@ -195,7 +197,19 @@ describe("refuses, and names the mend:", () => {
   });
 });
 
-test("a list of deliveries of which none was accepted is empty, and makes no store", async () => {
-  const { value } = await adminCall(pool.operator, "GET", "/admin/deliveries/client:app?limit=1");
-  expect(value).toEqual({ deliveries: [], next: null });
+test("a look at deliveries of which none was accepted makes no store", async () => {
+  const look = async (path: string) =>
+    (await adminCall(pool.operator, "GET", `/admin/deliveries/client:app${path}`)).value;
+  expect(await look("?limit=1")).toEqual({ deliveries: [], next: null });
+  expect(await look("/counts")).toMatchObject({ accepted: 0, pending: 0 });
+  await expect(look(`/dlv_A${"a".repeat(21)}A`)).rejects.toMatchObject({ code: "delivery_unknown" });
+  await act("client:app", "pause", { reason: "a look" });
+  let stores: string[] | undefined;
+  await pool.restartEdge(undefined, (storage) => {
+    stores = readdirSync(storage, { recursive: true, encoding: "utf8" }).filter((name) =>
+      /holdfast-deliveries\/[0-9a-f]{64}\.sqlite$/.test(name),
+    );
+    expect(existsSync(join(storage, "holdfast-registry"))).toBe(true);
+  });
+  expect(stores).toEqual([]);
 });
