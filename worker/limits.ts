@@ -269,7 +269,7 @@ export const RETRY_AFTER_MAX_SECONDS = 86_400;
 /** So many attempts in a row that the edge's end interrupted: the event is taken for what ends it. */
 export const INTERRUPTIONS_MAX = 10;
 
-/** After so many of them it is tried alone, so that it takes nothing else along. */
+/** After so many of them it is tried alone, so that it takes nothing else along, and later each time. */
 export const INTERRUPTIONS_SUSPECT = 2;
 
 /** Failures in a row after which a target is only probed, and how long until the first probe; doubled with each that fails. */

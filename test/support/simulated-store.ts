@@ -129,11 +129,14 @@ export class SimulatedStore {
 
   #start(): Engine {
     const { parts } = this;
+    const life = this.#life;
     return new Engine({
       ...parts,
       store: this.store,
       setAlarm: (at) => parts.setAlarm(at),
-      deliver: this.#delivering(this.#life),
+      // Nor does its run go on when an attempt's time is over.
+      owner: (owner) => (life === this.#life ? parts.owner(owner) : new Promise(() => {})),
+      deliver: this.#delivering(life),
     });
   }
 

@@ -17,6 +17,7 @@ import {
   PURGES,
   QUICK_CALM_MS,
   QUICK_KILLS,
+  QUICK_KILLS_MIN,
   QUICK_ROUND_MAX_MS,
   QUICK_ROUNDS_SECONDS,
   ROUND_MAX_MS,
@@ -84,8 +85,8 @@ async function measure(hooks: HooksStack, options: ConductOptions, random: () =>
   const rounds: Round[] = [];
   for (let kills = 0; kills < (quick ? QUICK_KILLS : KILLS); kills++) {
     if (kills % CALM_EVERY === 0) rounds.push(await calm(quick ? QUICK_CALM_MS : CALM_MS));
-    // A quick run has as many as fit.
-    if (quick && process.uptime() > QUICK_ROUNDS_SECONDS) break;
+    // A quick run has as many as fit, and a few.
+    if (quick && kills >= QUICK_KILLS_MIN && process.uptime() > QUICK_ROUNDS_SECONDS) break;
     rounds.push(await killRound(hooks, random, quick ? QUICK_ROUND_MAX_MS : ROUND_MAX_MS));
     miscounts.push(...(await lookAtCounts(stack)));
   }

@@ -45,9 +45,9 @@ export const CALM_MS = 6_000;
 /** A quick run: kills, its one calm while, and when no other round begins. */
 export const QUICK_KILLS = 6;
 export const QUICK_KILLS_MIN = 3;
-export const QUICK_CALM_MS = 2_000;
+export const QUICK_CALM_MS = 1_500;
 export const QUICK_ROUNDS_SECONDS = 30;
-export const QUICK_ROUND_MAX_MS = 2_000;
+export const QUICK_ROUND_MAX_MS = 1_200;
 
 /** All is delivered within this time of the last event. */
 export const DRAIN_MS = 120_000;

@@ -368,9 +368,29 @@ describe("crashes", () => {
         store.crash();
       }
       store.deliver = () => answered(500);
-      await passes(1_000);
+      await passes(4_000);
     }
     expect(store.detail(id!).state).toBe("pending");
+  });
+
+  test("an event that may end the edge waits longer each time, and others go meanwhile", async () => {
+    const store = new SimulatedStore();
+    store.deliver = () => new Promise(() => {});
+    const [suspect] = await acceptMany(store, 1);
+    const waited: number[] = [];
+    for (let crash = 0; crash < 5; crash++) {
+      const sent = () => store.sent.filter(({ event }) => event.id === suspect).length;
+      const [before, from] = [sent(), Date.now()];
+      while (sent() === before) await passes(100);
+      waited.push(Date.now() - from);
+      store.crash();
+    }
+    expect(waited.map((ms) => Math.round(ms / 1_000))).toEqual([0, 0, 1, 2, 4]);
+    store.deliver = () => answered(200);
+    const [other] = await acceptMany(store, 1);
+    await passes(500);
+    expect(store.detail(other!).state).toBe("delivered");
+    expect(store.detail(suspect!).state).toBe("pending");
   });
 
   test("an alarm that was lost is set again", async () => {

@@ -1,10 +1,11 @@
 import type { DeliveryAttempt } from "../../../protocol/deliveries.ts";
-import { ATTEMPTS_KEPT, INTERRUPTIONS_MAX } from "../../limits.ts";
+import { ATTEMPTS_KEPT, INTERRUPTIONS_MAX, INTERRUPTIONS_SUSPECT } from "../../limits.ts";
 import type { AttemptResult } from "../attempt-result.ts";
 import { attemptsOf, begun, type EventRow, queueOf } from "../store/event-row.ts";
 import type { EventChange } from "../store/events-table.ts";
 import type { Store } from "../store/store.ts";
 import type { UnderWay } from "../store/totals-table.ts";
+import { backoffMs } from "./backoff.ts";
 import { nextBreaker } from "./breaker.ts";
 import { endEvent } from "./change-state.ts";
 import { type Circumstances, judge, type Judgement } from "./judge.ts";
@@ -85,6 +86,9 @@ export function settle(
 /**
  * What was under way when the edge ended is interrupted: it goes again at once, unless it was so too often in a row. To be called
  * in a transaction, before anything is begun.
+ *
+ * One that may be what ends the edge waits longer each time. First in turn after each start, it would be under way again whenever
+ * the edge ends soon, whatever ends it, and be given up for nothing; and others would have no turn.
  */
 export function settleInterrupted(store: Store, now: number): void {
   const underWay = store.totals.underWay();
@@ -94,7 +98,14 @@ export function settleInterrupted(store: Store, now: number): void {
     if (row?.state !== "pending") continue;
     const told = { ...begun(attempt), result: "interrupted" } as const;
     const interruptions = row.interruptions + 1;
-    const change: EventChange = { attempts: withAttempt(row, told), tries: attempt.n, interruptions };
+    const change: EventChange = {
+      attempts: withAttempt(row, told),
+      tries: attempt.n,
+      interruptions,
+      ...(interruptions >= INTERRUPTIONS_SUSPECT && {
+        moment: now + backoffMs(interruptions - INTERRUPTIONS_SUSPECT + 1),
+      }),
+    };
     if (interruptions < INTERRUPTIONS_MAX) {
       store.events.change(row, change);
     } else {
