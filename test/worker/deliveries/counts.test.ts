@@ -42,13 +42,16 @@ const OWNER: DeliveryOwner = {
 };
 
 const step = fc.oneof(
-  fc.record({
-    do: fc.constant("accept" as const),
-    lane: fc.constantFrom(null, "a", "b"),
-    dedupe: fc.constantFrom(null, "one", "two", "three"),
-    kind: fc.constantFrom("hook" as const, "call" as const),
-    callback: fc.boolean(),
-  }),
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      do: fc.constant("accept" as const),
+      lane: fc.constantFrom(null, "a", "b"),
+      dedupe: fc.constantFrom(null, "one", "two", "three"),
+      kind: fc.constantFrom("hook" as const, "call" as const),
+      callback: fc.boolean(),
+    }),
+  },
   fc.record({ do: fc.constant("replay" as const), which: fc.nat(30) }),
   fc.record({ do: fc.constant("purge" as const), which: fc.nat(30) }),
   fc.record({ do: fc.constant("skip" as const), lane: fc.constantFrom("a", "b") }),
