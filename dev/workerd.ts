@@ -53,6 +53,8 @@ export interface WorkerdOptions {
   readonly output: number | "pipe";
   /** A command that runs it, as `nsenter --net=…` does; it must end as the very process. */
   readonly runBy?: readonly string[];
+  /** Port of an inspector on loopback, for whoever measures it. */
+  readonly inspectorPort?: number | undefined;
 }
 
 /** Starts workerd with the worker on a real socket; resolves when it listens. */
@@ -78,6 +80,7 @@ export async function startWorkerd(options: WorkerdOptions): Promise<ChildProces
     }),
   );
   const [command, ...args] = [...(options.runBy ?? []), workerdPath, "serve", file, "--control-fd=3"];
+  if (options.inspectorPort !== undefined) args.push(`--inspector-addr=127.0.0.1:${options.inspectorPort}`);
   const child = spawn(command, args, {
     env: { ...options.secrets },
     stdio: ["ignore", options.output, options.output, "pipe"],

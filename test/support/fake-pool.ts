@@ -101,6 +101,7 @@ export async function startFakePool(
   count: number,
   allow: readonly string[],
   edgeVars: Readonly<Record<string, unknown>> = {},
+  inspectorPort?: number,
 ): Promise<FakePool> {
   const dir = mkdtempSync(join(tmpdir(), "holdfast-pool-"));
   const ids = Array.from({ length: count }, (_, i) => `node-${i + 1}`);
@@ -136,6 +137,7 @@ export async function startFakePool(
       },
       ca: keys.ca,
       output,
+      inspectorPort,
     });
     closeSync(output);
     return child;
