@@ -5,20 +5,42 @@ import { QUICK, SENDERS, type Sizes, WHOLE } from "./hooks/limits.ts";
 import { BenchRelay, cpuEach } from "./hooks/relay.ts";
 import { alternate, type Figure, type Section, type Workload, type WorkloadOptions } from "./workload.ts";
 
-/** Webhooks: what it costs to accept and to deliver one, alone, in a backlog, and above many that are stored. */
-export const hooks: Workload = {
-  name: "hooks",
-  title: "Webhooks and durable deliveries",
-  async run(options) {
-    const relay = await BenchRelay.start(options.dir);
-    try {
-      const bench = new HooksBench(relay, options);
-      return [await bench.accept(), await bench.deliver(), await bench.drain(), await bench.growth()];
-    } finally {
-      await relay.stop();
-    }
-  },
-};
+/** What it costs to accept a webhook, and to deliver one. */
+export const hooks = workload("hooks", "Webhooks and durable deliveries", (bench) => [
+  () => bench.accept(),
+  () => bench.deliver(),
+]);
+
+/** How a backlog is drained. */
+export const hooksBacklog = workload("hooks-backlog", "Deliveries: a backlog", (bench) => [
+  () => bench.drain(),
+]);
+
+/** How the cost grows with what is stored. */
+export const hooksStored = workload("hooks-stored", "Deliveries: above many that are stored", (bench) => [
+  () => bench.growth(),
+]);
+
+function workload(
+  name: string,
+  title: string,
+  parts: (bench: HooksBench) => (() => Promise<Section>)[],
+): Workload {
+  return {
+    name,
+    title,
+    async run(options) {
+      const relay = await BenchRelay.start(options.dir);
+      try {
+        const sections: Section[] = [];
+        for (const part of parts(new HooksBench(relay, options))) sections.push(await part());
+        return sections;
+      } finally {
+        await relay.stop();
+      }
+    },
+  };
+}
 
 const SETUP =
   "Each event has a body of 1 kB, is proven by Standard Webhooks, known by its own id, and signed anew when it is delivered, to a target on the same machine that answers at once.";

@@ -3,16 +3,16 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { type Result, tables, withResult } from "./document.ts";
-import { hooks } from "./hooks.ts";
+import { hooks, hooksBacklog, hooksStored } from "./hooks.ts";
 import { machine } from "./machine.ts";
 import type { Workload } from "./workload.ts";
 
 /**
- * `npm run bench`: every workload, one after the other; `-- --only hooks` one of them. Results go to bench/results as JSON and
+ * `npm run bench`: every workload, one after the other; `-- --only hooks` those whose names begin so. Results go to bench/results as JSON and
  * into docs/performance.md as tables. `-- --quick` measures a share, shows it, and leaves both as they are.
  */
 
-const WORKLOADS: readonly Workload[] = [hooks];
+const WORKLOADS: readonly Workload[] = [hooks, hooksBacklog, hooksStored];
 
 const ROOT = resolve(import.meta.dirname, "..");
 const DOCUMENT = join(ROOT, "docs/performance.md");
@@ -39,7 +39,9 @@ async function measure(workload: Workload, quick: boolean): Promise<Result> {
 }
 
 const { only, quick } = values;
-const chosen = WORKLOADS.filter(({ name }) => only === undefined || name === only);
+const chosen = WORKLOADS.filter(
+  ({ name }) => only === undefined || name === only || name.startsWith(`${only}-`),
+);
 if (chosen.length === 0) {
   console.error(`bench: --only names one of ${WORKLOADS.map(({ name }) => name).join(", ")}`);
   process.exit(1);

@@ -89,7 +89,8 @@ test("an event that ends the edge each time is given up, and others go on", asyn
   unanswered.add("evt-poison");
   const { id } = await stack.call("poison", "evt-poison");
   for (let kills = 1; kills <= 10; kills++) {
-    await expect.poll(() => cameOf("evt-poison").length).toBe(kills);
+    // It is let wait longer each time, up to half a minute.
+    await expect.poll(() => cameOf("evt-poison").length, { timeout: 60_000 }).toBe(kills);
     await stack.killEdge();
     await stack.stack.startEdge();
     expect((await stack.call("poison", `evt-good-${kills}`)).status).toBe(202);
