@@ -251,8 +251,8 @@ export const EVENT_WEIGHT_BYTES = 1_024;
 export const DELIVERIES_PENDING = 1_000_000;
 export const DELIVERIES_PER_SECOND = 400;
 
-/** The platform lets six calls wait for an answer at once: a seventh would wait for them, and its time would run. */
-export const ATTEMPTS_AT_ONCE = 6;
+/** The platform lets six calls wait for an answer at once: one is for asking a silent node whether it is there. */
+export const ATTEMPTS_AT_ONCE = 5;
 
 /** An attempt that says nothing for so long is given up: what it holds may not be held for ever. */
 export const ATTEMPT_LOST_MS = 60_000;

@@ -144,9 +144,9 @@ test("a route's own rate holds", async () => {
   expect(store.sent.length).toBeLessThanOrEqual(32);
 });
 
-test("no more are under way than six, or than a route says", async () => {
+test("no more are under way than five, or than a route says", async () => {
   for (const [concurrent, most] of [
-    [undefined, 6],
+    [undefined, 5],
     [16, 2],
     [1, 1],
   ] as const) {

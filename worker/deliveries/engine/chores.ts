@@ -61,6 +61,10 @@ export class Chores {
 
   /** When there is something to do; undefined where nothing is. */
   next(owner: DeliveryOwner | undefined): number | undefined {
+    return this.#parts.transaction(() => this.#nextOf(owner));
+  }
+
+  #nextOf(owner: DeliveryOwner | undefined): number | undefined {
     const { store } = this.#parts;
     const times = [store.sweeps.next()?.due];
     const upload = store.bodies.oldestUpload();
