@@ -6,7 +6,7 @@ import { BenchRelay, cpuEach } from "./hooks/relay.ts";
 import { alternate, type Figure, type Section, type Workload, type WorkloadOptions } from "./workload.ts";
 
 /** What it costs to accept a webhook, and to deliver one. */
-export const hooks = workload("hooks", "Webhooks and durable deliveries", (bench) => [
+export const hooksRate = workload("hooks-rate", "Deliveries: accepting and delivering", (bench) => [
   () => bench.accept(),
   () => bench.deliver(),
 ]);
