@@ -67,8 +67,11 @@ export class Engine {
     return this.facts.latest?.route?.record;
   }
 
-  /** Sees to it that the alarm comes in time for what there is to do now. To be called in the transaction that made it. */
-  async arm(): Promise<void> {
+  /**
+   * Sees to it that the alarm comes in time for what there is to do now. To be called in the transaction that made it.
+   * @param made `event` where that is nothing but an event to be sent, for which the store's tables need no look
+   */
+  async arm(made: "event" | "anything" = "anything"): Promise<void> {
     const now = this.#parts.now();
     if (this.#isRunning) {
       this.#signal.set();
@@ -78,7 +81,8 @@ export class Engine {
     }
     // One that is overdue was lost.
     const isLost = now - this.#alarmAt > ALARM_LATE_MS;
-    if (!isLost && this.#alarmAt <= now) return;
+    const soonest = made === "event" ? Math.max(now, this.#heldUntil, this.#backoff.until) : now;
+    if (!isLost && this.#alarmAt <= soonest) return;
     const next = this.#next();
     if (next !== undefined && (next < this.#alarmAt || isLost)) await this.#setAlarm(next);
   }
