@@ -24,7 +24,7 @@ export function report(
 /** What the table's mends say to programs, for people at a command line; an empty one leaves it to the detail. */
 const MENDS: Partial<Record<ErrorCode, string>> = {
   not_found:
-    "`holdfast clients list` tells the clients that there are, `holdfast handle --list --client ID` a client's handles.",
+    "`holdfast clients list` tells the clients that there are, `holdfast routes list` the routes, `holdfast handle --list --client ID` a client's handles.",
   request_invalid: "",
   version_conflict:
     "Somebody changed it in between: look at it again (`holdfast clients show ID`), and try again.",

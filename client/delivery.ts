@@ -25,7 +25,7 @@ export async function delivery(
   settings: EnqueueSettings,
 ): Promise<DeliveryDetail> {
   if (!DELIVERY_ID.test(id)) {
-    throw new RelayError("request_invalid", "that is no delivery's id: it begins with dlv_");
+    throw new RelayError("request_invalid", "that is no delivery's id: dlv_ and 23 characters behind it");
   }
   return detailIn(await attempted(settings, (sign) => ask(id, sign, signal, settings)), id);
 }

@@ -79,7 +79,9 @@ async function act(operator: Operator, asked: ClientsArguments): Promise<void> {
     write(asked.json ? json(stored) : showText(stored, thumbprintOf, now));
   } else if (asked.action === "remove") {
     await CLIENTS.remove(operator, asked.id);
-    tell(`${asked.id} is removed`);
+    tell(
+      `${asked.id} is removed; what it handed over, and what its routes accept, is kept and not delivered`,
+    );
     warnOfFolder(asked);
   } else if (asked.action === "rotate") {
     await rotate(operator, asked, now);

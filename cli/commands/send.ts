@@ -7,6 +7,8 @@ import {
   type Relay,
 } from "../../client/index.ts";
 import { type Command, EXIT, UsageError } from "../command.ts";
+import { tell } from "../credential.ts";
+import { scheduleSeconds } from "../duration.ts";
 import { report } from "../report.ts";
 import {
   initOf,
@@ -27,7 +29,7 @@ Hands one request over that the relay makes later, and makes again until the tar
       --data-raw DATA    the same, but a leading @ stands for itself
       --key KEY          the same key makes the same delivery: a second request with it is not stored
       --lane LANE        of one lane, each is made when those before it have ended
-      --schedule LIST    seconds before each attempt, by commas: 0,5,300; default ten attempts over three days
+      --schedule TIMES   before each attempt, as in 0,5s,5m,2h; default ten attempts over three days
       --callback URL     where the outcome is posted to
       --wait             wait until it has ended, and tell how
       --show ID          hand nothing over: tell how this delivery is
@@ -58,7 +60,11 @@ export const sendCommand: Command = {
       const signal = maxTime === undefined ? undefined : AbortSignal.timeout(maxTime * 1_000);
       return await send(asked, createRelay(process.env["HOLDFAST_URL"]), signal);
     } catch (error) {
-      return report(error, { maxTime, verbose: false });
+      const code = report(error, { maxTime, verbose: false });
+      if (asked.request !== undefined && isTimeout(error)) {
+        tell("it is stored, or not: with a --key it can be handed over again, and is made once");
+      }
+      return code;
     }
   },
 };
@@ -71,7 +77,7 @@ async function send(asked: SendArguments, relay: Relay, signal: AbortSignal | un
     const accepted = await relay.enqueue(request.url, { ...initOf(request), ...ask, ...asked.delivery });
     ({ id } = accepted);
     // Whoever waits is told at the end; who is interrupted knows what to ask for.
-    if (wait || !json) process.stderr.write(`holdfast: ${accepted.status}\n`);
+    if (wait || !json) tell(accepted.status);
     if (!wait) {
       process.stdout.write(json ? `${JSON.stringify(accepted)}\n` : `${id}\n`);
       return EXIT.ok;
@@ -79,17 +85,29 @@ async function send(asked: SendArguments, relay: Relay, signal: AbortSignal | un
     if (!json) process.stdout.write(`${id}\n`);
   }
   const detail = wait ? await untilEnded(relay, id!, ask) : await relay.delivery(id!, ask);
+  if (detail === undefined) {
+    tell(`${id} has not ended yet, and goes on: \`holdfast send --show ${id}\` tells how it is`);
+    return EXIT.failed;
+  }
   process.stdout.write(json ? `${JSON.stringify(detail)}\n` : told(detail));
   return detail.state === "dead" ? EXIT.targetError : EXIT.ok;
 }
 
-async function untilEnded(relay: Relay, id: string, ask: DeliveryAsk): Promise<DeliveryDetail> {
-  for (;;) {
-    const detail = await relay.delivery(id, ask);
-    if (detail.state !== "pending") return detail;
+/** @returns undefined where there is no more time to wait */
+async function untilEnded(relay: Relay, id: string, ask: DeliveryAsk): Promise<DeliveryDetail | undefined> {
+  while (!ask.signal?.aborted) {
+    const detail = await relay.delivery(id, ask).catch((error: unknown) => {
+      if (ask.signal?.aborted) return undefined;
+      throw error;
+    });
+    if (detail === undefined || detail.state !== "pending") return detail;
     await new Promise((done) => setTimeout(done, LOOK_MS));
-    ask.signal?.throwIfAborted();
   }
+  return undefined;
+}
+
+function isTimeout(error: unknown): boolean {
+  return error instanceof Error && error.name === "TimeoutError";
 }
 
 /** How a delivery is, for people. */
@@ -118,7 +136,7 @@ async function parse(args: readonly string[]) {
     ...(key !== undefined && { key }),
     ...(lane !== undefined && { lane }),
     ...(callback !== undefined && { callback }),
-    ...(schedule !== undefined && { schedule: scheduleOf(schedule) }),
+    ...(schedule !== undefined && { schedule: scheduleIn(schedule) }),
   };
   if (show === undefined) {
     const request = await readRequestArguments(parsed);
@@ -138,10 +156,10 @@ async function parse(args: readonly string[]) {
 }
 
 /** @throws UsageError */
-function scheduleOf(text: string): number[] {
-  const schedule = text.split(",").map((seconds) => (seconds.trim() === "" ? NaN : Number(seconds)));
-  if (schedule.every((seconds) => seconds >= 0)) return schedule;
-  throw new UsageError("--schedule takes seconds by commas, as in 0,5,300");
+function scheduleIn(text: string): number[] {
+  const schedule = scheduleSeconds(text);
+  if (schedule !== undefined) return schedule;
+  throw new UsageError("--schedule takes the time before each attempt, as in 0,5s,5m,2h");
 }
 
 function parseOptions(args: readonly string[]) {

@@ -13,7 +13,11 @@ export async function pause(operator: Operator, owner: Owner, reason: string): P
 
 export async function resume(operator: Operator, owner: Owner): Promise<void> {
   const ended = await resumeOwner(operator, owner);
-  tell(ended === null ? `${owner} was not paused` : `${owner} goes on; it was paused ${pauseText(ended)}`);
+  tell(
+    ended === null
+      ? `${owner} was not paused; a target that was left alone for its failures is tried now`
+      : `${owner} goes on; it was paused ${pauseText(ended)}`,
+  );
 }
 
 /** What must not be overlooked, where something is to be delivered now. */

@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import { UsageError } from "../command.ts";
 import { DEFAULT_OUT } from "../commands/init.ts";
 import { DEFAULT_REASON } from "../deliveries/arguments.ts";
-import { durationSeconds } from "../duration.ts";
+import { scheduleSeconds } from "../duration.ts";
 import {
   type FileArguments,
   FLAG,
@@ -157,7 +157,7 @@ function editing(action: "add" | "update", values: Values): EditArguments {
     members: new Map<string, unknown>([
       ...ruleIn("dedupe", values.dedupe),
       ...ruleIn("order", values.order),
-      ...(values.schedule === undefined ? [] : [["schedule", scheduleOf(values.schedule)] as const]),
+      ...(values.schedule === undefined ? [] : [["schedule", scheduleIn(values.schedule)] as const]),
     ]),
     limits: new Map((values.limit ?? []).map((one) => limitOf(one))),
     retention: new Map((values.keep ?? []).map((one) => keepOf(one))),
@@ -219,16 +219,11 @@ function ruleIn(name: string, given: string | undefined): [string, string | unde
   return given === undefined ? [] : [[name, given === "default" ? undefined : given]];
 }
 
-/** `0,5,5m,2h`: seconds, or with a unit. */
-function scheduleOf(given: string): number[] | undefined {
+function scheduleIn(given: string): number[] | undefined {
   if (given === "default") return undefined;
-  return given.split(",").map((part) => {
-    const seconds = /^\d{1,9}$/.test(part) ? Number(part) : durationSeconds(part);
-    if (seconds === undefined) {
-      throw new UsageError("--schedule takes the time before each attempt, as in 0,5s,5m,2h, or default");
-    }
-    return seconds;
-  });
+  const schedule = scheduleSeconds(given);
+  if (schedule !== undefined) return schedule;
+  throw new UsageError("--schedule takes the time before each attempt, as in 0,5s,5m,2h, or default");
 }
 
 const KEPT: Readonly<Record<string, string>> = { delivered: "deliveredDays", dead: "deadDays" };

@@ -24,7 +24,7 @@ export function canMake(kind: string): boolean {
 
 /** Why one can't be. */
 export function makesItsOwn(kind: string): string {
-  return `${kind} makes its secrets itself: give it by --secret-file or --secret-env`;
+  return `--new-secret makes none for ${kind}, but for ${["standard-webhooks", ...CHOSEN].join(", ")}: give it by --secret-file or --secret-env`;
 }
 
 /** A fresh secret. */

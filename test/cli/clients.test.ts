@@ -163,7 +163,9 @@ describe("holdfast clients", PATIENT, () => {
     write("clients/gone.json", {});
     const { code, stderr } = await holdfast("clients remove gone");
     expect(code).toBe(0);
-    expect(stderr).toMatch(/^holdfast: gone is removed\nholdfast: clients\/gone\.json in .* still has gone/);
+    expect(stderr).toMatch(
+      /^holdfast: gone is removed; what it handed over, .*\nholdfast: clients\/gone\.json in .* still has gone/,
+    );
     const again = await holdfast("clients remove gone");
     expect(again.code).toBe(1);
     expect(again.stderr).toMatch(

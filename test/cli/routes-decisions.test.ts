@@ -145,7 +145,7 @@ describe("the command line of routes", () => {
     ["add orders --client shop", "add takes --client, --target and --verifier"],
     [`${ADD} --verifier stripe`, "say where the secret of stripe comes from: --secret-file, --secret-env"],
     [`${ADD} --verifier github`, "--secret-env, or --new-secret"],
-    [`${ADD} --verifier stripe --new-secret`, "stripe makes its secrets itself"],
+    [`${ADD} --verifier stripe --new-secret`, "stripe makes none for"],
     [`${ADD} --verifier none --secret-env A`, "the verifier none looks at no secret"],
     [
       `${ADD} --verifier slack --secret-env A --secret-file b`,

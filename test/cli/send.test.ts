@@ -63,17 +63,23 @@ test("waits until it is delivered, with a body from stdin", async () => {
 });
 
 test("tells that it was given up, and why", async () => {
-  const { code, stdout } = await send(["--wait", "--schedule", "0,0.1", "-d", "x", nobody]);
+  const { code, stdout } = await send(["--wait", "--schedule", "0s,0.1", "-d", "x", nobody]);
   expect(code).toBe(22);
   expect(stdout).toContain("dead: connect_refused");
   expect(stdout.match(/connect_refused {2}by node-1/g)).toHaveLength(2);
+});
+
+test("tells what goes on where there is no more time to wait", async () => {
+  const { code, stdout, stderr } = await send(["--wait", "-m", "2", "--schedule", "0,1h", "-d", "x", nobody]);
+  expect(code).toBe(1);
+  expect(stderr).toContain(`${stdout.trim()} has not ended yet, and goes on`);
 });
 
 test.for([
   [["https://localhost:1/"], 1, "target_not_allowed"],
   [["--show", "dlv_none"], 1, "no delivery's id"],
   [[], 2, "give exactly one URL"],
-  [["--schedule", "soon", "https://localhost:1/"], 2, "--schedule takes seconds"],
+  [["--schedule", "soon", "https://localhost:1/"], 2, "--schedule takes the time before each attempt"],
   [["--show", "dlv_x", "-d", "x"], 2, "--show tells of what was handed over"],
 ] as const)("%j ends with %i", async ([args, code, said]) => {
   const outcome = await send(args);
