@@ -1,4 +1,5 @@
 import type { Operator } from "../../client/admin.ts";
+import type { DeliveryRow } from "../../protocol/deliveries.ts";
 import { type Command, EXIT } from "../command.ts";
 import { tell } from "../credential.ts";
 import { type DeliveriesArguments, type Filter, parseDeliveriesArguments } from "../deliveries/arguments.ts";
@@ -11,7 +12,7 @@ import {
   skipHead,
   sweepDeliveries,
 } from "../deliveries/calls.ts";
-import { pause, resume, tellPause } from "../deliveries/hold.ts";
+import { pause, resume, tellOlderPause, tellPause } from "../deliveries/hold.ts";
 import { countsText, listText, showText } from "../deliveries/tell.ts";
 import { readOperator } from "../init/operator.ts";
 import { reportFailure } from "../report.ts";
@@ -76,9 +77,11 @@ async function act(operator: Operator, asked: DeliveriesArguments): Promise<void
     const rows = await listDeliveries(operator, owner, asked.filter, asked.limit);
     write(rows, () => listText(rows));
     if (rows.length === asked.limit) tell(`there may be more: --limit takes more than ${asked.limit}`);
+    if (rows.some(isPending)) await tellOlderPause(operator, owner);
   } else if (asked.action === "show") {
     const detail = await readDelivery(operator, owner, asked.id);
     write(detail, () => showText(detail));
+    if (isPending(detail)) await tellOlderPause(operator, owner);
   } else if (asked.action === "counts") {
     const counts = await countDeliveries(operator, owner);
     write(counts, () => countsText(counts));
@@ -107,6 +110,10 @@ async function act(operator: Operator, asked: DeliveriesArguments): Promise<void
     await purgeDelivery(operator, owner, asked.id);
     tell(`${asked.id} is purged`);
   }
+}
+
+function isPending({ state }: DeliveryRow): boolean {
+  return state === "pending";
 }
 
 function filterText({ state, lane, from, to }: Filter): string {

@@ -100,7 +100,7 @@ async function untilEnded(relay: Relay, id: string, ask: DeliveryAsk): Promise<D
       if (ask.signal?.aborted) return undefined;
       throw error;
     });
-    if (detail === undefined || detail.state !== "pending") return detail;
+    if (detail?.state !== "pending") return detail;
     await new Promise((done) => setTimeout(done, LOOK_MS));
   }
   return undefined;

@@ -28,7 +28,7 @@ export function tellPause(owner: Owner, found: Pause | null): void {
   tell(`nothing is delivered before \`holdfast deliveries resume --${kind} ${id}\``);
 }
 
-/** The same of a client that was just added. That it can't be told is no reason to fail. */
+/** The same where nobody has asked for it: of a client that was just added, or of what is listed. That it can't be told is no reason to fail. */
 export async function tellOlderPause(operator: Operator, owner: Owner): Promise<void> {
   const counts = await countDeliveries(operator, owner).catch(() => undefined);
   tellPause(owner, counts?.pause ?? null);

@@ -194,6 +194,10 @@ describe("holdfast deliveries", PATIENT, () => {
       /is pending, and tried at once\n.*is paused since .*: later\n.*resume --client shop`\n$/,
     );
     await settled({ pending: 1, dead: 1, pause: { by: "operator", reason: "later" } });
+    for (const ask of ["list", `show ${one}`]) {
+      const told = (await holdfast(`deliveries ${ask} --client shop`)).stderr;
+      expect(told).toMatch(/^holdfast: client:shop is paused since .*: later\n.*resume --client shop`\n$/);
+    }
     await holdfast("deliveries resume --client shop");
     await settled({ delivered: 1, pending: 0, dead: 1, pause: null });
 

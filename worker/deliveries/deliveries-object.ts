@@ -88,7 +88,9 @@ export class Deliveries extends DurableObject<Env> {
   async list(filter: DeliveryFilter, before: Before | null, limit: number): Promise<DeliveryRow[]> {
     const owner = this.#store.totals.owner();
     if (owner === null) return [];
-    return this.#store.lists.latest(filter, before, limit).map((row) => listed(row, owner));
+    const breakers = this.#store.breakers.all();
+    const rows = this.#store.lists.latest(filter, before, limit);
+    return rows.map((row) => listed(row, owner, breakers.get(row.queue)));
   }
 
   async show(id: string): Promise<DeliveryDetail | null> {

@@ -294,6 +294,23 @@ describe("a failing target", () => {
     expect(store.counts()).toMatchObject({ delivered: 60, pending: 0, dead: 0 });
   });
 
+  test("what it holds says so, and when the target is tried", async () => {
+    const store = new SimulatedStore();
+    store.deliver = () => answered(500);
+    const ids = await acceptMany(store, 40);
+    await passes(20_000);
+    const details = ids.map((id) => store.store.detail(store.store.events.byId(id)!));
+    const held = details.find(({ spent }) => spent === 0)!;
+    expect(held.due).toBeGreaterThan(Date.now());
+    expect(held.reason).toMatch(/^its target failed \d+ times in a row/);
+    const tried = details.find(({ spent }) => spent > 0)!;
+    expect(tried.reason).toMatch(/^the target answered 500; its target failed/);
+    store.deliver = () => answered(200);
+    await store.engine.wake();
+    await passes(HOUR_MS);
+    expect(store.store.detail(store.store.events.byId(held.id)!)).toMatchObject({ due: null, reason: null });
+  });
+
   test("a wake tries it at once", async () => {
     const store = new SimulatedStore();
     store.deliver = () => answered(500);

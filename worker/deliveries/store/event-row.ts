@@ -6,6 +6,7 @@ import {
   type DeliveryState,
   type Owner,
 } from "../../../protocol/deliveries.ts";
+import type { Breaker } from "../engine/breaker.ts";
 import { acceptedAt } from "./numbers.ts";
 
 /** An event as it is stored, but for its request and its body. */
@@ -48,9 +49,14 @@ export function queueOf({ kind, origin }: { readonly kind: DeliveryKind; readonl
   return kind === "hook" ? "" : (origin ?? "");
 }
 
-/** As it is listed. */
-export function listed(row: EventRow, owner: Owner): DeliveryRow {
-  const { id, kind, state, client, method, origin, lane, dedupe, size, spent, ended, reason } = row;
+/**
+ * As it is listed.
+ * @param breaker of what it waits for: while that is open, nobody would know otherwise why nothing is sent that is due
+ */
+export function listed(row: EventRow, owner: Owner, breaker?: Breaker): DeliveryRow {
+  const { id, kind, state, client, method, origin, lane, dedupe, size, spent, ended } = row;
+  const waits = state === "pending" ? row.moment : null;
+  const probeAt = waits === null ? null : (breaker?.probeAt ?? null);
   return {
     id,
     owner,
@@ -64,10 +70,15 @@ export function listed(row: EventRow, owner: Owner): DeliveryRow {
     size,
     accepted: acceptedAt(row.seq),
     spent,
-    due: state === "pending" ? row.moment : null,
+    due: waits === null ? null : Math.max(waits, probeAt ?? 0),
     ended,
-    reason,
+    reason: probeAt === null ? row.reason : leftAlone(row.reason, breaker!),
   };
+}
+
+function leftAlone(reason: string | null, { failures }: Breaker): string {
+  const why = `its target failed ${failures} times in a row, and is left alone but for one try at a time`;
+  return reason === null ? why : `${reason}; ${why}`;
 }
 
 /** An attempt of which nothing is known yet but that it began. */

@@ -35,7 +35,7 @@ export class Store {
       .filter(({ seq }) => seq === row.seq)
       .map((attempt) => begun(attempt));
     return {
-      ...listed(row, this.totals.owner()!),
+      ...listed(row, this.totals.owner()!, this.breakers.get(row.queue)),
       attempts: [...attemptsOf(row), ...underWay],
       answer: answerOf(row),
     };
