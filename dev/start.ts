@@ -76,10 +76,11 @@ Try it in another terminal, behind that line:
     curl --proxy-cacert ${caFile} --cacert ${caFile} ${target}/hello
   curl $(npx holdfast url ${target} --methods GET --ttl 1h)/hello      (for software that lets nothing be set but a base URL)
 
-And as its operator, whose key is in .holdfast (docs/clients.md):
+And as its operator, whose key is in .holdfast (docs/clients.md, docs/webhooks.md):
 
   npx holdfast clients list --out ${DIR}
   npx holdfast usage --out ${DIR}
+  npx holdfast routes add try --client dev --target ${target}/try --verifier github --new-secret --out ${DIR}
 `);
 }
 
