@@ -112,6 +112,8 @@ app.route("/admin", admin);
 app.all("/r/*", sandboxed, relayUrl);
 
 app.all("/hooks/:route", hook);
+// What has more behind a route's name is refused, and written down, as what names none.
+app.all("/hooks/*", hook);
 
 app.get("/seen/*", seen);
 

@@ -175,6 +175,7 @@ describe("refused by its head, with a body that never comes, is", () => {
   test.each([
     ["a route that is not there", "nowhere", ["Content-Length: 9"], "route_unknown"],
     ["a name that is none", "No.Route", ["Content-Length: 9"], "route_unknown"],
+    ["something behind a route's name", "open/", ["Content-Length: 9"], "route_unknown"],
     ["a declared length", "small", ["Content-Length: 11"], "too_large"],
     ["a missing signature", "signed", ["Content-Length: 9"], "hook_signature"],
     ["a missing signature of a chunked body", "signed", ["Transfer-Encoding: chunked"], "hook_signature"],
