@@ -9,7 +9,7 @@ import {
 import { type Command, EXIT, UsageError } from "../command.ts";
 import { tell } from "../credential.ts";
 import { scheduleSeconds } from "../duration.ts";
-import { report } from "../report.ts";
+import { report, reportFailure } from "../report.ts";
 import {
   initOf,
   parseSeconds,
@@ -60,8 +60,9 @@ export const sendCommand: Command = {
       const signal = maxTime === undefined ? undefined : AbortSignal.timeout(maxTime * 1_000);
       return await send(asked, createRelay(process.env["HOLDFAST_URL"]), signal);
     } catch (error) {
+      if (asked.request === undefined) return reportFailure(error, maxTime);
       const code = report(error, { maxTime, verbose: false });
-      if (asked.request !== undefined && isTimeout(error)) {
+      if (isTimeout(error)) {
         tell("it is stored, or not: with a --key it can be handed over again, and is made once");
       }
       return code;

@@ -75,6 +75,12 @@ test("tells what goes on where there is no more time to wait", async () => {
   expect(stderr).toContain(`${stdout.trim()} has not ended yet, and goes on`);
 });
 
+test("says of a delivery that is not there nothing of a target", async () => {
+  const { code, stderr } = await send(["--show", `dlv_A${"A".repeat(22)}`]);
+  expect([code, stderr.split(":")[1]]).toEqual([1, " delivery_unknown"]);
+  expect(stderr).not.toContain("reached");
+});
+
 test.for([
   [["https://localhost:1/"], 1, "target_not_allowed"],
   [["--show", "dlv_none"], 1, "no delivery's id"],
