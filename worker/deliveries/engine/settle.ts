@@ -65,7 +65,9 @@ export function settle(
   const { fate } = judgement;
   if (row.state === "pending") {
     if (fate.state === "pending") {
-      const next = store.events.change(row, { ...change, moment: fate.due, reason: fate.reason });
+      // One that was skipped and replayed meanwhile waits for its turn.
+      const moment = row.moment === null ? null : fate.due;
+      const next = store.events.change(row, { ...change, moment, reason: fate.reason });
       if (next.weight !== row.weight) store.totals.move("pending", "pending", next.weight - row.weight);
     } else {
       endEvent(store, row, { state: fate.state, reason: "reason" in fate ? fate.reason : null }, now, change);
@@ -102,9 +104,10 @@ export function settleInterrupted(store: Store, now: number): void {
       attempts: withAttempt(row, told),
       tries: attempt.n,
       interruptions,
-      ...(interruptions >= INTERRUPTIONS_SUSPECT && {
-        moment: now + backoffMs(interruptions - INTERRUPTIONS_SUSPECT + 1),
-      }),
+      ...(interruptions >= INTERRUPTIONS_SUSPECT &&
+        row.moment !== null && {
+          moment: now + backoffMs(interruptions - INTERRUPTIONS_SUSPECT + 1),
+        }),
     };
     if (interruptions < INTERRUPTIONS_MAX) {
       store.events.change(row, change);
