@@ -305,6 +305,9 @@ export const CHORES_EVERY_MS = 100;
 /** How many events a sweep looks at in one go. */
 export const SWEEP_WINDOW = 5_000;
 
+/** How long a sweep waits at most until it goes on, however slow it is. */
+export const SWEEP_WAIT_MAX_MS = 3_600_000;
+
 /** Deliveries per second that a sweep does at most, in one store. */
 export const SWEEP_RATE_MAX = 1_000;
 

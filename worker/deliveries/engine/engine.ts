@@ -211,6 +211,11 @@ export class Engine {
   /** Sends what may be sent now, once it is kept for good that it is. */
   async #begin(owner: DeliveryOwner): Promise<void> {
     const now = this.#parts.now();
+    if (!this.facts.isCurrent(owner)) {
+      // It changed meanwhile, and might be held by what is over.
+      this.#signal.set();
+      return;
+    }
     if (owner.pause !== null || !owner.isThere) {
       this.#heldUntil = now + PAUSED_LOOK_MS;
       return;
@@ -284,11 +289,11 @@ export class Engine {
   #next(): number | undefined {
     const now = this.#parts.now();
     const times: number[] = [];
-    const moment = nextMoment(this.#store, [...this.#flights.values()], now);
-    if (moment !== undefined) {
-      const mayGo = Math.max(this.#heldUntil, this.#backoff.until, now + this.#bucket.waitMs(1, now));
-      times.push(Math.max(moment, mayGo));
-    }
+    const mayGo = Math.max(this.#heldUntil, this.#backoff.until, now + this.#bucket.waitMs(1, now));
+    // What is due already waits for an attempt to end only where nothing else keeps it.
+    const after = this.#flights.size === 0 || mayGo > now ? -Infinity : now;
+    const moment = nextMoment(this.#store, after, now);
+    if (moment !== undefined) times.push(Math.max(moment, mayGo));
     const chore = this.#chores.next(this.facts.latest);
     if (chore !== undefined) times.push(chore);
     // An alarm set for the very moment of the one that runs is lost, as workerd has it.
