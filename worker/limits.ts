@@ -214,6 +214,9 @@ export const UPLOADS_AT_ONCE = 32;
 /** What an isolate holds of all bodies that it takes in at once: of each that is staged 768 kB, and some for those that are held. */
 export const INTAKE_BYTES = UPLOADS_AT_ONCE * 1_048_576;
 
+/** What of that one sender's bodies hold at most, a stranger's address or a client: so many staged ones, and room for others is left. */
+export const INTAKE_BYTES_PER_SENDER = UPLOADS_AT_ONCE * 786_432;
+
 /** A body that has not come whole by then is given up: 25 MB in it are 2 Mbit/s. */
 export const INTAKE_DEADLINE_MS = 120_000;
 
@@ -237,6 +240,9 @@ export const HOOK_TOLERANCE_SECONDS = 300;
 
 /** How many signatures of one call are looked at: providers send one for each secret that is live. */
 export const HOOK_SIGNATURES_MAX = 16;
+
+/** How many parameters a form has at most whose parameters are signed: Twilio sends some dozens. */
+export const FORM_PARAMETERS_MAX = 1_000;
 
 /** The platform takes rows of 2 MB. */
 export const STORE_ROW_MAX_BYTES = 2_000_000;
