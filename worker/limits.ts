@@ -283,6 +283,9 @@ export const BREAKER_FAILURES = 10;
 export const BREAKER_PROBE_MS = 30_000;
 export const BREAKER_PROBE_MAX_MS = 600_000;
 
+/** How many targets that failed a store remembers. */
+export const BREAKERS_MAX = 1_000;
+
 /** After a fault of the relay's own nothing is sent for so long; doubled with each in a row. */
 export const RELAY_BACKOFF_MS = 1_000;
 export const RELAY_BACKOFF_MAX_MS = 30_000;
