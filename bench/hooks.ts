@@ -6,7 +6,7 @@ import { BenchRelay, cpuEach } from "./hooks/relay.ts";
 import { alternate, type Figure, type Section, type Workload, type WorkloadOptions } from "./workload.ts";
 
 /** What it costs to accept a webhook, and to deliver one. */
-export const hooks = workload("hooks", "Webhooks and durable deliveries", (bench) => [
+export const hooksRate = workload("hooks-rate", "Deliveries: accepting and delivering", (bench) => [
   () => bench.accept(),
   () => bench.deliver(),
 ]);
@@ -80,6 +80,7 @@ class HooksBench {
     const { rounds, deliveries } = this.#sizes;
     await relay.addRoute("deliver");
     await this.#warm("deliver");
+    await relay.untilDrained("deliver");
     const rates: number[] = [];
     const cpus: { workerd: number; nodes: number }[] = [];
     for (let round = 0; round < rounds; round++) {
@@ -148,6 +149,7 @@ class HooksBench {
     });
     // Each has been opened once before it is measured.
     for (const { route } of routes) await this.#warm(route);
+    for (const { route } of routes) await relay.untilDrained(route);
     const found = await alternate(
       rounds,
       Object.fromEntries(routes.map(({ route }) => [route, () => this.#measureStored(route)])),

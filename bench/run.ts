@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { type Result, tables, withResult } from "./document.ts";
-import { hooks, hooksBacklog, hooksStored } from "./hooks.ts";
+import { hooksBacklog, hooksRate, hooksStored } from "./hooks.ts";
 import { machine } from "./machine.ts";
 import type { Workload } from "./workload.ts";
 
@@ -12,7 +12,7 @@ import type { Workload } from "./workload.ts";
  * into docs/performance.md as tables. `-- --quick` measures a share, shows it, and leaves both as they are.
  */
 
-const WORKLOADS: readonly Workload[] = [hooks, hooksBacklog, hooksStored];
+const WORKLOADS: readonly Workload[] = [hooksRate, hooksBacklog, hooksStored];
 
 const ROOT = resolve(import.meta.dirname, "..");
 const DOCUMENT = join(ROOT, "docs/performance.md");

@@ -257,8 +257,8 @@ export const EVENT_WEIGHT_BYTES = 1_024;
 export const DELIVERIES_PENDING = 1_000_000;
 export const DELIVERIES_PER_SECOND = 400;
 
-/** The platform lets six calls wait for an answer at once: a seventh would wait for them, and its time would run. */
-export const ATTEMPTS_AT_ONCE = 6;
+/** The platform lets six calls wait for an answer at once: one is for asking a silent node whether it is there. */
+export const ATTEMPTS_AT_ONCE = 5;
 
 /** An attempt that says nothing for so long is given up: what it holds may not be held for ever. */
 export const ATTEMPT_LOST_MS = 60_000;
@@ -293,6 +293,9 @@ export const RELAY_BACKOFF_MAX_MS = 30_000;
 /** How long the alarm handler goes on before it sets its alarm again, and how long it waits for what is due soon. */
 export const DELIVERY_RUN_MS = 30_000;
 export const DELIVERY_LINGER_MS = 200;
+
+/** A store looks at least once in so long at what there is to do, however late that is. */
+export const ALARM_MAX_MS = 2_592_000_000;
 
 /** After something unforeseen the engine begins anew. */
 export const ENGINE_RETRY_MS = 1_000;

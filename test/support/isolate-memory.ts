@@ -36,9 +36,9 @@ export async function watchIsolate(port: number): Promise<IsolateMemory> {
     });
   await call("HeapProfiler.enable");
   let most = 0;
-  let isOver = false;
+  const over = new AbortController();
   const looking = (async () => {
-    while (!isOver) {
+    while (!over.signal.aborted) {
       await call("HeapProfiler.collectGarbage");
       const usage = (await call("Runtime.getHeapUsage")) as HeapUsage;
       const held = usage.usedSize + (usage.embedderHeapUsedSize ?? 0) + (usage.backingStorageSize ?? 0);
@@ -48,7 +48,7 @@ export async function watchIsolate(port: number): Promise<IsolateMemory> {
   })();
   return {
     async peak() {
-      isOver = true;
+      over.abort();
       await looking;
       socket.close();
       return most;

@@ -99,15 +99,15 @@ export class SimulatedStore {
 
   async accept(event: NewEvent, body = new Uint8Array()): Promise<Accepted | Refusal> {
     const route = await this.engine.route(event);
-    return this.change(() => acceptEvent(this.store, event, body, { now: Date.now(), route }));
+    return this.change(() => acceptEvent(this.store, event, body, { now: Date.now(), route }), "event");
   }
 
   /** As the object does it. */
-  async change<T>(change: () => T): Promise<T> {
+  async change<T>(change: () => T, made?: Parameters<Engine["arm"]>[0]): Promise<T> {
     let armed: Promise<void> | undefined;
     const result = this.#database.transaction(() => {
       const changed = change();
-      armed = this.engine.arm();
+      armed = this.engine.arm(made);
       return changed;
     });
     await armed;

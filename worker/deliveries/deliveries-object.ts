@@ -153,7 +153,7 @@ export class Deliveries extends DurableObject<Env> {
   async #accept(event: NewEvent, body: Uint8Array<ArrayBuffer> | null): Promise<Accepted | Refusal> {
     await this.#note(event);
     const route = await this.#engine.route(event);
-    return this.#change(() => acceptEvent(this.#store, event, body, { now: Date.now(), route }));
+    return this.#change(() => acceptEvent(this.#store, event, body, { now: Date.now(), route }), "event");
   }
 
   /** The registry hears of a store before its first event is acknowledged: nobody would look for it if it lost its alarm. */
@@ -167,11 +167,11 @@ export class Deliveries extends DurableObject<Env> {
   }
 
   /** A change and the alarm that it needs are kept together, or neither is. */
-  async #change<T>(change: () => T): Promise<T> {
+  async #change<T>(change: () => T, made?: Parameters<Engine["arm"]>[0]): Promise<T> {
     let armed: Promise<void> | undefined;
     const result = this.ctx.storage.transactionSync(() => {
       const changed = change();
-      armed = this.#engine.arm();
+      armed = this.#engine.arm(made);
       return changed;
     });
     await armed;

@@ -145,6 +145,24 @@ test("a route's own rate holds", async () => {
   expect(store.sent.length).toBeLessThanOrEqual(32);
 });
 
+test("a rate of next to nothing, and a part of a day's keeping, set alarms that there are", async () => {
+  const store = new SimulatedStore();
+  store.owner = routeWith({ limits: { deliveriesPerSecond: 1e-300 }, retention: { deliveredDays: 1 / 7 } });
+  const alarms: number[] = [];
+  const set = store.parts.setAlarm;
+  store.parts.setAlarm = async (at) => {
+    alarms.push(at - Date.now());
+    await set(at);
+  };
+  await acceptMany(store, 2);
+  await passes(5_000);
+  await acceptMany(store, 1);
+  expect(store.counts()).toMatchObject({ delivered: 1, pending: 2 });
+  await passes(DAY_MS);
+  expect(store.counts()).toMatchObject({ purged: 1, pending: 2 });
+  expect(alarms.every((wait) => Number.isSafeInteger(wait) && wait <= 30 * DAY_MS)).toBe(true);
+});
+
 test("a route's own rate is used while an attempt takes long", async () => {
   const store = new SimulatedStore();
   store.owner = routeWith({ limits: { deliveriesPerSecond: 8 } });
@@ -157,9 +175,9 @@ test("a route's own rate is used while an attempt takes long", async () => {
   expect(store.sent).toHaveLength(5);
 });
 
-test("no more are under way than six, or than a route says", async () => {
+test("no more are under way than five, or than a route says", async () => {
   for (const [concurrent, most] of [
-    [undefined, 6],
+    [undefined, 5],
     [16, 2],
     [1, 1],
   ] as const) {

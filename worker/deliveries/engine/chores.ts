@@ -57,6 +57,10 @@ export class Chores {
 
   /** When there is something to do; undefined where nothing is. */
   next(owner: DeliveryOwner | undefined): number | undefined {
+    return this.#parts.transaction(() => this.#nextOf(owner));
+  }
+
+  #nextOf(owner: DeliveryOwner | undefined): number | undefined {
     const { store } = this.#parts;
     const times: number[] = [];
     const sweep = store.sweeps.next();

@@ -1,6 +1,7 @@
 import { TokenBucket } from "../../../protocol/token-bucket.ts";
 import {
   ALARM_LATE_MS,
+  ALARM_MAX_MS,
   ATTEMPT_LOST_MS,
   ATTEMPTS_AT_ONCE,
   DELIVERIES_PER_SECOND,
@@ -15,23 +16,16 @@ import type { NewEvent } from "../event.ts";
 import type { RouteRecord } from "../../routes.ts";
 import type { DeliveryOwner } from "../owner.ts";
 import { STORES_PER_OWNER } from "../places.ts";
-import { queueOf, scheduleOf } from "../store/event-row.ts";
 import type { Store } from "../store/store.ts";
-import type { UnderWay } from "../store/totals-table.ts";
+import { type Attempt, attemptAt, make, underWay } from "./attempt.ts";
 import { type Backoff, NO_BACKOFF, nextBackoff } from "./backoff.ts";
 import { Chores } from "./chores.ts";
 import type { Judgement } from "./judge.ts";
 import { OwnerFacts } from "./owner-facts.ts";
 import type { EngineParts } from "./parts.ts";
-import { effectiveSchedule } from "./schedule.ts";
 import { settle, settleInterrupted } from "./settle.ts";
 import { Signal } from "./signal.ts";
-import { storedEvent } from "./stored-event.ts";
-import { type Flight, isSuspect, nextMoment, takeDue } from "./take.ts";
-
-interface Attempt extends Flight, UnderWay {
-  readonly schedule: readonly number[];
-}
+import { nextMoment, takeDue } from "./take.ts";
 
 /** Owns when what is tried. It is woken by one alarm, works for a while, and sets the next one. */
 export class Engine {
@@ -74,8 +68,11 @@ export class Engine {
     return this.facts.latest?.route?.record;
   }
 
-  /** Sees to it that the alarm comes in time for what there is to do now. To be called in the transaction that made it. */
-  async arm(): Promise<void> {
+  /**
+   * Sees to it that the alarm comes in time for what there is to do now. To be called in the transaction that made it.
+   * @param made `event` where that is nothing but an event to be sent, for which the store's tables need no look
+   */
+  async arm(made: "event" | "anything" = "anything"): Promise<void> {
     const now = this.#parts.now();
     if (this.#isRunning) {
       this.#signal.set();
@@ -85,7 +82,8 @@ export class Engine {
     }
     // One that is overdue was lost.
     const isLost = now - this.#alarmAt > ALARM_LATE_MS;
-    if (!isLost && this.#alarmAt <= now) return;
+    const soonest = made === "event" ? Math.max(now, this.#heldUntil, this.#backoff.until) : now;
+    if (!isLost && this.#alarmAt <= soonest) return;
     const next = this.#next();
     if (next !== undefined && (next < this.#alarmAt || isLost)) await this.#setAlarm(next);
   }
@@ -221,24 +219,23 @@ export class Engine {
       return;
     }
     const flights = [...this.#flights.values()];
-    const rows = takeDue(this.#store, flights, this.#room(owner, now), now);
-    if (rows.length === 0) return;
-    this.#bucket.spend(rows.length, now);
-    const begun: readonly Attempt[] = rows.map((row) => ({
-      seq: row.seq,
-      n: row.tries + 1,
-      started: now,
-      queue: queueOf(row),
-      lane: row.lane,
-      isAlone: isSuspect(row),
-      schedule: effectiveSchedule(scheduleOf(row), owner.route?.record),
-    }));
-    const underWayNow = [...flights, ...begun].map((attempt) => underWay(attempt));
-    this.#parts.transaction(() => this.#store.totals.setUnderWay(underWayNow));
+    const room = this.#room(owner, now);
+    if (room <= 0) return;
+    const begun = this.#parts.transaction(() => {
+      const attempts = takeDue(this.#store, flights, room, now).map((row) =>
+        attemptAt(row, now, owner.route?.record),
+      );
+      if (attempts.length > 0) {
+        this.#store.totals.setUnderWay([...flights, ...attempts].map((attempt) => underWay(attempt)));
+      }
+      return attempts;
+    });
+    if (begun.length === 0) return;
+    this.#bucket.spend(begun.length, now);
     await this.#parts.sync();
     for (const attempt of begun) {
       this.#flights.set(attempt.seq, attempt);
-      void this.#attempt(attempt).then((result) => {
+      void make(attempt, this.#parts).then((result) => {
         this.#results.push({ attempt, result });
         this.#signal.set();
       });
@@ -259,35 +256,13 @@ export class Engine {
     return (this.#backoff.faults > 0 ? 1 : most) - this.#flights.size;
   }
 
-  async #attempt({ seq, n }: Attempt): Promise<AttemptResult> {
-    const fault = (detail: string): AttemptResult => ({
-      kind: "relay",
-      code: "edge_internal",
-      detail,
-      retryAfter: null,
-      node: null,
-      egress: null,
-    });
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    try {
-      const row = this.#store.events.get(seq);
-      const event = row && storedEvent(this.#store, row, n);
-      if (event === undefined) return { kind: "unreadable", detail: "its request is not there" };
-      const lost = new Promise<AttemptResult>((done) => {
-        timer = setTimeout(() => done(fault("the attempt came to no end")), ATTEMPT_LOST_MS);
-      });
-      return await Promise.race([this.#parts.deliver(event, this.#store.bodies.body(row!)), lost]);
-    } catch (error) {
-      console.error("deliveries: an attempt failed", error);
-      return fault("the edge failed in the middle of it; its log says more");
-    } finally {
-      if (timer !== undefined) clearTimeout(timer);
-    }
-  }
-
   /** When there is something to do next. */
   #next(): number | undefined {
-    const now = this.#parts.now();
+    // Its many looks are one for SQLite.
+    return this.#parts.transaction(() => this.#nextOf(this.#parts.now()));
+  }
+
+  #nextOf(now: number): number | undefined {
     const times: number[] = [];
     const mayGo = Math.max(this.#heldUntil, this.#backoff.until, now + this.#bucket.waitMs(1, now));
     // What is due already waits for an attempt to end only where nothing else keeps it.
@@ -300,7 +275,9 @@ export class Engine {
     return times.length === 0 ? undefined : Math.max(now + 1, Math.min(...times));
   }
 
-  async #setAlarm(at: number): Promise<void> {
+  /** Sets the alarm, for a time that every clock knows: a rate of next to nothing is waited for without end. */
+  async #setAlarm(time: number): Promise<void> {
+    const at = Math.ceil(Math.min(time, this.#parts.now() + ALARM_MAX_MS));
     this.#alarmAt = at;
     try {
       await this.#parts.setAlarm(at);
@@ -309,10 +286,6 @@ export class Engine {
       throw error;
     }
   }
-}
-
-function underWay({ seq, n, started }: Attempt): UnderWay {
-  return { seq, n, started };
 }
 
 function rateOf(owner: DeliveryOwner | undefined): { rate: number; burst: number } {
