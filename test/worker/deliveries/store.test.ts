@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { DeliveryRow } from "../../../protocol/deliveries.ts";
 import { isRelayError } from "../../../protocol/errors.ts";
 import { acceptEvent } from "../../../worker/deliveries/engine/accept.ts";
+import { removeEvent } from "../../../worker/deliveries/engine/change-state.ts";
 import type { Before } from "../../../worker/deliveries/store/lists.ts";
 import { listed } from "../../../worker/deliveries/store/event-row.ts";
 import { rowBytes } from "../../../worker/deliveries/store/row-limit.ts";
@@ -325,4 +326,21 @@ test("of targets that failed the latest are remembered, so many that a look can 
   expect(breakers.get("https://5.example.com")).toMatchObject({ failures: 2 });
   expect(breakers.get("https://6.example.com")).toBeUndefined();
   expect(breakers.get("https://7.example.com")).toBeDefined();
+});
+
+test("what is kept of attempts counts towards what a store holds", async () => {
+  const store = new SimulatedStore();
+  store.deliver = () => answered(500);
+  const event = newEvent({ schedule: Array.from({ length: 20 }, () => 0) });
+  await store.accept(event);
+  const before = store.store.totals.get().bytes;
+  await passes(36_000_000);
+  const row = store.store.events.byId(event.id)!;
+  expect(row).toMatchObject({ state: "dead", tries: 20 });
+  const told = row.attempts.length + row.answer!.length;
+  expect(told).toBeGreaterThan(2_000);
+  // Two characters were there from the beginning: those of an empty list.
+  expect(store.store.totals.get().bytes - before).toBe(told - 2);
+  await store.change(() => removeEvent(store.store, row, Date.now()));
+  expect(store.store.totals.get().bytes).toBe(0);
 });

@@ -38,6 +38,11 @@ function withAttempt(row: EventRow, attempt: DeliveryAttempt): string {
   return JSON.stringify([...attemptsOf(row), attempt].slice(-ATTEMPTS_KEPT));
 }
 
+/** What is kept of an event's attempts counts, too: of one that failed often it may be more than all else. */
+function toldBytes({ attempts, answer }: Pick<EventRow, "attempts" | "answer">): number {
+  return attempts.length + (answer?.length ?? 0);
+}
+
 /**
  * Writes down what came of an attempt, and what becomes of its event. To be called in a transaction.
  * @returns undefined where the event is not there any more
@@ -53,10 +58,11 @@ export function settle(
   const { now } = circumstances;
   const judgement = judge(row, result, circumstances);
   const answer = result.kind === "answered" ? JSON.stringify(result.answer) : row.answer;
+  const attempts = withAttempt(row, attemptOf(attempt, now, result));
   const change: EventChange = {
-    attempts: withAttempt(row, attemptOf(attempt, now, result)),
+    attempts,
     answer,
-    weight: row.weight + (answer?.length ?? 0) - (row.answer?.length ?? 0),
+    weight: row.weight + toldBytes({ attempts, answer }) - toldBytes(row),
     tries: attempt.n,
     spent: row.spent + Number(judgement.spends),
     interruptions: 0,
