@@ -214,6 +214,9 @@ export const UPLOADS_AT_ONCE = 32;
 /** What an isolate holds of all bodies that it takes in at once: of each that is staged 768 kB, and some for those that are held. */
 export const INTAKE_BYTES = UPLOADS_AT_ONCE * 1_048_576;
 
+/** What of that one sender's bodies hold at most, a stranger's address or a client: so many staged ones, and room for others is left. */
+export const INTAKE_BYTES_PER_SENDER = UPLOADS_AT_ONCE * 786_432;
+
 /** A body that has not come whole by then is given up: 25 MB in it are 2 Mbit/s. */
 export const INTAKE_DEADLINE_MS = 120_000;
 
@@ -237,6 +240,9 @@ export const HOOK_TOLERANCE_SECONDS = 300;
 
 /** How many signatures of one call are looked at: providers send one for each secret that is live. */
 export const HOOK_SIGNATURES_MAX = 16;
+
+/** How many parameters a form has at most whose parameters are signed: Twilio sends some dozens. */
+export const FORM_PARAMETERS_MAX = 1_000;
 
 /** The platform takes rows of 2 MB. */
 export const STORE_ROW_MAX_BYTES = 2_000_000;
@@ -277,6 +283,9 @@ export const BREAKER_FAILURES = 10;
 export const BREAKER_PROBE_MS = 30_000;
 export const BREAKER_PROBE_MAX_MS = 600_000;
 
+/** How many targets that failed a store remembers. */
+export const BREAKERS_MAX = 1_000;
+
 /** After a fault of the relay's own nothing is sent for so long; doubled with each in a row. */
 export const RELAY_BACKOFF_MS = 1_000;
 export const RELAY_BACKOFF_MAX_MS = 30_000;
@@ -284,6 +293,9 @@ export const RELAY_BACKOFF_MAX_MS = 30_000;
 /** How long the alarm handler goes on before it sets its alarm again, and how long it waits for what is due soon. */
 export const DELIVERY_RUN_MS = 30_000;
 export const DELIVERY_LINGER_MS = 200;
+
+/** A store looks at least once in so long at what there is to do, however late that is. */
+export const ALARM_MAX_MS = 2_592_000_000;
 
 /** After something unforeseen the engine begins anew. */
 export const ENGINE_RETRY_MS = 1_000;
@@ -304,6 +316,9 @@ export const CHORES_EVERY_MS = 100;
 
 /** How many events a sweep looks at in one go. */
 export const SWEEP_WINDOW = 5_000;
+
+/** How long a sweep waits at most until it goes on, however slow it is. */
+export const SWEEP_WAIT_MAX_MS = 3_600_000;
 
 /** Deliveries per second that a sweep does at most, in one store. */
 export const SWEEP_RATE_MAX = 1_000;

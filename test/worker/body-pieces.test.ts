@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { isRelayError } from "../../protocol/errors.ts";
 import { type Bounds, piecesOf } from "../../worker/deliveries/pieces.ts";
 import { Uploads } from "../../worker/deliveries/uploads.ts";
-import { DELIVERY_CHUNK_BYTES as CHUNK, INTAKE_BYTES } from "../../worker/limits.ts";
+import { DELIVERY_CHUNK_BYTES as CHUNK, INTAKE_BYTES, INTAKE_BYTES_PER_SENDER } from "../../worker/limits.ts";
 
 /** A body that comes in parts of one length, each byte telling where it stands. */
 function bodyOf(size: number, part: number, end: "whole" | "broken" = "whole"): ReadableStream {
@@ -69,13 +69,24 @@ describe("a body in pieces", () => {
   });
 });
 
-test("bodies that are taken in at once have to fit", () => {
-  const uploads = new Uploads();
-  const half = uploads.admit(INTAKE_BYTES / 2);
-  uploads.admit(INTAKE_BYTES / 2);
-  expect(() => uploads.admit(1)).toThrow("concurrency_limited");
-  half();
-  half();
-  uploads.admit(INTAKE_BYTES / 2);
-  expect(() => uploads.admit(1)).toThrow("concurrency_limited");
+describe("bodies that are taken in at once", () => {
+  test("have to fit", () => {
+    const uploads = new Uploads();
+    const half = uploads.admit(INTAKE_BYTES / 2, "a");
+    uploads.admit(INTAKE_BYTES / 2, "b");
+    expect(() => uploads.admit(1, undefined)).toThrow("concurrency_limited");
+    half();
+    half();
+    uploads.admit(INTAKE_BYTES / 2, "b2");
+    expect(() => uploads.admit(1, "c")).toThrow("concurrency_limited");
+  });
+
+  test("leave room for other senders", () => {
+    const uploads = new Uploads();
+    const room = uploads.admit(INTAKE_BYTES_PER_SENDER, "slow");
+    expect(() => uploads.admit(1, "slow")).toThrow("of this sender");
+    uploads.admit(INTAKE_BYTES - INTAKE_BYTES_PER_SENDER, "other");
+    room();
+    uploads.admit(INTAKE_BYTES_PER_SENDER, "slow");
+  });
 });

@@ -294,6 +294,13 @@ describe("Twilio", () => {
     expect(await judge(headers, body, "?x=2")).toMatch(/no signature by a secret/);
   });
 
+  test("has no more parameters than anybody sends", async () => {
+    const body = (count: number) => Array.from({ length: count }, (_, n) => `a${n}=`).join("&");
+    const headers = { ...form, "x-twilio-signature": signOver(URL_OF_ROUTE) };
+    expect(await judge(headers, body(1_000))).toMatch(/no signature by a secret/);
+    expect(await judge(headers, body(1_001))).toMatch(/more than 1000 parameters/);
+  });
+
   test("signs its URL with a port or without", async () => {
     const withPort = URL_OF_ROUTE.replace(".com", ".com:443");
     expect(await judge({ ...form, "x-twilio-signature": signOver(`${withPort}a1`) }, "a=1")).toBe("taken");

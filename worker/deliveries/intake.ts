@@ -22,6 +22,8 @@ export interface Sink {
 export interface Incoming {
   readonly body: ReadableStream | null;
   readonly framing: Framing;
+  /** Who sends it: a client, or a stranger's address; undefined where nothing tells. */
+  readonly sender: string | undefined;
   /** The longest that is taken. */
   readonly maxBytes: number;
   /** Up to this length it is held whole; a longer one is staged in its store. */
@@ -78,7 +80,7 @@ export async function takeIn<T>(
   const length = framing === "none" ? 0 : framing;
   const expected = length === "chunked" ? undefined : length;
   if (expected !== undefined && expected > maxBytes) throw tooLarge(maxBytes);
-  const giveBack = edge.uploads.admit(roomFor(expected, holdBytes));
+  const giveBack = edge.uploads.admit(roomFor(expected, holdBytes), incoming.sender);
   const staging = new Staging(incoming, env);
   try {
     const digest = new RunningDigest("SHA-256");

@@ -38,7 +38,8 @@ export function deliverBy(edge: Edge, env: Env): Deliver {
 }
 
 async function attempt(event: StoredEvent, body: StoredBody, edge: Edge, env: Env): Promise<AttemptResult> {
-  const outgoing = await openEvent(event, edge, env, Date.now());
+  const began = Date.now();
+  const outgoing = await openEvent(event, edge, env, began);
   const { client, url } = outgoing;
   reachTarget(edge, env, event.kind === "hook" ? "hook" : "delivery", client, wantedBy(event.method, url));
   await holdToCeiling(client, env);
@@ -58,6 +59,11 @@ async function attempt(event: StoredEvent, body: StoredBody, edge: Edge, env: En
     claims: { iss: client.id, aud: edge.config.origin },
   };
   const authorized = requestUnder(own, call, framingOf(event.method, body.size), edge, now);
+  // Its store may have given it up by the end of a long wait, and have begun another one.
+  if (Date.now() - began > ATTEMPT_DEADLINE_MS) {
+    const seconds = ATTEMPT_DEADLINE_MS / 1_000;
+    throw new RelayError("registry_unavailable", `what it needs was not there within ${seconds} s`);
+  }
   const gaveUp = new AbortController();
   const deadline = AbortSignal.timeout(ATTEMPT_DEADLINE_MS);
   const { upload, failure } = feedBody(body, gaveUp);

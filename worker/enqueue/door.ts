@@ -59,6 +59,7 @@ async function store(request: Request, authorized: Authorized, edge: Edge, env: 
   const incoming = {
     body: request.body,
     framing,
+    sender: owner,
     maxBytes: DELIVERY_BODY_MAX_BYTES,
     holdBytes: HELD_BODY_BYTES,
     sinks: [],

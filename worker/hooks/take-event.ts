@@ -1,7 +1,9 @@
 import type { Accepted, Owner } from "../../protocol/deliveries.ts";
 import { isRelayError, RelayError } from "../../protocol/errors.ts";
+import { senderOf } from "../../protocol/senders.ts";
 import { parseTargetUrl } from "../../protocol/targets.ts";
 import { framingOf } from "../authorize.ts";
+import { clientAddress } from "../client-address.ts";
 import { takeIn } from "../deliveries/intake.ts";
 import { sealRequest } from "../deliveries/seal-request.ts";
 import { hookUrl } from "../deliveries/send/hook-url.ts";
@@ -46,9 +48,11 @@ export async function takeEvent(
   const maxBytes = isWhole ? Math.min(route.bodyBytes, KEYED_BODY_MAX_BYTES) : route.bodyBytes;
   const known = await keysOf(route, request, undefined);
   const first = await placeFor(route, known);
+  const address = clientAddress(request, edge.config);
   const incoming = {
     body: request.body,
     framing: framingOf(request),
+    sender: address && senderOf(address),
     maxBytes,
     holdBytes: isWhole ? maxBytes : HELD_BODY_BYTES,
     sinks: proof === undefined ? [] : [proof],

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { endEvent } from "../../../worker/deliveries/engine/change-state.ts";
 import type { DeliveryOwner } from "../../../worker/deliveries/owner.ts";
 import type { StoredEvent } from "../../../worker/deliveries/event.ts";
 import type { RouteRecord } from "../../../worker/routes.ts";
@@ -144,6 +145,36 @@ test("a route's own rate holds", async () => {
   expect(store.sent.length).toBeLessThanOrEqual(32);
 });
 
+test("a rate of next to nothing, and a part of a day's keeping, set alarms that there are", async () => {
+  const store = new SimulatedStore();
+  store.owner = routeWith({ limits: { deliveriesPerSecond: 1e-300 }, retention: { deliveredDays: 1 / 7 } });
+  const alarms: number[] = [];
+  const set = store.parts.setAlarm;
+  store.parts.setAlarm = async (at) => {
+    alarms.push(at - Date.now());
+    await set(at);
+  };
+  await acceptMany(store, 2);
+  await passes(5_000);
+  await acceptMany(store, 1);
+  expect(store.counts()).toMatchObject({ delivered: 1, pending: 2 });
+  await passes(DAY_MS);
+  expect(store.counts()).toMatchObject({ purged: 1, pending: 2 });
+  expect(alarms.every((wait) => Number.isSafeInteger(wait) && wait <= 30 * DAY_MS)).toBe(true);
+});
+
+test("a route's own rate is used while an attempt takes long", async () => {
+  const store = new SimulatedStore();
+  store.owner = routeWith({ limits: { deliveriesPerSecond: 8 } });
+  store.deliver = async () => {
+    await new Promise((done) => setTimeout(done, 12_000));
+    return answered(200);
+  };
+  await acceptMany(store, 5);
+  await passes(6_000);
+  expect(store.sent).toHaveLength(5);
+});
+
 test("no more are under way than five, or than a route says", async () => {
   for (const [concurrent, most] of [
     [undefined, 5],
@@ -210,6 +241,28 @@ describe("the registry's word", () => {
     await store.engine.wake();
     await passes(1_000);
     expect(store.counts().delivered).toBe(3);
+  });
+
+  test("a pause that is taken back while something else is done holds nothing any more", async () => {
+    const pause = { at: 0, by: "op", reason: "no" };
+    let goOn = () => {};
+    const store = new SimulatedStore({
+      makeCallback: () => new Promise((done) => (goOn = () => done(null))),
+    });
+    store.owner = { ...routeWith({}), pause };
+    const [ended, waiting] = [newEvent({ callback: "sealed" }), newEvent()];
+    for (const event of [ended, waiting]) await store.accept(event);
+    await passes(1_000);
+    await store.change(() => {
+      const row = store.store.events.byId(ended.id)!;
+      endEvent(store.store, row, { state: "dead", reason: "skipped" }, Date.now());
+    });
+    await passes(1_000);
+    store.owner = routeWith({});
+    await store.engine.wake();
+    goOn();
+    await passes(1_000);
+    expect(store.detail(waiting.id).state).toBe("delivered");
   });
 
   test("an owner that is not there gets nothing sent", async () => {
@@ -455,6 +508,37 @@ describe("what can fail within", () => {
     expect(store.counts().delivered).toBe(3);
   });
 
+  test("what else there is to do can't be done, and deliveries are made", async () => {
+    const store = new SimulatedStore();
+    await store.change(() =>
+      store.store.sweeps.add({ act: "replay", filter: { state: "dead" }, rate: 1 }, 2 ** 52, Date.now()),
+    );
+    vi.spyOn(store.store.lists, "window").mockImplementation(() => {
+      throw new Error("no window");
+    });
+    await acceptMany(store, 3);
+    await passes(MINUTE_MS);
+    expect(store.counts().delivered).toBe(3);
+  });
+
+  test("a sweep that is all but endless stops nothing", async () => {
+    const store = new SimulatedStore();
+    store.deliver = () => answered(410);
+    const events = Array.from({ length: 3 }, () => newEvent({ kind: "call", origin: "https://a.example" }));
+    for (const event of events) await store.accept(event);
+    await passes(1_000);
+    store.deliver = () => answered(200);
+    await store.change(() =>
+      // A wait that no column takes.
+      store.store.sweeps.add({ act: "replay", filter: { state: "dead" }, rate: 1e-300 }, 2 ** 52, Date.now()),
+    );
+    await acceptMany(store, 3);
+    await passes(MINUTE_MS);
+    expect(store.counts()).toMatchObject({ delivered: 4, dead: 2 });
+    await passes(2 * HOUR_MS);
+    expect(store.counts()).toMatchObject({ delivered: 6, dead: 0 });
+  });
+
   test("so it does where its alarm can't be set", async () => {
     let failures = 0;
     const store = new SimulatedStore();
@@ -578,5 +662,38 @@ describe("the outcome is told to whoever wants to know", () => {
     expect(made).toBe(2);
     expect(store.sent.map(({ event }) => event.kind)).toEqual(["hook", "callback"]);
     expect(store.counts()).toMatchObject({ accepted: 2, delivered: 2 });
+  });
+
+  test("one that can't be told yet keeps no other from being told", async () => {
+    const told: string[] = [];
+    const events = Array.from({ length: 60 }, () => newEvent({ callback: "sealed" }));
+    const stuck = new Set(events.slice(0, 50).map(({ id }) => id));
+    const store = new SimulatedStore({
+      makeCallback: async ({ id }) => {
+        if (stuck.has(id)) throw new Error("no key");
+        told.push(id);
+        return null;
+      },
+    });
+    for (const event of events) await store.accept(event);
+    await passes(10 * MINUTE_MS);
+    expect(new Set(told)).toEqual(new Set(events.slice(50).map(({ id }) => id)));
+    stuck.clear();
+    await passes(10 * MINUTE_MS);
+    expect(told).toHaveLength(60);
+  });
+
+  test("what can't be told is kept, and keeps nothing else", async () => {
+    const store = new SimulatedStore({
+      makeCallback: async () => {
+        throw new Error("no key");
+      },
+    });
+    store.owner = routeWith({ retention: { deliveredDays: 0.01 } });
+    for (let n = 0; n < 250; n++) await store.accept(newEvent({ callback: "sealed" }));
+    await passes(MINUTE_MS);
+    for (let n = 0; n < 10; n++) await store.accept(newEvent());
+    await passes(HOUR_MS);
+    expect(store.counts()).toMatchObject({ delivered: 250, purged: 10 });
   });
 });

@@ -88,6 +88,12 @@ const cases: readonly [name: string, result: AttemptResult, spent: number, expec
     { state: "pending", due: 1_000, spends: false, target: null, relay: "fault" },
   ],
   [
+    "a quota that is used up until its month ends, unless somebody raises it",
+    { kind: "relay", code: "quota_exceeded", detail: "", retryAfter: 2_592_000, node: null, egress: null },
+    0,
+    { state: "pending", due: 30_000, spends: false, target: null, relay: "fault" },
+  ],
+  [
     "a client that is not there",
     { kind: "held", reason: "it was removed" },
     2,

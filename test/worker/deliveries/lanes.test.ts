@@ -110,6 +110,28 @@ describe("a lane", () => {
     const order = store.sent.slice(-3).map(({ event }) => event.id);
     expect(order).toEqual([second.id, first.id, third.id]);
   });
+
+  test("has one turn where one that was skipped and is replayed meanwhile fails after all", async () => {
+    const store = new SimulatedStore();
+    const [first, second] = [inLane("a"), inLane("a")];
+    let end = () => {};
+    store.deliver = ({ id }) =>
+      id === first.id ? new Promise((done) => (end = () => done(answered(500)))) : relayFault();
+    for (const event of [first, second]) await store.accept(event);
+    await passes(1_000);
+    await store.change(() => {
+      const row = store.store.events.laneTurn("a")!;
+      endEvent(store.store, row, { state: "dead", reason: "skipped" }, Date.now());
+      replayEvent(store.store, store.store.events.byId(first.id)!, Date.now(), { hurry: true });
+    });
+    end();
+    await passes(20);
+    const turns = store.rows().filter(({ state, moment }) => state === "pending" && moment !== null);
+    expect(turns.map(({ id }) => id)).toEqual([second.id]);
+    store.deliver = () => answered(200);
+    await passes(60_000);
+    expect(store.counts()).toMatchObject({ delivered: 2, pending: 0 });
+  });
 });
 
 test("no lane is ever out of order, through failures of every kind and crashes at any point", async () => {

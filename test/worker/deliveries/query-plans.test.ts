@@ -27,12 +27,12 @@ test("nothing that is done for an event goes through all of them", () => {
   const flight = { queue: "", lane: null, isAlone: false };
   const [one, two, three] = takeDue(store, [], 6, now);
   takeDue(store, [{ seq: one!.seq, ...flight }], 6, now);
-  nextMoment(store, [{ seq: one!.seq, ...flight }], now);
+  nextMoment(store, now, now);
   const circumstances = { now, random: 0.5, schedule: [0, 5] };
   settle(store, { seq: one!.seq, n: 1, started: now }, answered(200), circumstances);
   settle(store, { seq: two!.seq, n: 1, started: now }, answered(500), circumstances);
   removeEvent(store, three!, now);
-  store.events.owing(10);
+  store.events.owing(1, 10);
   store.events.firstEnded("dead");
   store.events.endedBefore("delivered", now, 10);
   store.bodies.contents(one!.seq);

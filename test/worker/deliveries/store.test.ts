@@ -2,11 +2,12 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { DeliveryRow } from "../../../protocol/deliveries.ts";
 import { isRelayError } from "../../../protocol/errors.ts";
 import { acceptEvent } from "../../../worker/deliveries/engine/accept.ts";
+import { removeEvent } from "../../../worker/deliveries/engine/change-state.ts";
 import type { Before } from "../../../worker/deliveries/store/lists.ts";
 import { listed } from "../../../worker/deliveries/store/event-row.ts";
 import { rowBytes } from "../../../worker/deliveries/store/row-limit.ts";
 import type { DeliveryFilter } from "../../../worker/deliveries/filter.ts";
-import { DELIVERY_CHUNK_BYTES, STAGED_MS, STORE_MAX_BYTES } from "../../../worker/limits.ts";
+import { BREAKERS_MAX, DELIVERY_CHUNK_BYTES, STAGED_MS, STORE_MAX_BYTES } from "../../../worker/limits.ts";
 import { answered, newEvent, passes, SimulatedStore } from "../../support/simulated-store.ts";
 
 const NOW = Date.UTC(2026, 0, 1);
@@ -313,4 +314,33 @@ describe("a sweep", () => {
     await passes(5_000);
     expect(store.counts()).toEqual({ accepted: 51, delivered: 0, pending: 1, dead: 0, purged: 50 });
   });
+});
+
+test("of targets that failed the latest are remembered, so many that a look can read them all", () => {
+  const { breakers } = new SimulatedStore().store;
+  const breaker = { failures: 1, probes: 0, probeAt: null };
+  for (let n = 0; n < BREAKERS_MAX + 5; n++) breakers.set(`https://${n}.example.com`, breaker);
+  breakers.set("https://5.example.com", { ...breaker, failures: 2 });
+  breakers.set("https://new.example.com", breaker);
+  expect(breakers.all().size).toBe(BREAKERS_MAX);
+  expect(breakers.get("https://5.example.com")).toMatchObject({ failures: 2 });
+  expect(breakers.get("https://6.example.com")).toBeUndefined();
+  expect(breakers.get("https://7.example.com")).toBeDefined();
+});
+
+test("what is kept of attempts counts towards what a store holds", async () => {
+  const store = new SimulatedStore();
+  store.deliver = () => answered(500);
+  const event = newEvent({ schedule: Array.from({ length: 20 }, () => 0) });
+  await store.accept(event);
+  const before = store.store.totals.get().bytes;
+  await passes(36_000_000);
+  const row = store.store.events.byId(event.id)!;
+  expect(row).toMatchObject({ state: "dead", tries: 20 });
+  const told = row.attempts.length + row.answer!.length;
+  expect(told).toBeGreaterThan(2_000);
+  // Two characters were there from the beginning: those of an empty list.
+  expect(store.store.totals.get().bytes - before).toBe(told - 2);
+  await store.change(() => removeEvent(store.store, row, Date.now()));
+  expect(store.store.totals.get().bytes).toBe(0);
 });

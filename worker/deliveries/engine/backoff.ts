@@ -17,6 +17,18 @@ export function backoffMs(faults: number): number {
 }
 
 /**
+ * How long a fault of the relay's own is waited for. What asks for longer than the longest, as a quota that is used up does until its
+ * month ends, may be mended sooner by an operator.
+ *
+ * @param faults in a row
+ * @param retryAfter in seconds, where something said so
+ */
+export function relayDelayMs(faults: number, retryAfter: number | null): number {
+  const asked = Math.min(Math.ceil((retryAfter ?? 0) * 1_000), RELAY_BACKOFF_MAX_MS);
+  return Math.max(asked, backoffMs(faults));
+}
+
+/**
  * @param started when the attempt began that met the fault: several that were under way together met one fault
  * @param retryAfter in seconds, where something said so
  */
@@ -30,8 +42,7 @@ export function nextBackoff(
 ): Backoff {
   const isSame = before.faults > 0 && started < before.since;
   const faults = isSame ? before.faults : before.faults + 1;
-  const asked = Math.min(Math.ceil((retryAfter ?? 0) * 1_000), RELAY_BACKOFF_MAX_MS);
-  const until = now + Math.max(asked, backoffMs(faults));
+  const until = now + relayDelayMs(faults, retryAfter);
   return {
     faults,
     since: isSame ? before.since : now,

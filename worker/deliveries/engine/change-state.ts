@@ -55,5 +55,7 @@ function passTurn({ events }: Store, { lane, state, moment }: EventRow, now: num
   const next = events.laneHead(lane);
   if (next === undefined) return;
   const [delay = 0] = scheduleOf(next) ?? [];
-  events.change(next, { moment: Math.max(now, acceptedAt(next.seq) + Math.ceil(delay * 1_000)) });
+  const wait = Math.ceil(delay * 1_000);
+  // A clock that was set back must not make it wait for longer than it would have at first.
+  events.change(next, { moment: Math.min(now + wait, Math.max(now, acceptedAt(next.seq) + wait)) });
 }

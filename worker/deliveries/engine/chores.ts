@@ -3,6 +3,7 @@ import {
   DEAD_DAYS,
   DELIVERED_DAYS,
   RELAY_BACKOFF_MAX_MS,
+  RELAY_BACKOFF_MS,
   RETENTION_BATCH,
   RETENTION_BATCH_BYTES,
   RETENTION_LOOK_MS,
@@ -21,12 +22,16 @@ const DAY_MS = 86_400_000;
 /** Outcomes that are told in one go. */
 const TOLD_AT_ONCE = 20;
 
+/** After so long those come again that could not be told. */
+const CALLBACK_RETRY_MS = 300_000;
+
 /** What a store has to do besides delivering. */
 export class Chores {
   readonly #parts: EngineParts;
-  /** When it looks next for what has been kept long enough, and for outcomes that are to be told. */
-  #retentionAt = 0;
-  #tellingAt = 0;
+  /** When it looks next after each of them. */
+  readonly #at = { uploads: 0, sweeps: 0, retention: 0, outcomes: 0 };
+  /** The number of the event whose outcome was looked at last, of those that are to be told. */
+  #toldBehind = 0;
   /** It looks so seldom that many attempts per second don't pay for it. */
   #notBefore = 0;
 
@@ -36,27 +41,18 @@ export class Chores {
 
   /** Does what is due, a bounded part of it. */
   async run(owner: DeliveryOwner | undefined): Promise<void> {
-    const { store, transaction } = this.#parts;
+    const { store } = this.#parts;
     const now = this.#parts.now();
     if (now < this.#notBefore) return;
     this.#notBefore = now + CHORES_EVERY_MS;
-    transaction(() => {
-      for (
-        let upload = store.bodies.oldestUpload();
-        upload !== undefined;
-        upload = store.bodies.oldestUpload()
-      ) {
-        if (upload.began + STAGED_MS > now) break;
-        store.bodies.abandon(upload.id);
-      }
-      goOnSweeping(store, now);
-      if (now >= this.#retentionAt) {
-        // Without the registry's word on how long that is, nothing goes.
-        if (owner === undefined) this.#retentionAt = now + RELAY_BACKOFF_MAX_MS;
-        else this.#retire(owner, now);
-      }
+    this.#do("uploads", now, () => this.#sweepUploads(now));
+    this.#do("sweeps", now, () => goOnSweeping(store, now));
+    this.#do("retention", now, () => {
+      // Without the registry's word on how long that is, nothing goes.
+      if (owner === undefined) this.#at.retention = now + RELAY_BACKOFF_MAX_MS;
+      else this.#retire(owner, now);
     });
-    if (now >= this.#tellingAt) await this.#tell();
+    if (now >= this.#at.outcomes) await this.#tell();
   }
 
   /** When there is something to do; undefined where nothing is. */
@@ -66,16 +62,37 @@ export class Chores {
 
   #nextOf(owner: DeliveryOwner | undefined): number | undefined {
     const { store } = this.#parts;
-    const times = [store.sweeps.next()?.due];
+    const times: number[] = [];
+    const sweep = store.sweeps.next();
+    if (sweep !== undefined) times.push(Math.max(this.#at.sweeps, sweep.due));
     const upload = store.bodies.oldestUpload();
-    if (upload !== undefined) times.push(upload.began + STAGED_MS);
-    if (store.events.owing(1).length > 0) times.push(this.#tellingAt);
+    if (upload !== undefined) times.push(Math.max(this.#at.uploads, upload.began + STAGED_MS));
+    if (store.events.owing(0, 1).length > 0) times.push(this.#at.outcomes);
     for (const state of ["delivered", "dead"] as const) {
       const ended = store.events.firstEnded(state);
-      if (ended !== undefined) times.push(Math.max(this.#retentionAt, ended + keptMs(owner, state)));
+      if (ended !== undefined) times.push(Math.max(this.#at.retention, ended + keptMs(owner, state)));
     }
-    const known = times.filter((time) => time !== undefined);
-    return known.length === 0 ? undefined : Math.max(this.#notBefore, Math.min(...known));
+    return times.length === 0 ? undefined : Math.max(this.#notBefore, Math.min(...times));
+  }
+
+  /** Does one of them, where it is time. One that fails must keep neither the others nor what is to be delivered. */
+  #do(chore: "uploads" | "sweeps" | "retention", now: number, work: () => void): void {
+    if (now < this.#at[chore]) return;
+    try {
+      this.#parts.transaction(work);
+    } catch (error) {
+      console.error(`deliveries: the ${chore} can't be looked after`, error);
+      this.#at[chore] = now + RELAY_BACKOFF_MAX_MS;
+    }
+  }
+
+  /** Forgets what was staged and not committed. */
+  #sweepUploads(now: number): void {
+    const { bodies } = this.#parts.store;
+    for (let upload = bodies.oldestUpload(); upload !== undefined; upload = bodies.oldestUpload()) {
+      if (upload.began + STAGED_MS > now) return;
+      bodies.abandon(upload.id);
+    }
   }
 
   #retire(owner: DeliveryOwner, now: number): void {
@@ -86,35 +103,43 @@ export class Chores {
     let bytes = 0;
     let gone = 0;
     for (const row of old) {
-      // Its outcome is told first.
-      if (row.owes === 1) continue;
       removeEvent(store, row, now);
       gone++;
       bytes += row.weight;
       if (bytes > RETENTION_BATCH_BYTES) break;
     }
     const hasMore = gone > 0 && (gone < old.length || old.length >= RETENTION_BATCH);
-    this.#retentionAt = hasMore ? now + 1_000 : now + RETENTION_LOOK_MS;
+    this.#at.retention = hasMore ? now + 1_000 : now + RETENTION_LOOK_MS;
   }
 
-  /** Stores the callbacks of what has ended: each with the word that it is made, in one transaction. */
+  /** Stores the callbacks of what has ended. One that can't be made yet comes again after all others. */
   async #tell(): Promise<void> {
+    const rows = this.#parts.store.events.owing(this.#toldBehind, TOLD_AT_ONCE);
+    let hasFailed = false;
+    for (const row of rows) hasFailed = !(await this.#tellOne(row)) || hasFailed;
+    const isEnd = rows.length < TOLD_AT_ONCE;
+    this.#toldBehind = isEnd ? 0 : rows.at(-1)!.seq;
+    const hasLeft = isEnd && this.#parts.store.events.owing(0, 1).length > 0;
+    const wait = hasLeft ? CALLBACK_RETRY_MS : hasFailed ? RELAY_BACKOFF_MS : 0;
+    this.#at.outcomes = this.#parts.now() + wait;
+  }
+
+  /** Stores a callback with the word that it is made, in one transaction; false where that can't be done yet. */
+  async #tellOne(row: EventRow): Promise<boolean> {
     const { store, transaction } = this.#parts;
-    for (const row of store.events.owing(TOLD_AT_ONCE)) {
-      try {
-        const made = await this.#callback(row);
-        transaction(() => {
-          const current = store.events.get(row.seq);
-          if (current?.owes !== 1) return;
-          store.events.change(current, { owes: 0 });
-          if (made === null) return;
-          acceptEvent(store, made.event, made.body, { now: this.#parts.now(), route: undefined });
-        });
-      } catch (error) {
-        console.error(`deliveries: the callback of ${row.id} can't be made yet`, error);
-        this.#tellingAt = this.#parts.now() + RELAY_BACKOFF_MAX_MS;
-        return;
-      }
+    try {
+      const made = await this.#callback(row);
+      transaction(() => {
+        const current = store.events.get(row.seq);
+        if (current?.owes !== 1) return;
+        store.events.change(current, { owes: 0 });
+        if (made === null) return;
+        acceptEvent(store, made.event, made.body, { now: this.#parts.now(), route: undefined });
+      });
+      return true;
+    } catch (error) {
+      console.error(`deliveries: the callback of ${row.id} can't be made yet`, error);
+      return false;
     }
   }
 

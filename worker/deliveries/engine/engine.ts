@@ -1,6 +1,7 @@
 import { TokenBucket } from "../../../protocol/token-bucket.ts";
 import {
   ALARM_LATE_MS,
+  ALARM_MAX_MS,
   ATTEMPT_LOST_MS,
   ATTEMPTS_AT_ONCE,
   DELIVERIES_PER_SECOND,
@@ -208,6 +209,11 @@ export class Engine {
   /** Sends what may be sent now, once it is kept for good that it is. */
   async #begin(owner: DeliveryOwner): Promise<void> {
     const now = this.#parts.now();
+    if (!this.facts.isCurrent(owner)) {
+      // It changed meanwhile, and might be held by what is over.
+      this.#signal.set();
+      return;
+    }
     if (owner.pause !== null || !owner.isThere) {
       this.#heldUntil = now + PAUSED_LOOK_MS;
       return;
@@ -258,18 +264,20 @@ export class Engine {
 
   #nextOf(now: number): number | undefined {
     const times: number[] = [];
-    const moment = nextMoment(this.#store, [...this.#flights.values()], now);
-    if (moment !== undefined) {
-      const mayGo = Math.max(this.#heldUntil, this.#backoff.until, now + this.#bucket.waitMs(1, now));
-      times.push(Math.max(moment, mayGo));
-    }
+    const mayGo = Math.max(this.#heldUntil, this.#backoff.until, now + this.#bucket.waitMs(1, now));
+    // What is due already waits for an attempt to end only where nothing else keeps it.
+    const after = this.#flights.size === 0 || mayGo > now ? -Infinity : now;
+    const moment = nextMoment(this.#store, after, now);
+    if (moment !== undefined) times.push(Math.max(moment, mayGo));
     const chore = this.#chores.next(this.facts.latest);
     if (chore !== undefined) times.push(chore);
     // An alarm set for the very moment of the one that runs is lost, as workerd has it.
     return times.length === 0 ? undefined : Math.max(now + 1, Math.min(...times));
   }
 
-  async #setAlarm(at: number): Promise<void> {
+  /** Sets the alarm, for a time that every clock knows: a rate of next to nothing is waited for without end. */
+  async #setAlarm(time: number): Promise<void> {
+    const at = Math.ceil(Math.min(time, this.#parts.now() + ALARM_MAX_MS));
     this.#alarmAt = at;
     try {
       await this.#parts.setAlarm(at);

@@ -1,7 +1,7 @@
 import { type ErrorRow, ERRORS } from "../../../protocol/error-table.ts";
 import type { AttemptResult } from "../attempt-result.ts";
 import type { EventRow } from "../store/event-row.ts";
-import { backoffMs } from "./backoff.ts";
+import { relayDelayMs } from "./backoff.ts";
 import { nextDue } from "./schedule.ts";
 
 /** What becomes of an event. */
@@ -81,7 +81,7 @@ export function judge(
         fate: {
           state: "pending",
           // Its own delay: one that alone meets the fault must not hold up those behind it for ever.
-          due: now + Math.max(backoffMs(faults + 1), Math.ceil((result.retryAfter ?? 0) * 1_000)),
+          due: now + relayDelayMs(faults + 1, result.retryAfter),
           reason: `${result.code}: ${result.detail}`,
         },
         relay: "fault",

@@ -18,6 +18,11 @@ export class OwnerFacts {
     return this.#known?.owner;
   }
 
+  /** Whether that is still what holds, as far as anybody has told. */
+  isCurrent(owner: DeliveryOwner): boolean {
+    return this.#known?.owner === owner && this.#known.until > 0;
+  }
+
   /** @throws what asking throws */
   async get(now: number, id: Owner): Promise<DeliveryOwner> {
     if (this.#known !== undefined && now < this.#known.until) return this.#known.owner;

@@ -38,6 +38,11 @@ function withAttempt(row: EventRow, attempt: DeliveryAttempt): string {
   return JSON.stringify([...attemptsOf(row), attempt].slice(-ATTEMPTS_KEPT));
 }
 
+/** What is kept of an event's attempts counts, too: of one that failed often it may be more than all else. */
+function toldBytes({ attempts, answer }: Pick<EventRow, "attempts" | "answer">): number {
+  return attempts.length + (answer?.length ?? 0);
+}
+
 /**
  * Writes down what came of an attempt, and what becomes of its event. To be called in a transaction.
  * @returns undefined where the event is not there any more
@@ -53,10 +58,11 @@ export function settle(
   const { now } = circumstances;
   const judgement = judge(row, result, circumstances);
   const answer = result.kind === "answered" ? JSON.stringify(result.answer) : row.answer;
+  const attempts = withAttempt(row, attemptOf(attempt, now, result));
   const change: EventChange = {
-    attempts: withAttempt(row, attemptOf(attempt, now, result)),
+    attempts,
     answer,
-    weight: row.weight + (answer?.length ?? 0) - (row.answer?.length ?? 0),
+    weight: row.weight + toldBytes({ attempts, answer }) - toldBytes(row),
     tries: attempt.n,
     spent: row.spent + Number(judgement.spends),
     interruptions: 0,
@@ -65,7 +71,9 @@ export function settle(
   const { fate } = judgement;
   if (row.state === "pending") {
     if (fate.state === "pending") {
-      const next = store.events.change(row, { ...change, moment: fate.due, reason: fate.reason });
+      // One that was skipped and replayed meanwhile waits for its turn.
+      const moment = row.moment === null ? null : fate.due;
+      const next = store.events.change(row, { ...change, moment, reason: fate.reason });
       if (next.weight !== row.weight) store.totals.move("pending", "pending", next.weight - row.weight);
     } else {
       endEvent(store, row, { state: fate.state, reason: "reason" in fate ? fate.reason : null }, now, change);
@@ -102,9 +110,10 @@ export function settleInterrupted(store: Store, now: number): void {
       attempts: withAttempt(row, told),
       tries: attempt.n,
       interruptions,
-      ...(interruptions >= INTERRUPTIONS_SUSPECT && {
-        moment: now + backoffMs(interruptions - INTERRUPTIONS_SUSPECT + 1),
-      }),
+      ...(interruptions >= INTERRUPTIONS_SUSPECT &&
+        row.moment !== null && {
+          moment: now + backoffMs(interruptions - INTERRUPTIONS_SUSPECT + 1),
+        }),
     };
     if (interruptions < INTERRUPTIONS_MAX) {
       store.events.change(row, change);

@@ -1,4 +1,4 @@
-import { SWEEP_WINDOW } from "../../limits.ts";
+import { SWEEP_WAIT_MAX_MS, SWEEP_WINDOW } from "../../limits.ts";
 import type { EventRow } from "../store/event-row.ts";
 import type { Store } from "../store/store.ts";
 import type { StoredSweep } from "../store/sweeps-table.ts";
@@ -12,7 +12,7 @@ export function goOnSweeping(store: Store, now: number): void {
   const budget = Math.max(1, Math.floor(rate));
   const { rows, behind } = store.lists.window(sweep.filter, sweep.behind, last, SWEEP_WINDOW, budget);
   for (const row of rows) sweepOne(store, sweep, row, now);
-  const wait = rows.length === 0 ? 0 : Math.ceil(Math.max(1_000, 1_000 / rate));
+  const wait = rows.length === 0 ? 0 : Math.ceil(Math.min(SWEEP_WAIT_MAX_MS, Math.max(1_000, 1_000 / rate)));
   if (behind >= last) store.sweeps.end(id);
   else store.sweeps.move(id, behind, now + wait);
 }

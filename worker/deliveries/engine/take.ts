@@ -38,12 +38,11 @@ export function isSuspect({ interruptions }: EventRow): boolean {
 }
 
 /**
- * When something may be tried that can't be now; undefined where nothing is pending. What is due already and was not taken waits for
- * an attempt to end.
+ * When something may be tried that can't be now; undefined where nothing is pending.
+ * @param after of those that are due after a time: which others were not taken, wait for something else
  */
-export function nextMoment(store: Store, flights: readonly Flight[], now: number): number | undefined {
+export function nextMoment(store: Store, after: number, now: number): number | undefined {
   const breakers = store.breakers.all();
-  const after = flights.length === 0 ? -Infinity : now;
   const moments = store.events.queues().flatMap((queue) => {
     const probeAt = breakers.get(queue)?.probeAt ?? null;
     // Those that are due wait for the probe alone.

@@ -1,3 +1,4 @@
+import { BREAKERS_MAX } from "../../limits.ts";
 import type { Sql } from "../../registry/sql.ts";
 import type { Breaker } from "../engine/breaker.ts";
 
@@ -36,6 +37,11 @@ export class BreakersTable {
     }
     const { failures, probes, probeAt } = breaker;
     this.#sql.exec("INSERT OR REPLACE INTO breakers VALUES (?, ?, ?, ?)", queue, failures, probes, probeAt);
+    // All are read with each look: of more, the one that failed longest ago is forgotten.
+    this.#sql.exec(
+      "DELETE FROM breakers WHERE rowid <= (SELECT rowid FROM breakers ORDER BY rowid DESC LIMIT 1 OFFSET ?)",
+      BREAKERS_MAX,
+    );
   }
 
   clear(): void {

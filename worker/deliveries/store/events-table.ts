@@ -147,18 +147,18 @@ export class EventsTable {
       .toArray()[0];
   }
 
-  /** Those of which somebody has yet to be told that they ended. */
-  owing(limit: number): EventRow[] {
+  /** Those of which somebody has yet to be told that they ended, of numbers behind the given one. */
+  owing(behind: number, limit: number): EventRow[] {
     return this.#sql
-      .exec<EventRow>("SELECT * FROM events WHERE owes = 1 ORDER BY seq LIMIT ?", limit)
+      .exec<EventRow>("SELECT * FROM events WHERE owes = 1 AND seq > ? ORDER BY seq LIMIT ?", behind, limit)
       .toArray();
   }
 
-  /** Those that ended before a time, the oldest first. */
+  /** Those that ended before a time, the oldest first; without those of which somebody has yet to be told. */
   endedBefore(state: "delivered" | "dead", time: number, limit: number): EventRow[] {
     return this.#sql
       .exec<EventRow>(
-        "SELECT * FROM events WHERE state = ? AND queue = '' AND moment < ? ORDER BY moment LIMIT ?",
+        "SELECT * FROM events WHERE state = ? AND queue = '' AND moment < ? AND owes IS NOT 1 ORDER BY moment LIMIT ?",
         state,
         time,
         limit,
