@@ -68,6 +68,8 @@ export class SimulatedStore {
     answered(200);
   owner: DeliveryOwner | Error = { route: null, isThere: true, pause: null };
   readonly pauses: string[] = [];
+  /** Lines of the edge's log. */
+  readonly lines: Parameters<EngineParts["tell"]>[0][] = [];
   readonly told: { readonly event: StoredEvent; readonly state: string }[] = [];
   /** What the engine is given; what a test changes of it holds from then on. */
   readonly parts: Writable<Omit<EngineParts, "store">>;
@@ -157,6 +159,7 @@ export class SimulatedStore {
       alarmAt: async () => this.#alarm?.at ?? null,
       setAlarm: async (at) => this.#setAlarm(at),
       sync: async () => {},
+      tell: (line) => this.lines.push(line),
       deliver: this.#delivering(this.#life),
       makeCallback: async (event, { state }) => {
         this.told.push({ event, state });

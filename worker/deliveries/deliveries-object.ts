@@ -41,6 +41,7 @@ export class Deliveries extends DurableObject<Env> {
       transaction: (work) => storage.transactionSync(work),
       now: () => Date.now(),
       random: () => Math.random(),
+      tell: (line) => console.log(JSON.stringify(line)),
       alarmAt: () => storage.getAlarm(),
       setAlarm: (at) => storage.setAlarm(at),
       sync: () => storage.sync(),

@@ -20,10 +20,10 @@ import type { Store } from "../store/store.ts";
 import { type Attempt, attemptAt, make, underWay } from "./attempt.ts";
 import { type Backoff, NO_BACKOFF, nextBackoff } from "./backoff.ts";
 import { Chores } from "./chores.ts";
-import type { Judgement } from "./judge.ts";
+import type { Notice } from "./notice.ts";
 import { OwnerFacts } from "./owner-facts.ts";
 import type { EngineParts } from "./parts.ts";
-import { settle, settleInterrupted } from "./settle.ts";
+import { settle, settleInterrupted, type Settled } from "./settle.ts";
 import { Signal } from "./signal.ts";
 import { nextMoment, takeDue } from "./take.ts";
 
@@ -50,7 +50,7 @@ export class Engine {
     this.#chores = new Chores(parts);
     this.#bucket = new TokenBucket(rateOf(undefined), parts.now());
     try {
-      parts.transaction(() => settleInterrupted(this.#store, parts.now()));
+      this.#tell(parts.transaction(() => settleInterrupted(this.#store, parts.now())));
     } catch (error) {
       // A store that can't be begun would never deliver anything.
       console.error("deliveries: what was under way can't be looked at", error);
@@ -186,8 +186,9 @@ export class Engine {
     for (const [i, { attempt, result }] of ended.entries()) await this.#heed(judgements[i], attempt, result);
   }
 
-  async #heed(judgement: Judgement | undefined, { started }: Attempt, result: AttemptResult): Promise<void> {
+  async #heed(judgement: Settled | undefined, { started }: Attempt, result: AttemptResult): Promise<void> {
     if (judgement === undefined) return;
+    this.#tell(judgement.notices);
     const now = this.#parts.now();
     if (judgement.relay === "good") {
       this.#backoff = NO_BACKOFF;
@@ -200,10 +201,16 @@ export class Engine {
     }
     if (judgement.pause === null) return;
     const owner = this.#store.totals.owner()!;
+    this.#tell([{ decision: "deliveries_paused", reason: judgement.pause }]);
     await this.#parts
       .pauseOwner(owner, judgement.pause, now)
       .catch((error: unknown) => console.error(`deliveries: ${owner} can't be paused`, error));
     this.facts.forget();
+  }
+
+  #tell(notices: readonly Notice[]): void {
+    const owner = notices.length === 0 ? null : this.#store.totals.owner();
+    for (const notice of notices) this.#parts.tell({ ...notice, owner });
   }
 
   /** Sends what may be sent now, once it is kept for good that it is. */

@@ -2,6 +2,7 @@ import type { Owner } from "../../../protocol/deliveries.ts";
 import type { Deliver, MakeCallback } from "../attempt-result.ts";
 import type { DeliveryOwner } from "../owner.ts";
 import type { Store } from "../store/store.ts";
+import type { Notice } from "./notice.ts";
 
 /** What the engine is given. */
 export interface EngineParts {
@@ -18,6 +19,8 @@ export interface EngineParts {
   setAlarm(at: number): Promise<void>;
   /** Resolves when all that was written is kept for good. */
   sync(): Promise<void>;
+  /** Writes a line of the edge's log. */
+  tell(line: Notice & { readonly owner: Owner | null }): void;
   readonly deliver: Deliver;
   readonly makeCallback: MakeCallback;
   /** Asks the registry. */

@@ -8,6 +8,7 @@ import type { UnderWay } from "../store/totals-table.ts";
 import { backoffMs } from "./backoff.ts";
 import { nextBreaker } from "./breaker.ts";
 import { endEvent } from "./change-state.ts";
+import { breakerNotice, deadNotice, type Notice } from "./notice.ts";
 import { type Circumstances, judge, type Judgement } from "./judge.ts";
 
 /** What of an attempt is told. */
@@ -43,6 +44,11 @@ function toldBytes({ attempts, answer }: Pick<EventRow, "attempts" | "answer">):
   return attempts.length + (answer?.length ?? 0);
 }
 
+/** What an attempt came to, and what of that is told. */
+export interface Settled extends Judgement {
+  readonly notices: readonly Notice[];
+}
+
 /**
  * Writes down what came of an attempt, and what becomes of its event. To be called in a transaction.
  * @returns undefined where the event is not there any more
@@ -52,7 +58,7 @@ export function settle(
   attempt: UnderWay,
   result: AttemptResult,
   circumstances: Circumstances,
-): Judgement | undefined {
+): Settled | undefined {
   const row = store.events.get(attempt.seq);
   if (row === undefined) return undefined;
   const { now } = circumstances;
@@ -69,6 +75,7 @@ export function settle(
     faults: judgement.relay === "fault" ? row.faults + 1 : 0,
   };
   const { fate } = judgement;
+  const notices: Notice[] = [];
   if (row.state === "pending") {
     if (fate.state === "pending") {
       // One that was skipped and replayed meanwhile waits for its turn.
@@ -76,7 +83,9 @@ export function settle(
       const next = store.events.change(row, { ...change, moment, reason: fate.reason });
       if (next.weight !== row.weight) store.totals.move("pending", "pending", next.weight - row.weight);
     } else {
-      endEvent(store, row, { state: fate.state, reason: "reason" in fate ? fate.reason : null }, now, change);
+      const reason = fate.state === "dead" ? fate.reason : null;
+      endEvent(store, row, { state: fate.state, reason }, now, change);
+      if (reason !== null) notices.push(deadNotice(row, reason));
     }
   } else if (row.state === "dead" && fate.state === "delivered") {
     // It was skipped while it was under way.
@@ -87,8 +96,10 @@ export function settle(
     const before = store.breakers.get(queue);
     const after = nextBreaker(before, judgement.target, now);
     if (before !== after) store.breakers.set(queue, after);
+    const notice = breakerNotice(queue, before, after);
+    if (notice !== undefined) notices.push(notice);
   }
-  return judgement;
+  return { ...judgement, notices };
 }
 
 /**
@@ -98,9 +109,10 @@ export function settle(
  * One that may be what ends the edge waits longer each time. First in turn after each start, it would be under way again whenever
  * the edge ends soon, whatever ends it, and be given up for nothing; and others would have no turn.
  */
-export function settleInterrupted(store: Store, now: number): void {
+export function settleInterrupted(store: Store, now: number): readonly Notice[] {
   const underWay = store.totals.underWay();
-  if (underWay.length === 0) return;
+  const notices: Notice[] = [];
+  if (underWay.length === 0) return notices;
   for (const attempt of underWay) {
     const row = store.events.get(attempt.seq);
     if (row?.state !== "pending") continue;
@@ -120,7 +132,9 @@ export function settleInterrupted(store: Store, now: number): void {
     } else {
       const reason = `the edge ended in the middle of ${interruptions} attempts in a row`;
       endEvent(store, row, { state: "dead", reason }, now, change);
+      notices.push(deadNotice(row, reason));
     }
   }
   store.totals.setUnderWay([]);
+  return notices;
 }
