@@ -145,7 +145,10 @@ describe("the command line of routes", () => {
     ["add orders --client shop", "add takes --client, --target and --verifier"],
     [`${ADD} --verifier stripe`, "say where the secret of stripe comes from: --secret-file, --secret-env"],
     [`${ADD} --verifier github`, "--secret-env, or --new-secret"],
-    [`${ADD} --verifier stripe --new-secret`, "stripe makes none for"],
+    [
+      `${ADD} --verifier stripe --new-secret`,
+      "--new-secret makes none for stripe, but for standard-webhooks",
+    ],
     [`${ADD} --verifier none --secret-env A`, "the verifier none looks at no secret"],
     [
       `${ADD} --verifier slack --secret-env A --secret-file b`,

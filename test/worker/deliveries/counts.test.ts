@@ -145,6 +145,6 @@ test("the counts always add up, and say what there is", async () => {
       await passes(120_000);
       expectTrue(store);
     }),
-    { numRuns: 100 },
+    { numRuns: 300 },
   );
 });

@@ -48,6 +48,23 @@ describe("a lane", () => {
     expect(store.detail(behind.id).state).toBe("delivered");
   });
 
+  test("goes on behind several that one sweep purges", async () => {
+    const store = new SimulatedStore();
+    store.deliver = () => relayFault();
+    await store.accept(inLane("a"));
+    await store.accept(inLane("a"));
+    const { seq } = store.store.totals.get();
+    await store.accept(inLane("a"));
+    await store.change(() =>
+      store.store.sweeps.add({ act: "purge", filter: { state: "pending" }, rate: 10 }, seq, Date.now()),
+    );
+    await passes(2_000);
+    expect(store.counts()).toMatchObject({ pending: 1, purged: 2 });
+    store.deliver = () => answered(200);
+    await passes(60_000);
+    expect(store.counts()).toMatchObject({ delivered: 1, purged: 2 });
+  });
+
   test("goes on where its first one is skipped, or purged", async () => {
     const store = new SimulatedStore();
     const events = [inLane("a"), inLane("a"), inLane("a")];

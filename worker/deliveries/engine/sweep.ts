@@ -11,7 +11,11 @@ export function goOnSweeping(store: Store, now: number): void {
   const { id, rate, last } = sweep;
   const budget = Math.max(1, Math.floor(rate));
   const { rows, behind } = store.lists.window(sweep.filter, sweep.behind, last, SWEEP_WINDOW, budget);
-  for (const row of rows) sweepOne(store, sweep, row, now);
+  for (const { seq } of rows) {
+    // As it is by now: with the one before it in its lane, its turn may have come.
+    const row = store.events.get(seq);
+    if (row !== undefined) sweepOne(store, sweep, row, now);
+  }
   const wait = rows.length === 0 ? 0 : Math.ceil(Math.min(SWEEP_WAIT_MAX_MS, Math.max(1_000, 1_000 / rate)));
   if (behind >= last) store.sweeps.end(id);
   else store.sweeps.move(id, behind, now + wait);
