@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
+import { SLOW_FILES } from "./test/slow-files.ts";
 
 // Hundreds of processes are started: what one has compiled, the next ones need not.
 process.env["NODE_COMPILE_CACHE"] ??= join(import.meta.dirname, ".holdfast/compile-cache");
@@ -7,7 +8,7 @@ process.env["NODE_COMPILE_CACHE"] ??= join(import.meta.dirname, ".holdfast/compi
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
-    exclude: ["test/long/**", "test/tunnel/**", "test/proxy/**"],
+    exclude: ["test/long/**", "test/tunnel/**", "test/proxy/**", ...SLOW_FILES],
     globalSetup: ["test/support/build-worker.ts"],
     // What files share they only read: loading it for each one anew took a fourth of all computing.
     isolate: false,
