@@ -26,7 +26,10 @@ const REPLAY_TRIES = 3;
 
 /** What is done to the node that took a token before the token is used again. */
 const STATES: Readonly<
-  Record<string, (node: SupervisedNode, other: SupervisedNode) => Promise<void> | void>
+  Record<
+    string,
+    (node: SupervisedNode, other: SupervisedNode, untilEven: () => Promise<unknown>) => Promise<void> | void
+  >
 > = {
   serving: () => {},
   dead: (node) => node.remove("SIGKILL"),
@@ -35,9 +38,11 @@ const STATES: Readonly<
     await node.serving();
   },
   drained: (node) => node.end("SIGTERM"),
-  "dead, its peer just restarted": async (node, other) => {
+  "dead, its peer just restarted": async (node, other, untilEven) => {
     other.end("SIGKILL", 0);
     await other.serving();
+    // Before that it may not have proven its address, and there would be no node at all.
+    await untilEven();
     await node.remove("SIGKILL");
   },
 };
@@ -56,10 +61,19 @@ export async function replayTokens(stack: ChaosStack, watch: Watch, quick: boole
   for (const [state, change] of Object.entries(STATES)) {
     if (quick && !QUICK_STATES.has(state)) continue;
     for (const [node, other] of quick ? turns.slice(0, 1) : turns) {
-      rows.push(await replay(state, () => change(node, other), node, stack, watch));
+      const changed = () => change(node, other, () => evenly(watch));
+      rows.push(await replay(state, changed, node, stack, watch));
     }
   }
   return rows;
+}
+
+/** Waits until both nodes take their share. */
+function evenly(watch: Watch): Promise<unknown> {
+  return watch.untilEven(
+    POOL.map(({ id }) => id),
+    SPREAD_DEADLINE_MS,
+  );
 }
 
 async function replay(
@@ -83,10 +97,7 @@ async function replay(
   const answers = await Promise.all(own.map(({ token }) => useAgain(token)));
   if (state.startsWith("dead")) node.start();
   await node.serving();
-  await watch.untilEven(
-    POOL.map(({ id }) => id),
-    SPREAD_DEADLINE_MS,
-  );
+  await evenly(watch);
   const arrived = Map.groupBy(watch.arrivals, ({ id }) => id);
   return {
     state,
