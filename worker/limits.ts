@@ -22,6 +22,9 @@ export const REARM_EVERY_MS = 600_000;
 export const REARM_PAGE = 100;
 export const REARM_AT_ONCE = 4;
 
+/** How many stores a change of a client's record wakes; any beyond see it by themselves, within seconds. */
+export const WAKE_AT_MOST = 200;
+
 /** How many changes of the registry are remembered; the oldest ones go. */
 export const AUDIT_ROWS_MAX = 10_000;
 

@@ -200,7 +200,7 @@ test(
     const [waiting] = await accept(client, 1, { schedule: [0, 2, 2] });
     await adminCall(pool.operator, "DELETE", "/admin/clients/gone", { ifMatch: "*" });
     node().answer = targets("ok");
-    await pause(4_000);
+    await pause(3_000);
     await expectCounts("gone", { accepted: 2, delivered: 1, pending: 1 });
     expect(await counts("gone")).toMatchObject({
       isThere: false,

@@ -2,10 +2,12 @@ import { Hono } from "hono";
 import { RelayError } from "../../protocol/errors.ts";
 import { thumbprintsOf } from "../client-keys.ts";
 import { loadClient, parseClientRecord } from "../clients.ts";
-import { registryCall, registryOf } from "../edge.ts";
+import { type Env, registryCall, registryOf } from "../edge.ts";
 import { jsonOf } from "../json.ts";
+import { WAKE_AT_MOST } from "../limits.ts";
 import { expected } from "./expected.ts";
 import type { AdminHosting } from "./operator.ts";
+import { wakeStores } from "./owner-stores.ts";
 import { pageOf, queryOf } from "./query.ts";
 
 /** The clients' records. */
@@ -39,15 +41,25 @@ clients.put("/:id", async (c) => {
   if (written === null) {
     throw new RelayError("version_conflict", "the record has another version, or exists already");
   }
+  await wakeStoresOf(c.env, record.id);
   return c.json(record, written.isNew ? 201 : 200, { ETag: `"${written.version}"` });
 });
 
 clients.delete("/:id", async (c) => {
+  const id = c.req.param("id");
   const known = expected(c);
-  if (
-    !(await registryCall(() => registryOf(c.env).deleteClient(c.req.param("id"), known, c.get("author"))))
-  ) {
+  if (!(await registryCall(() => registryOf(c.env).deleteClient(id, known, c.get("author"))))) {
     throw new RelayError("version_conflict", "the record has another version, or does not exist");
   }
+  await wakeStoresOf(c.env, id);
   return c.body(null, 204);
 });
+
+/** What delivers by a client goes by its record as it is now. */
+async function wakeStoresOf(env: Env, client: string): Promise<void> {
+  try {
+    await wakeStores(env, await registryOf(env).storesOfClient(client, WAKE_AT_MOST));
+  } catch (error) {
+    console.error(`the stores that deliver by ${client} can't be told of a change`, error);
+  }
+}

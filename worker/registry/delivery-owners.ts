@@ -132,13 +132,19 @@ export class DeliveryOwners {
    * @returns who is paused by it
    */
   clientRemoved(client: string, author: Author): Owner[] {
-    const owners: Owner[] = [
-      `client:${client}`,
-      ...this.#routes.of(client).map((id): Owner => `route:${id}`),
-    ];
-    return owners.filter((owner) =>
+    return this.#ownersOf(client).filter((owner) =>
       this.#pauseOnce(owner, `the client ${client} was removed`, author.at * 1_000),
     );
+  }
+
+  /** The stores that deliver by a client: its own and its routes', at most so many. */
+  storesOfClient(client: string, limit: number): StorePlace[] {
+    const places: StorePlace[] = [];
+    for (const owner of this.#ownersOf(client)) {
+      if (places.length >= limit) break;
+      places.push(...this.#stores.of(owner));
+    }
+    return places.slice(0, limit);
   }
 
   /**
@@ -179,6 +185,11 @@ export class DeliveryOwners {
     const { kind, id } = partsOf(owner);
     const client = kind === "client" ? id : (this.#readable(id)?.client ?? "");
     this.#audit.add(author, { action, client, subject: owner, version: null, detail });
+  }
+
+  /** Who delivers by a client. */
+  #ownersOf(client: string): Owner[] {
+    return [`client:${client}`, ...this.#routes.of(client).map((id): Owner => `route:${id}`)];
   }
 
   /** Whether it was not paused before. */

@@ -330,6 +330,11 @@ export class Registry extends DurableObject<object> {
     return this.#owners.state(owner);
   }
 
+  /** The stores that deliver by a client: its own and its routes', at most so many. */
+  storesOfClient(client: string, limit: number): StorePlace[] {
+    return this.#owners.storesOfClient(client, limit);
+  }
+
   /** The next stores that are in use, at most so many; none at the end, and then from the beginning again. */
   nextStores(limit: number): StorePlace[] {
     return this.#owners.stores.next(limit);
