@@ -1,35 +1,95 @@
+import type { Verdict } from "./goals.ts";
+import { GOALS } from "./goals.ts";
 import type { Machine } from "./machine.ts";
+import { bars } from "./picture.ts";
 import { median, rounded } from "./stats.ts";
-import type { Section, Workload } from "./workload.ts";
+import type { Figure, Findings, Section, Workload } from "./workload.ts";
 
 /** What a run of one workload found. */
-export interface Result {
+export interface Result extends Findings {
   readonly name: string;
   readonly at: string;
   readonly quick: boolean;
   readonly seconds: number;
   readonly machine: Machine;
-  readonly sections: readonly Section[];
+  readonly verdicts: readonly Verdict[];
 }
 
-/** A result as Markdown: a table for each section. */
-export function tables({ name, at, seconds, machine, sections }: Result): string {
+/** A picture of the document, by its file's name. */
+export interface Picture {
+  readonly file: string;
+  readonly alt: string;
+  readonly svg: string;
+}
+
+/** A result as Markdown: what was measured on, a table for each section, its pictures, the goals. */
+export function tables(result: Result): string {
+  const { name, at, seconds, machine, sections, verdicts, peers = [], missing = [] } = result;
   const { processors, memory, system, node, workerd, compatibilityDate, commit } = machine;
+  const all = pictures(result);
   return [
     `Measured on ${at.slice(0, 10)} by \`npm run bench -- --only ${name}\` at ${commit}, in ${Math.round(seconds)} s: ${processors}, ${memory}, ${system}; Node ${node}, workerd ${workerd}, compatibility date ${compatibilityDate}. All processes share the machine.`,
-    ...sections.flatMap(({ title, note, figures }) => [
-      `### ${title}`,
-      note,
-      [
-        "| | median | spread | unit | measured |",
-        "|---|---|---|---|---|",
-        ...figures.map(({ what, unit, samples }) => {
-          const spread = `${rounded(Math.min(...samples))} – ${rounded(Math.max(...samples))}`;
-          return `| ${what} | ${rounded(median(samples))} | ${samples.length > 1 ? spread : ""} | ${unit} | ${samples.length} × |`;
-        }),
-      ].join("\n"),
-    ]),
+    ...(peers.length > 0
+      ? [
+          `Beside it: ${peers.map((peer) => `${peer.name} ${peer.version}`).join(" · ")}. Their configurations are in bench/results/${name}.json.`,
+        ]
+      : []),
+    ...missing.map((peer) => `Not to be had: ${peer.name} (${peer.why}).`),
+    ...(verdicts.length > 0 ? [goalTable(verdicts)] : []),
+    ...sections.map((section, index) =>
+      sectionText(
+        section,
+        all.filter(({ file }) => file.startsWith(`${name}-${index + 1}-`)),
+      ),
+    ),
   ].join("\n\n");
+}
+
+/** What is drawn of a result: for each section that asks for it, the figures of each unit beside each other. */
+export function pictures({ name, sections }: Pick<Result, "name" | "sections">): Picture[] {
+  return sections.flatMap((section, index) =>
+    section.isDrawn === true ? drawn(`${name}-${index + 1}`, section) : [],
+  );
+}
+
+function drawn(prefix: string, { title, figures }: Section): Picture[] {
+  const units = [...new Set(figures.map(({ unit }) => unit))];
+  return units.map((unit, index) => ({
+    file: `${prefix}-${index + 1}.svg`,
+    alt: `${title}, ${unit}`,
+    svg: bars(
+      title,
+      unit,
+      figures.filter((figure) => figure.unit === unit),
+    ),
+  }));
+}
+
+function sectionText({ title, note, figures }: Section, shown: readonly Picture[]): string {
+  const images = shown.map(({ file, alt }) => `![${alt}](performance/${file})`);
+  return [`### ${title}`, note, ...images, figureTable(figures)].join("\n\n");
+}
+
+function figureTable(figures: readonly Figure[]): string {
+  return [
+    "| | median | spread | unit | measured |",
+    "|---|---|---|---|---|",
+    ...figures.map(({ what, unit, samples }) => {
+      const spread = `${rounded(Math.min(...samples))} – ${rounded(Math.max(...samples))}`;
+      return `| ${what} | ${rounded(median(samples))} | ${samples.length > 1 ? spread : ""} | ${unit} | ${samples.length} × |`;
+    }),
+  ].join("\n");
+}
+
+function goalTable(verdicts: readonly Verdict[]): string {
+  return [
+    "| goal | ratio | limit | |",
+    "|---|---|---|---|",
+    ...verdicts.map(({ goal, ratio, limit, verdict }) => {
+      const { what, sense } = GOALS[goal];
+      return `| ${what} | ${rounded(ratio)} | ${sense} ${limit} | ${verdict} |`;
+    }),
+  ].join("\n");
 }
 
 /**

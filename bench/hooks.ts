@@ -34,7 +34,7 @@ function workload(
       try {
         const sections: Section[] = [];
         for (const part of parts(new HooksBench(relay, options))) sections.push(await part());
-        return sections;
+        return { sections };
       } finally {
         await relay.stop();
       }

@@ -38,11 +38,15 @@ export function machine(): Machine {
 
 const TICKS_PER_SECOND = 100;
 
-/** What a process has computed since its start, in milliseconds: Linux alone tells. */
-export function cpuMs(pid: number): number {
+/**
+ * What a process has computed since its start, in milliseconds: Linux alone tells.
+ * @param which also what its children have that are gone, where it waited for them
+ */
+export function cpuMs(pid: number, which: "alone" | "with what has ended below" = "alone"): number {
   // Behind the name, which may hold spaces and brackets of its own.
   const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)!.split(" ");
-  return ((Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND) * 1_000;
+  const ticks = fields.slice(11, which === "alone" ? 13 : 15).reduce((sum, field) => sum + Number(field), 0);
+  return (ticks / TICKS_PER_SECOND) * 1_000;
 }
 
 /** The memory of a process, in MB. */

@@ -1,23 +1,24 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { type Result, tables, withResult } from "./document.ts";
-import { hooksBacklog, hooksRate, hooksStored } from "./hooks.ts";
+import { pictures, type Result, tables, withResult } from "./document.ts";
+import { lineOf, verdicts } from "./goals.ts";
 import { machine } from "./machine.ts";
 import type { Workload } from "./workload.ts";
+import { WORKLOADS } from "./workloads.ts";
 
 /**
  * `npm run bench`: every workload, one after the other; `-- --only hooks` those whose names begin so. Results go to bench/results as JSON and
- * into docs/performance.md as tables. `-- --quick` measures a share, shows it, and leaves both as they are.
+ * into docs/performance.md as tables and pictures. `-- --quick` measures a share, shows it, and leaves both as they are. Ends with a line for each goal that was
+ * measured; bench/results/goals.json has what each came to when it was measured last.
  */
-
-const WORKLOADS: readonly Workload[] = [hooksRate, hooksBacklog, hooksStored];
 
 const ROOT = resolve(import.meta.dirname, "..");
 const DOCUMENT = join(ROOT, "docs/performance.md");
+const PICTURES = join(ROOT, "docs/performance");
 const RESULTS = join(ROOT, "bench/results");
-const NEW_DOCUMENT = "# Performance\n";
+const GOALS_FILE = "goals.json";
 
 const { values } = parseArgs({
   options: { only: { type: "string" }, quick: { type: "boolean", default: false } },
@@ -29,13 +30,40 @@ async function measure(workload: Workload, quick: boolean): Promise<Result> {
   const log = (line: string) =>
     console.log(`${workload.name} ${((Date.now() - started) / 1_000).toFixed(0).padStart(4)} s  ${line}`);
   try {
-    const sections = await workload.run({ quick, dir, log });
+    const findings = await workload.run({ quick, dir, log });
     const at = new Date(started).toISOString();
     const seconds = (Date.now() - started) / 1_000;
-    return { name: workload.name, at, quick, seconds, machine: machine(), sections };
+    const found = verdicts(findings.ratios ?? {});
+    return { name: workload.name, at, quick, seconds, machine: machine(), ...findings, verdicts: found };
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }
+}
+
+function keep(workload: Workload, result: Result): void {
+  mkdirSync(RESULTS, { recursive: true });
+  mkdirSync(PICTURES, { recursive: true });
+  writeFileSync(join(RESULTS, `${workload.name}.json`), `${JSON.stringify(result, null, 2)}\n`);
+  for (const { file, svg } of pictures(result)) writeFileSync(join(PICTURES, file), svg);
+  writeFileSync(DOCUMENT, withResult(readFileSync(DOCUMENT, "utf8"), workload, result));
+}
+
+/** What each goal came to when it was measured last. */
+function writeGoals(): void {
+  const kept = readdirSync(RESULTS).filter((file) => file.endsWith(".json") && file !== GOALS_FILE);
+  const all = kept.flatMap((file) => {
+    const result = JSON.parse(readFileSync(join(RESULTS, file), "utf8")) as Partial<Result>;
+    const { name, at } = result;
+    return (result.verdicts ?? []).map(({ goal, ratio, limit, verdict }) => ({
+      goal,
+      ratio,
+      limit,
+      verdict,
+      workload: name,
+      at,
+    }));
+  });
+  writeFileSync(join(RESULTS, GOALS_FILE), `${JSON.stringify(all, null, 2)}\n`);
 }
 
 const { only, quick } = values;
@@ -46,12 +74,20 @@ if (chosen.length === 0) {
   console.error(`bench: --only names one of ${WORKLOADS.map(({ name }) => name).join(", ")}`);
   process.exit(1);
 }
+const results: Result[] = [];
 for (const workload of chosen) {
-  const result = await measure(workload, quick);
-  console.log(`\n${tables(result)}\n`);
-  if (quick) continue;
-  mkdirSync(RESULTS, { recursive: true });
-  writeFileSync(join(RESULTS, `${workload.name}.json`), `${JSON.stringify(result, null, 2)}\n`);
-  const document = existsSync(DOCUMENT) ? readFileSync(DOCUMENT, "utf8") : NEW_DOCUMENT;
-  writeFileSync(DOCUMENT, withResult(document, workload, result));
+  try {
+    const result = await measure(workload, quick);
+    results.push(result);
+    console.log(`\n${tables(result)}\n`);
+    if (!quick) keep(workload, result);
+  } catch (error) {
+    // The others are worth having all the same.
+    console.error(`bench: ${workload.name} failed`, error);
+    process.exitCode = 1;
+  }
 }
+if (!quick) writeGoals();
+const found = results.flatMap((result) => result.verdicts);
+for (const verdict of found) console.log(lineOf(verdict));
+console.log(JSON.stringify({ quick, goals: found }));

@@ -1,3 +1,5 @@
+import type { Ratios } from "./goals.ts";
+
 /** One figure, measured as often as there are samples. */
 export interface Figure {
   readonly what: string;
@@ -11,6 +13,26 @@ export interface Section {
   /** How they came about. */
   readonly note: string;
   readonly figures: readonly Figure[];
+  /** Whether those of one unit are drawn beside each other. */
+  readonly isDrawn?: boolean;
+}
+
+/** A program that the relay is measured against, or measured by. */
+export interface Peer {
+  readonly name: string;
+  readonly version: string;
+  /** As it was configured, whole. */
+  readonly config?: string;
+}
+
+/** What a workload found. */
+export interface Findings {
+  readonly sections: readonly Section[];
+  /** Of the goals that it can tell of. */
+  readonly ratios?: Ratios;
+  readonly peers?: readonly Peer[];
+  /** Peers that could not be had, and why. */
+  readonly missing?: readonly { readonly name: string; readonly why: string }[];
 }
 
 /** How a workload is run. */
@@ -28,7 +50,7 @@ export interface Workload {
   readonly name: string;
   /** What it measures, in a line. */
   readonly title: string;
-  run(options: WorkloadOptions): Promise<readonly Section[]>;
+  run(options: WorkloadOptions): Promise<Findings>;
 }
 
 /**

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { type Result, withResult } from "../../bench/document.ts";
+import { pictures, type Result, withResult } from "../../bench/document.ts";
+import { lineOf, verdicts } from "../../bench/goals.ts";
 import { cpuMs, machine } from "../../bench/machine.ts";
 import { median, rounded } from "../../bench/stats.ts";
 import { alternate, type Workload } from "../../bench/workload.ts";
@@ -25,7 +26,7 @@ test("sides are measured in turn, every other round backwards", async () => {
 });
 
 test("a result takes the place of the last one in the document", () => {
-  const workload: Workload = { name: "x", title: "X of it", run: async () => [] };
+  const workload: Workload = { name: "x", title: "X of it", run: async () => ({ sections: [] }) };
   const result = (sample: number): Result => ({
     name: "x",
     at: "2026-11-28T17:00:00.000Z",
@@ -33,6 +34,7 @@ test("a result takes the place of the last one in the document", () => {
     seconds: 1,
     machine: machine(),
     sections: [{ title: "t", note: "n", figures: [{ what: "w", unit: "ms", samples: [sample, 3, 5] }] }],
+    verdicts: [],
   });
   const first = withResult("# P\n\nText.\n", workload, result(1));
   expect(first).toContain("## X of it");
@@ -42,6 +44,30 @@ test("a result takes the place of the last one in the document", () => {
   expect(second.match(/bench:x/g)).toHaveLength(2);
   expect(second.startsWith("# P\n\nText.\n")).toBe(true);
   expect(second.endsWith("\nMore.\n")).toBe(true);
+});
+
+test("a goal is met or short, by its own sense, and what is no number is short", () => {
+  const found = verdicts({
+    "pgbench-tps": 0.61,
+    "tunnel-memory": 20.1,
+    "cold-1k-direct": 0.7,
+    "stream-bulk": Number.NaN,
+  });
+  expect(found.map((verdict) => lineOf(verdict))).toEqual([
+    "goal cold-1k-direct ratio=0.7 limit=0.7 met",
+    "goal stream-bulk ratio=– limit=0.7 short",
+    "goal tunnel-memory ratio=20.1 limit=20 short",
+    "goal pgbench-tps ratio=0.61 limit=0.6 met",
+  ]);
+});
+
+test("what a section draws is a picture for each unit, with names as text", () => {
+  const figure = (what: string, unit: string) => ({ what, unit, samples: [1, 2, 3] });
+  const figures = [figure("Holdfast <node>", "ms"), figure("Squid", "ms"), figure("Squid", "µs")];
+  const drawn = pictures({ name: "x", sections: [{ title: "t", note: "n", figures, isDrawn: true }] });
+  expect(drawn.map(({ file }) => file)).toEqual(["x-1-1.svg", "x-1-2.svg"]);
+  expect(drawn[0]!.svg).toContain(">Holdfast &lt;node&gt;</text>");
+  expect(drawn[0]!.svg.match(/<rect /g)).toHaveLength(2);
 });
 
 test("a process that computes is seen to", () => {

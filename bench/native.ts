@@ -1,0 +1,101 @@
+import { execFile } from "node:child_process";
+import { mkdirSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { promisify } from "node:util";
+import { installMissing } from "../test/support/debian-packages.ts";
+import { CORES, Process } from "./processes.ts";
+
+const SOURCES = resolve(import.meta.dirname, "native");
+
+/** Compiles a program of bench/native; returns its path. */
+export async function compile(name: string, dir: string): Promise<string> {
+  await installMissing(["gcc", "libc6-dev"], "bench");
+  mkdirSync(dir, { recursive: true });
+  const path = join(dir, name);
+  await promisify(execFile)("gcc", [
+    "-O2",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    "-o",
+    path,
+    join(SOURCES, `${name}.c`),
+  ]);
+  return path;
+}
+
+/** Where the target listens: see native/origin.c for what it answers. */
+export interface Origin {
+  readonly process: Process;
+  readonly host: string;
+  readonly http: number;
+  readonly tcp: number;
+}
+
+/** Starts the target, beside the driver. */
+export async function startOrigin(
+  dir: string,
+  at: { host: string; http: number; tcp: number },
+): Promise<Origin> {
+  const path = await compile("origin", dir);
+  const args = [at.host, String(at.http), String(at.tcp)];
+  return { ...at, process: await Process.start(path, args, { core: CORES.driver, ready: "says so" }) };
+}
+
+/** What native/load.c tells; times in microseconds. */
+export interface Load {
+  readonly requests: number;
+  readonly seconds: number;
+  /** The driver's own. */
+  readonly cpuSeconds: number;
+  readonly bytes: number;
+  /** Connections that broke before an answer. */
+  readonly broken: number;
+  readonly p50: number;
+  readonly p90: number;
+  readonly p99: number;
+  readonly statuses: Readonly<Record<string, number>>;
+}
+
+/**
+ * Sends requests, each timed.
+ * @param path of the driver, by `compile("load", …)`
+ * @param file of requests, by `packed`
+ */
+export async function load(
+  path: string,
+  at: { readonly host: string; readonly port: number },
+  options: {
+    readonly connections: number;
+    readonly seconds: number;
+    readonly file: string;
+    readonly repeat?: boolean;
+  },
+): Promise<Load> {
+  const { connections, seconds, file, repeat = false } = options;
+  const args = [
+    "-c",
+    String(CORES.driver),
+    path,
+    at.host,
+    at.port,
+    connections,
+    seconds,
+    file,
+    ...(repeat ? ["repeat"] : []),
+  ];
+  const { stdout } = await promisify(execFile)("taskset", args.map(String));
+  return JSON.parse(stdout) as Load;
+}
+
+/** Requests as the driver reads them: the length of each before its bytes. */
+export function packed(requests: readonly (string | Uint8Array)[]): Buffer {
+  return Buffer.concat(
+    requests.flatMap((request) => {
+      const bytes = Buffer.from(request as string);
+      const length = Buffer.alloc(4);
+      length.writeUInt32LE(bytes.length);
+      return [length, bytes];
+    }),
+  );
+}

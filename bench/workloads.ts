@@ -1,0 +1,5 @@
+import { hooksBacklog, hooksRate, hooksStored } from "./hooks.ts";
+import type { Workload } from "./workload.ts";
+
+/** All of the bench, in the order in which it runs. */
+export const WORKLOADS: readonly Workload[] = [hooksRate, hooksBacklog, hooksStored];
