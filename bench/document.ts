@@ -81,6 +81,11 @@ function figureTable(figures: readonly Figure[]): string {
   ].join("\n");
 }
 
+/** The goals, as they came out when each was measured last, in the place of those that stood there. */
+export function withGoals(document: string, verdicts: readonly Verdict[]): string {
+  return between(document, "goals", goalTable(verdicts));
+}
+
 function goalTable(verdicts: readonly Verdict[]): string {
   return [
     "| goal | ratio | limit | |",
@@ -97,10 +102,14 @@ function goalTable(verdicts: readonly Verdict[]): string {
  * @returns the document as it is then
  */
 export function withResult(document: string, { title }: Workload, result: Result): string {
-  const [begin, end] = [`<!-- bench:${result.name} -->`, `<!-- /bench:${result.name} -->`];
-  const block = `${begin}\n\n## ${title}\n\n${tables(result)}\n\n${end}`;
+  return between(document, result.name, `## ${title}\n\n${tables(result)}`);
+}
+
+function between(document: string, name: string, text: string): string {
+  const [begin, end] = [`<!-- bench:${name} -->`, `<!-- /bench:${name} -->`];
+  const block = `${begin}\n\n${text}\n\n${end}`;
   const [from, to] = [document.indexOf(begin), document.indexOf(end)];
   if (from === -1 && to === -1) return `${document.trimEnd()}\n\n${block}\n`;
-  if (from === -1 || to < from) throw new Error(`the marks of ${result.name} are not a pair`);
+  if (from === -1 || to < from) throw new Error(`the marks of ${name} are not a pair`);
   return document.slice(0, from) + block + document.slice(to + end.length);
 }

@@ -2,8 +2,8 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { pictures, type Result, tables, withResult } from "./document.ts";
-import { lineOf, verdicts } from "./goals.ts";
+import { pictures, type Result, tables, withGoals, withResult } from "./document.ts";
+import { GOALS, lineOf, verdicts } from "./goals.ts";
 import { machine } from "./machine.ts";
 import type { Workload } from "./workload.ts";
 import { WORKLOADS } from "./workloads.ts";
@@ -48,7 +48,7 @@ function keep(workload: Workload, result: Result): void {
   writeFileSync(DOCUMENT, withResult(readFileSync(DOCUMENT, "utf8"), workload, result));
 }
 
-/** What each goal came to when it was measured last. */
+/** What each goal came to when it was measured last, in the goals' own order. */
 function writeGoals(): void {
   const kept = readdirSync(RESULTS).filter((file) => file.endsWith(".json") && file !== GOALS_FILE);
   const all = kept.flatMap((file) => {
@@ -63,7 +63,10 @@ function writeGoals(): void {
       at,
     }));
   });
+  const order = Object.keys(GOALS);
+  all.sort((a, b) => order.indexOf(a.goal) - order.indexOf(b.goal));
   writeFileSync(join(RESULTS, GOALS_FILE), `${JSON.stringify(all, null, 2)}\n`);
+  writeFileSync(DOCUMENT, withGoals(readFileSync(DOCUMENT, "utf8"), all));
 }
 
 const { only, quick } = values;
