@@ -32,13 +32,17 @@ export interface Origin {
   readonly tcp: number;
 }
 
-/** Starts the target, beside the driver. */
+/**
+ * Starts the target, beside the driver.
+ * @param answers files that hold whole answers, by the paths that they answer
+ */
 export async function startOrigin(
   dir: string,
   at: { host: string; http: number; tcp: number },
+  answers: Readonly<Record<string, string>> = {},
 ): Promise<Origin> {
   const path = await compile("origin", dir);
-  const args = [at.host, String(at.http), String(at.tcp)];
+  const args = [at.host, String(at.http), String(at.tcp), ...Object.entries(answers).flat()];
   return { ...at, process: await Process.start(path, args, { core: CORES.driver, ready: "says so" }) };
 }
 

@@ -59,6 +59,11 @@ export class Process {
     return new Process(child);
   }
 
+  /** One that somebody else has started, who also ends it. */
+  static of(child: ChildProcess): Process {
+    return new Process(child);
+  }
+
   get pid(): number {
     return this.#child.pid!;
   }

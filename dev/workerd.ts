@@ -33,6 +33,12 @@ export async function buildWorker(outDir: string): Promise<string> {
   return join(outDir, "index.js");
 }
 
+/** The day and the flags that the worker is deployed with. */
+export function compatibility(): { readonly date: string; readonly flags: readonly string[] } {
+  const read = wranglerApi.unstable_readConfig({ config: join(ROOT, "wrangler.toml") });
+  return { date: read.compatibility_date ?? "", flags: read.compatibility_flags };
+}
+
 /** What workerd is started with. */
 export interface WorkerdOptions {
   /** The bundle that `buildWorker` made. */
@@ -62,8 +68,7 @@ export async function startWorkerd(options: WorkerdOptions): Promise<ChildProces
   const storage = join(options.dir, "durable-objects");
   mkdirSync(storage, { recursive: true });
   const file = join(options.dir, "workerd.capnp");
-  const { compatibility_date: compatibilityDate = "", compatibility_flags: compatibilityFlags } =
-    wranglerApi.unstable_readConfig({ config: join(ROOT, "wrangler.toml") });
+  const { date, flags } = compatibility();
   const { module, host, port, vars, secrets, ca, tls } = options;
   writeFileSync(
     file,
@@ -71,8 +76,8 @@ export async function startWorkerd(options: WorkerdOptions): Promise<ChildProces
       module: relative(options.dir, module),
       address: `${host}:${port}`,
       storage,
-      compatibilityDate,
-      compatibilityFlags,
+      compatibilityDate: date,
+      compatibilityFlags: flags,
       vars,
       secrets: Object.keys(secrets),
       ca: [ca],

@@ -1,9 +1,10 @@
 /*
  * The target of the bench: does so little that it is never what is measured.
  *
- *   origin ADDRESS HTTP_PORT TCP_PORT
+ *   origin ADDRESS HTTP_PORT TCP_PORT [PATH FILE]...
  *
- * HTTP/1.1 without TLS: `/bytes/N` is answered by N bytes, any other path by two; a body is read and dropped. TCP: the first line of a
+ * HTTP/1.1 without TLS: a PATH is answered by what FILE holds, a whole answer with its head; `/bytes/N` by N bytes, any other path by two;
+ * a body is read and dropped. TCP: the first line of a
  * connection says what becomes of it: `down N` is answered by N bytes and the end, `up N` by one byte when N bytes have come,
  * `echo` by what comes, `hold` by one byte and nothing more. Prints `ready` once it listens.
  */
@@ -31,8 +32,20 @@ struct peer {
     unsigned long long to_send; /* bytes of filling behind `pending` */
     char pending[256];
     size_t pending_length, pending_at;
+    const char *whole;    /* an answer out of a file, in place of `pending` */
+    size_t whole_left;
     int close_after;
 };
+
+/* What a path is answered by. */
+struct answer {
+    const char *path;
+    char *bytes;
+    size_t length;
+};
+
+static struct answer *answers;
+static int answers_count;
 
 static char filling[PIECE];
 static char scratch[PIECE];
@@ -72,11 +85,33 @@ static void listen_at(const char *address, int port, enum mode mode) {
     add(fd, mode);
 }
 
+static void read_answer(struct answer *answer, const char *path, const char *file) {
+    FILE *from = fopen(file, "rb");
+    if (from == NULL) fail(file);
+    answer->path = path;
+    answer->bytes = malloc(PIECE);
+    if (answer->bytes == NULL) fail("malloc");
+    answer->length = fread(answer->bytes, 1, PIECE, from);
+    fclose(from);
+}
+
+static const struct answer *answer_to(const char *head) {
+    const char *target = strchr(head, ' ');
+    for (int i = 0; target != NULL && i < answers_count; i++) {
+        size_t length = strlen(answers[i].path);
+        if (strncmp(target + 1, answers[i].path, length) == 0 && target[1 + length] == ' ') return &answers[i];
+    }
+    return NULL;
+}
+
 /* Sends what is owed; returns -1 where the peer has gone, 1 where it has to wait, 0 where nothing is owed. */
 static int flush(struct peer *peer) {
-    while (peer->pending_at < peer->pending_length || peer->to_send > 0) {
+    while (peer->whole_left > 0 || peer->pending_at < peer->pending_length || peer->to_send > 0) {
         ssize_t sent;
-        if (peer->pending_at < peer->pending_length) {
+        if (peer->whole_left > 0) {
+            sent = send(peer->fd, peer->whole, peer->whole_left, MSG_NOSIGNAL);
+            if (sent > 0) peer->whole += sent, peer->whole_left -= sent;
+        } else if (peer->pending_at < peer->pending_length) {
             int more = peer->to_send > 0 ? MSG_MORE : 0;
             sent = send(peer->fd, peer->pending + peer->pending_at, peer->pending_length - peer->pending_at, MSG_NOSIGNAL | more);
             if (sent > 0) peer->pending_at += sent;
@@ -119,10 +154,16 @@ static int serve_http(struct peer *peer) {
         unsigned long long bytes = path != NULL && (line == NULL || path < line) ? strtoull(path + 7, NULL, 10) : 2;
         char *field = strcasestr(peer->head, "\r\ncontent-length:");
         peer->left = field == NULL ? 0 : strtoull(field + 17, NULL, 10);
-        peer->pending_length = snprintf(peer->pending, sizeof peer->pending,
-            "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: %llu\r\n\r\n", bytes);
-        peer->pending_at = 0;
-        peer->to_send = bytes;
+        const struct answer *answer = answer_to(peer->head);
+        if (answer != NULL) {
+            peer->whole = answer->bytes;
+            peer->whole_left = answer->length;
+        } else {
+            peer->pending_length = snprintf(peer->pending, sizeof peer->pending,
+                "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: %llu\r\n\r\n", bytes);
+            peer->pending_at = 0;
+            peer->to_send = bytes;
+        }
         memmove(peer->head, peer->head + length, peer->head_length -= length);
         if (peer->left > 0) continue;
         int state = flush(peer);
@@ -186,10 +227,14 @@ static void accept_all(struct peer *listener) {
 }
 
 int main(int count, char **words) {
-    if (count != 4) {
-        fprintf(stderr, "usage: origin ADDRESS HTTP_PORT TCP_PORT\n");
+    if (count < 4 || count % 2 != 0) {
+        fprintf(stderr, "usage: origin ADDRESS HTTP_PORT TCP_PORT [PATH FILE]...\n");
         return 2;
     }
+    answers_count = (count - 4) / 2;
+    answers = calloc(answers_count + 1, sizeof *answers);
+    if (answers == NULL) fail("calloc");
+    for (int i = 0; i < answers_count; i++) read_answer(&answers[i], words[4 + 2 * i], words[5 + 2 * i]);
     signal(SIGPIPE, SIG_IGN);
     memset(filling, 'x', sizeof filling);
     poller = epoll_create1(0);
