@@ -1,4 +1,4 @@
-import { base64url, compactVerify, CompactSign, decodeProtectedHeader } from "jose";
+import { base64url, CompactSign } from "jose";
 import { RelayError } from "./errors.ts";
 import { isMethod } from "./headers.ts";
 import { CLIENT_ID, THUMBPRINT } from "./keys.ts";
@@ -75,8 +75,17 @@ export function newPass(): string {
   return base64url.encode(crypto.getRandomValues(new Uint8Array(8)));
 }
 
-/** HMAC key that the edge shares with one node. */
+/** HMAC key that the edge shares with one node, as the edge signs with it. */
 export type GrantKey = CryptoKey;
+
+/** The same key as a node has it. At once: WebCrypto's own verification goes by another thread, which takes many times as long. */
+export interface GrantVerifier {
+  /**
+   * Whether a text was signed under this key, in constant time.
+   * @param mac HMAC with SHA-256, in base64url
+   */
+  verifies(text: string, mac: string): boolean;
+}
 
 const HS256 = { name: "HMAC", hash: "SHA-256" } as const;
 
@@ -101,10 +110,14 @@ export async function deriveGrantKey(
   );
 }
 
-/** Imports a derived key, for signing at the edge or verifying at the node. */
-export function importGrantKey(bytes: Uint8Array<ArrayBuffer>, usage: "sign" | "verify"): Promise<GrantKey> {
-  return crypto.subtle.importKey("raw", bytes, HS256, false, [usage]);
+/** Imports a derived key, for signing at the edge. */
+export function importGrantKey(bytes: Uint8Array<ArrayBuffer>): Promise<GrantKey> {
+  return crypto.subtle.importKey("raw", bytes, HS256, false, ["sign"]);
 }
+
+/** A grant's protected header, and as it stands in one. */
+const HEADER = { alg: "HS256", typ: TOKEN_TYPES.grant } as const;
+const HEADER_TEXT = base64url.encode(JSON.stringify(HEADER));
 
 /** Signs a grant. */
 export function signGrant(claims: GrantClaims, key: GrantKey): Promise<string> {
@@ -114,7 +127,7 @@ export function signGrant(claims: GrantClaims, key: GrantKey): Promise<string> {
 /** The same for a grant of any kind. */
 export function signGrantClaims(claims: object, key: GrantKey): Promise<string> {
   return new CompactSign(new TextEncoder().encode(JSON.stringify(claims)))
-    .setProtectedHeader({ alg: "HS256", typ: TOKEN_TYPES.grant })
+    .setProtectedHeader(HEADER)
     .sign(key);
 }
 
@@ -123,7 +136,7 @@ export interface GrantContext {
   readonly edge: string;
   readonly nodeId: string;
   /** Current and next. */
-  readonly keys: readonly GrantKey[];
+  readonly keys: readonly GrantVerifier[];
   /** Seconds since 1970. */
   readonly now: number;
 }
@@ -132,19 +145,19 @@ export interface GrantContext {
  * Judges a grant: signature first, then every claim.
  * @throws RelayError `grant_missing`, `grant_invalid`, `grant_node`, `grant_expired`
  */
-export async function verifyGrant(
+export function verifyGrant(
   authorization: string | undefined,
   context: GrantContext,
   act: RequestAct = "fetch",
-): Promise<GrantClaims> {
+): GrantClaims {
   if (authorization === undefined || authorization === "") {
     throw new RelayError("grant_missing", "no grant came with the request");
   }
-  const token = /^Bearer ([\w-]+\.[\w-]+\.[\w-]+)$/.exec(authorization)?.[1];
+  const token = /^Bearer (.+)$/.exec(authorization)?.[1];
   if (token === undefined || token.length > GRANT_MAX_BYTES) {
     throw invalidGrant("it is no compact JWS of a permitted size");
   }
-  const claims: Partial<GrantClaims> = await provenGrant(token, context, act);
+  const claims: Partial<GrantClaims> = provenGrant(token, context, act);
   if (
     typeof claims.htm !== "string" ||
     !isMethod(claims.htm) ||
@@ -198,8 +211,8 @@ function areLimits(value: unknown): value is GrantLimits {
  *
  * @throws RelayError `grant_invalid`, `grant_node`
  */
-export async function provenGrant(token: string, context: GrantContext, act: string): Promise<object> {
-  const claims = await signedClaims(token, context.keys);
+export function provenGrant(token: string, context: GrantContext, act: string): object {
+  const claims = signedClaims(token, context.keys);
   const { aud, iss, sub, jti, iat, exp, limits, key, cred, rule } = claims;
   // Who signed is settled; a grant for another node tells of a wrong configuration, so it has its own code.
   if (aud !== context.nodeId) throw new RelayError("grant_node", `this is node ${context.nodeId}`);
@@ -222,21 +235,37 @@ export async function provenGrant(token: string, context: GrantContext, act: str
   return claims;
 }
 
-async function signedClaims(token: string, keys: readonly GrantKey[]): Promise<Partial<GrantClaims>> {
-  for (const key of keys) {
-    try {
-      const { payload } = await compactVerify(token, key, { algorithms: ["HS256"] });
-      if (decodeProtectedHeader(token).typ !== TOKEN_TYPES.grant) {
-        throw invalidGrant("typ is not that of a grant");
-      }
-      const claims: unknown = JSON.parse(new TextDecoder().decode(payload));
-      if (typeof claims !== "object" || claims === null) throw invalidGrant("its payload is no object");
-      return claims;
-    } catch (error) {
-      if (error instanceof RelayError) throw error;
-    }
+const COMPACT_JWS = /^([\w-]+)\.([\w-]+)\.([\w-]+)$/;
+const UTF8 = new TextDecoder();
+const BEYOND_ASCII = /[^\0-\x7f]/;
+
+function signedClaims(token: string, keys: readonly GrantVerifier[]): Partial<GrantClaims> {
+  const [, header, payload, mac] = COMPACT_JWS.exec(token) ?? [];
+  if (header === undefined || payload === undefined || mac === undefined) {
+    throw invalidGrant("it is no compact JWS of a permitted size");
   }
-  throw invalidGrant("no grant key of this node verifies it");
+  const signed = `${header}.${payload}`;
+  if (!keys.some((key) => key.verifies(signed, mac))) {
+    throw invalidGrant("no grant key of this node verifies it");
+  }
+  // The edge writes every grant's header alike: what differs is no grant of any version.
+  if (header !== HEADER_TEXT) throw invalidGrant("typ is not that of a grant");
+  const claims = objectIn(payload);
+  if (claims === undefined) throw invalidGrant("its payload is no object");
+  return claims;
+}
+
+function objectIn(payload: string): object | undefined {
+  try {
+    // Hardly a grant has more than ASCII, which is read at a fifth of the cost.
+    const text = atob(payload.replaceAll("-", "+").replaceAll("_", "/"));
+    const value: unknown = JSON.parse(
+      BEYOND_ASCII.test(text) ? UTF8.decode(base64url.decode(payload)) : text,
+    );
+    return typeof value === "object" && value !== null ? value : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** A grant whose claims are not what they have to be. */

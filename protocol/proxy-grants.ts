@@ -63,9 +63,9 @@ export function signProxyGrant(claims: ProxyGrantClaims, key: GrantKey): Promise
  * Judges a proxy grant: signature first, then every claim.
  * @throws RelayError `grant_invalid`, `grant_node`, `grant_expired`
  */
-export async function verifyProxyGrant(token: string, context: GrantContext): Promise<ProxyGrantClaims> {
+export function verifyProxyGrant(token: string, context: GrantContext): ProxyGrantClaims {
   if (token.length > PROXY_GRANT_MAX_BYTES) throw invalidGrant("it is longer than a proxy grant may be");
-  const claims = (await provenGrant(token, context, "proxy")) as Partial<ProxyGrantClaims>;
+  const claims = provenGrant(token, context, "proxy") as Partial<ProxyGrantClaims>;
   if (
     typeof claims.target !== "string" ||
     !isProxyTarget(claims.target) ||

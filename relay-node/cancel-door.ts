@@ -23,7 +23,7 @@ export async function serveCancel(
   try {
     const grant = request.headers[WIRE.authorization] as string | undefined;
     const context = { edge: config.edge, nodeId: config.id, keys: grantKeys, now: node.now() };
-    const { sub, jti } = await verifyGrant(grant, context, "cancel");
+    const { sub, jti } = verifyGrant(grant, context, "cancel");
     const error = new RelayError("answer_cut", "the caller gave up");
     requests.find(sub, jti)?.abort(error);
     streams.cancel(sub, jti, withReached(error, "no"));

@@ -1,4 +1,4 @@
-import type { GrantKey } from "../protocol/grants.ts";
+import type { GrantVerifier } from "../protocol/grants.ts";
 import type { ClientLimits } from "./client-limits.ts";
 import type { NodeConfig } from "./config.ts";
 import type { Connections } from "./connections.ts";
@@ -12,7 +12,7 @@ import type { Usage } from "./usage/usage.ts";
 /** What a door needs of its node. */
 export interface NodeContext {
   readonly config: NodeConfig;
-  readonly grantKeys: readonly GrantKey[];
+  readonly grantKeys: readonly GrantVerifier[];
   readonly consumed: ConsumedIds;
   readonly dialer: Dialer;
   readonly connections: Connections;

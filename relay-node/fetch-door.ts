@@ -29,7 +29,7 @@ export class FetchDoor implements RequestForm {
   async begin(entrance: Entrance): Promise<RequestPlan> {
     const { node, request, outcome } = this.#parts;
     const { config, grantKeys } = node;
-    const claims = await verifyGrant(request.headers[WIRE.authorization] as string | undefined, {
+    const claims = verifyGrant(request.headers[WIRE.authorization] as string | undefined, {
       edge: config.edge,
       nodeId: config.id,
       keys: grantKeys,

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { SecureContext } from "node:tls";
 import type { Logger } from "pino";
 import { RelayError } from "../protocol/errors.ts";
-import { type GrantKey, importGrantKey } from "../protocol/grants.ts";
+import type { GrantVerifier } from "../protocol/grants.ts";
 import { AddressProof } from "./address-proof.ts";
 import { ClientLimits } from "./client-limits.ts";
 import type { NodeConfig } from "./config.ts";
@@ -14,6 +14,7 @@ import { ConsumedIds } from "./consumed.ts";
 import type { Dialer } from "./dialer.ts";
 import { EdgeClient } from "./edge-client.ts";
 import { DRAIN_ANSWER_MS, DRAIN_LINGER_MS, LISTENER } from "./limits.ts";
+import { grantVerifier } from "./grant-verifier.ts";
 import { logger } from "./logger.ts";
 import { lookupBy } from "./lookup.ts";
 import { type ListenerBounds, type ListenerHandlers, listenHttp } from "./listener.ts";
@@ -48,7 +49,7 @@ export interface NodeBounds extends StreamBounds {
 /** One relay node: its listener, its doors, and what they share. */
 export class RelayNode implements NodeContext {
   readonly config: NodeConfig;
-  readonly grantKeys: readonly GrantKey[];
+  readonly grantKeys: readonly GrantVerifier[];
   readonly consumed: ConsumedIds;
   readonly dialer: Dialer;
   readonly connections: Connections;
@@ -77,7 +78,7 @@ export class RelayNode implements NodeContext {
 
   private constructor(
     config: NodeConfig,
-    grantKeys: readonly GrantKey[],
+    grantKeys: readonly GrantVerifier[],
     log: Logger,
     bounds?: Partial<NodeBounds>,
   ) {
@@ -135,7 +136,7 @@ export class RelayNode implements NodeContext {
     log: Logger = logger(config),
     bounds?: Partial<NodeBounds>,
   ): Promise<RelayNode> {
-    const keys = await Promise.all(config.grantKeys.map((bytes) => importGrantKey(bytes, "verify")));
+    const keys = config.grantKeys.map((bytes) => grantVerifier(bytes));
     const node = new RelayNode(config, keys, log, bounds);
     const peers = await Peers.open(config, node.consumed, node.#tls, () => node.now(), log);
     node.#peers = peers;

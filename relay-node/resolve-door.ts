@@ -62,7 +62,7 @@ async function resolve(
   const { signal } = gone;
   const grant = request.headers[WIRE.authorization] as string | undefined;
   const context = { edge: config.edge, nodeId: config.id, keys: grantKeys, now: node.now() };
-  const claims = await verifyGrant(grant, context, "resolve");
+  const claims = verifyGrant(grant, context, "resolve");
   call.claims = claims;
   const name = parseSeedListUrl(claims.url);
   if (claims.framing !== "none") throw new RelayError("token_framing", "there is no body to be sent here");

@@ -104,7 +104,7 @@ export class StreamDoor {
     const { config, grantKeys } = this.#node;
     const grant = this.#request.headers[WIRE.authorization] as string | undefined;
     const context = { edge: config.edge, nodeId: config.id, keys: grantKeys, now: this.#node.now() };
-    const claims = await verifyGrant(grant, context, "stream");
+    const claims = verifyGrant(grant, context, "stream");
     this.#claims = claims;
     this.#account.claims = claims;
     this.#target = parseTunnelUrl(claims.url);

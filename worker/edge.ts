@@ -69,7 +69,7 @@ export class Edge {
   async grantKey(node: EdgeNode): Promise<GrantKey> {
     const known = this.#grantKeys.get(node.id);
     if (known !== undefined) return known;
-    const key = await importGrantKey(await deriveGrantKey(this.config.grantMasterKey, node.id), "sign");
+    const key = await importGrantKey(await deriveGrantKey(this.config.grantMasterKey, node.id));
     this.#grantKeys.set(node.id, key);
     return key;
   }

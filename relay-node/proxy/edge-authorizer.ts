@@ -2,7 +2,7 @@ import type { Logger } from "pino";
 import type { Registry } from "prom-client";
 import { abortable } from "../../protocol/abort.ts";
 import { isRelayError, RelayError } from "../../protocol/errors.ts";
-import type { GrantKey } from "../../protocol/grants.ts";
+import type { GrantVerifier } from "../../protocol/grants.ts";
 import { isProxyTarget } from "../../protocol/proxy-grants.ts";
 import { senderOf } from "../../protocol/senders.ts";
 import type { NodeConfig } from "../config.ts";
@@ -31,7 +31,7 @@ import { StrangerLimits } from "./stranger-limits.ts";
 /** What an authorizer is made of. */
 export interface EdgeAuthorizerOptions {
   readonly config: Pick<NodeConfig, "id" | "edge">;
-  readonly grantKeys: readonly GrantKey[];
+  readonly grantKeys: readonly GrantVerifier[];
   readonly client: Pick<EdgeClient, "call">;
   readonly revocations: Revocations;
   readonly registry: Registry;

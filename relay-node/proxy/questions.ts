@@ -1,6 +1,6 @@
 import type { Logger } from "pino";
 import { isRelayError, RelayError } from "../../protocol/errors.ts";
-import type { GrantKey } from "../../protocol/grants.ts";
+import type { GrantVerifier } from "../../protocol/grants.ts";
 import { type ProxyQuestion, rulesOf, verifyProxyGrant } from "../../protocol/proxy-grants.ts";
 import type { EdgeClient } from "../edge-client.ts";
 import { causeOf } from "../peer-client.ts";
@@ -31,7 +31,7 @@ export interface QuestionContext {
   readonly client: Pick<EdgeClient, "call">;
   readonly edge: string;
   readonly nodeId: string;
-  readonly grantKeys: readonly GrantKey[];
+  readonly grantKeys: readonly GrantVerifier[];
   readonly revocations: Revocations;
   /** Questions under way at once, and those of one credential. */
   readonly max: number;
@@ -110,19 +110,19 @@ export class Questions {
       const seconds = Math.floor(askedAt / 1_000);
       const call = { ...CALL, body: JSON.stringify(question) };
       const word = wordOf(await this.#context.client.call(call, seconds, this.#closing.signal));
-      return word.kind === "granted" ? await this.#proven(word.grant, asked) : word;
+      return word.kind === "granted" ? this.#proven(word.grant, asked) : word;
     } catch (error) {
       return unanswered(this.#closing.signal.aborted ? "closed" : causeOf(error));
     }
   }
 
   /** A grant that is not this node's, or not for what was asked, lets nobody in. */
-  async #proven(token: string, { credential, target }: Asked): Promise<Verdict> {
+  #proven(token: string, { credential, target }: Asked): Verdict {
     const { edge, nodeId, grantKeys, revocations, now, log } = this.#context;
     let cause: string;
     try {
       const context = { edge, nodeId, keys: grantKeys, now: Math.floor(now() / 1_000) };
-      const grant = await verifyProxyGrant(token, context);
+      const grant = verifyProxyGrant(token, context);
       const rules = rulesOf(grant);
       // The edge that granted it may not have heard yet.
       const revoked = revocations.refusalOf(grant);

@@ -5,7 +5,7 @@ import { createSecureContext, type SecureContext } from "node:tls";
 import type { JWK } from "jose";
 import { createCa, issueCertificate } from "../../dev/certificates.ts";
 import { isRelayError, RelayError } from "../../protocol/errors.ts";
-import { type GrantKey, importGrantKey } from "../../protocol/grants.ts";
+import type { GrantVerifier } from "../../protocol/grants.ts";
 import { importPublicKey } from "../../protocol/keys.ts";
 import { REVOCATIONS_PAGE_MAX } from "../../protocol/limits.ts";
 import { type EdgeAct, verifyNodeMessage } from "../../protocol/node-messages.ts";
@@ -13,6 +13,7 @@ import type { ProxyGrantClaims, ProxyQuestion } from "../../protocol/proxy-grant
 import type { Revocation } from "../../protocol/revocations.ts";
 import { digestOf, newRequestId, TOKEN_TYPES } from "../../protocol/tokens.ts";
 import { EdgeClient } from "../../relay-node/edge-client.ts";
+import { grantVerifier } from "../../relay-node/grant-verifier.ts";
 import { compact, hmac, type Signer } from "./compact-jws.ts";
 import { sendError } from "./fake-edge.ts";
 import { freePort } from "./stack.ts";
@@ -24,7 +25,11 @@ export type Answer = (question: ProxyQuestion, response: ServerResponse) => void
 export interface AskedEdge {
   readonly origin: string;
   /** What a node that asks it is made of. */
-  readonly node: { readonly id: string; readonly signingKey: JWK; readonly grantKeys: readonly GrantKey[] };
+  readonly node: {
+    readonly id: string;
+    readonly signingKey: JWK;
+    readonly grantKeys: readonly GrantVerifier[];
+  };
   readonly secureContext: SecureContext;
   /** What the node asks it by. */
   newClient(answerMs?: number): EdgeClient;
@@ -148,7 +153,7 @@ export async function startAskedEdge(): Promise<AskedEdge> {
     node: {
       id: "node-1",
       signingKey: privateKey.export({ format: "jwk" }) as JWK,
-      grantKeys: [await importGrantKey(Uint8Array.from(grantKey), "verify")],
+      grantKeys: [grantVerifier(grantKey)],
     },
     secureContext,
     newClient: (answerMs) =>

@@ -1,9 +1,10 @@
 import { errorFromProblem, type RelayError } from "../../protocol/errors.ts";
-import { deriveGrantKey, importGrantKey } from "../../protocol/grants.ts";
+import { deriveGrantKey } from "../../protocol/grants.ts";
 import { importPrivateKey } from "../../protocol/keys.ts";
 import { type NodeMessageAct, signNodeMessage } from "../../protocol/node-messages.ts";
 import { type ProxyGrantClaims, type ProxyQuestion, verifyProxyGrant } from "../../protocol/proxy-grants.ts";
 import type { UsageAnswer, UsageReport } from "../../protocol/usage.ts";
+import { grantVerifier } from "../../relay-node/grant-verifier.ts";
 import type { FakePool } from "./fake-pool.ts";
 
 /** What an edge answered to a node's question. */
@@ -78,10 +79,10 @@ export async function askEdge(
   const { grant, ...more } = JSON.parse(said) as { grant: string };
   if (Object.keys(more).length > 0) throw new Error(`the edge said more: ${said}`);
   const master = Uint8Array.from(Buffer.from(pool.keys.grantMasterKey, "base64url"));
-  const claims = await verifyProxyGrant(grant, {
+  const claims = verifyProxyGrant(grant, {
     edge: pool.edge,
     nodeId: node,
-    keys: [await importGrantKey(await deriveGrantKey(master, node), "verify")],
+    keys: [grantVerifier(await deriveGrantKey(master, node))],
     now: now(),
   });
   return { grant: claims, fields: answer.headers };

@@ -2,8 +2,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { RequestClaims } from "../../protocol/claims.ts";
 import { createScopeToken } from "../../client/index.ts";
 import { type ErrorCode, RelayError } from "../../protocol/errors.ts";
-import { deriveGrantKey, importGrantKey, verifyGrant } from "../../protocol/grants.ts";
+import { deriveGrantKey, verifyGrant } from "../../protocol/grants.ts";
 import { newRequestId } from "../../protocol/tokens.ts";
+import { grantVerifier } from "../../relay-node/grant-verifier.ts";
 import { rankNodes } from "../../worker/nodes.ts";
 import { type FakePool, fails, startFakePool } from "../support/fake-pool.ts";
 import { requestToken } from "../support/raw-caller.ts";
@@ -39,7 +40,7 @@ const ask = async (claims: Partial<RequestClaims> = {}, url = DB) =>
 /** What a node makes of a grant that a client brings. */
 async function proven({ node, grant }: Granted) {
   const master = Uint8Array.from(Buffer.from(pool.keys.grantMasterKey, "base64url"));
-  const keys = [await importGrantKey(await deriveGrantKey(master, node), "verify")];
+  const keys = [grantVerifier(await deriveGrantKey(master, node))];
   const now = Math.floor(Date.now() / 1_000);
   return verifyGrant(`Bearer ${grant}`, { edge: pool.edge, nodeId: node, keys, now }, "stream");
 }
