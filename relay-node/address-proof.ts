@@ -1,5 +1,6 @@
 import type { SecureContext } from "node:tls";
 import type { Logger } from "pino";
+import type { EgressList } from "../protocol/egress-list.ts";
 import { RelayError } from "../protocol/errors.ts";
 import type { EgressAddress, NodeConfig } from "./config.ts";
 import { createGetText } from "./get-text.ts";
@@ -28,6 +29,8 @@ interface Proof {
   told: string;
   wasInService: boolean;
   timer: NodeJS.Timeout | undefined;
+  /** What the list says of it that was read last: each request asks. */
+  word: { readonly list: EgressList; readonly isListed: boolean } | undefined;
 }
 
 /** Whether requests may leave, by which family. */
@@ -75,7 +78,14 @@ export class AddressProof implements EgressState {
     this.#proofs = (["ipv4", "ipv6"] as const).flatMap((family) => {
       const address = config.egress[family];
       if (address === undefined) return [];
-      const fresh = { state: UNPROVEN, reports: [], told: "", wasInService: false, timer: undefined };
+      const fresh = {
+        state: UNPROVEN,
+        reports: [],
+        told: "",
+        wasInService: false,
+        timer: undefined,
+        word: undefined,
+      };
       return [{ family, address, ...fresh }];
     });
     this.#witnesses = witnessesOf(config);
@@ -98,8 +108,10 @@ export class AddressProof implements EgressState {
   }
 
   mayLeave(family: 4 | 6): boolean {
-    const proof = this.#proofs.find((one) => one.family === nameOf(family));
-    return proof !== undefined && this.#isInService(proof, performance.now());
+    const name = nameOf(family);
+    const now = performance.now();
+    for (const proof of this.#proofs) if (proof.family === name) return this.#isInService(proof, now);
+    return false;
   }
 
   assertProven(): void {
@@ -125,9 +137,13 @@ export class AddressProof implements EgressState {
   }
 
   /** Undefined while no list was read. */
-  #isListed({ address }: Proof): boolean | undefined {
+  #isListed(proof: Proof): boolean | undefined {
     const { list } = this.#published;
-    return list === undefined ? undefined : isListed(list, this.#id, address.public);
+    if (list === undefined) return undefined;
+    if (proof.word?.list !== list) {
+      proof.word = { list, isListed: isListed(list, this.#id, proof.address.public) };
+    }
+    return proof.word.isListed;
   }
 
   /** Why an address is not in service: all that has to be mended. */

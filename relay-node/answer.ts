@@ -28,9 +28,14 @@ export function markFields(marks: AnswerMarks): string[] {
   if (marks.requestId !== undefined) fields.push(WIRE.requestId, marks.requestId);
   if (marks.egress !== undefined) fields.push(WIRE.egress, marks.egress);
   if (marks.receipt !== undefined) fields.push(WIRE.receipt, marks.receipt);
-  const timings = Object.entries(marks.timings ?? {}).map(([stage, ms]) => `${stage};dur=${ms.toFixed(1)}`);
-  if (marks.warm !== undefined) timings.push(`connection;desc=${marks.warm ? "warm" : "new"}`);
-  if (timings.length > 0) fields.push(WIRE.timing, timings.join(", "));
+  let timing = "";
+  for (const stage in marks.timings) {
+    timing += `${timing === "" ? "" : ", "}${stage};dur=${marks.timings[stage]!.toFixed(1)}`;
+  }
+  if (marks.warm !== undefined) {
+    timing += `${timing === "" ? "" : ", "}connection;desc=${marks.warm ? "warm" : "new"}`;
+  }
+  if (timing !== "") fields.push(WIRE.timing, timing);
   return fields;
 }
 

@@ -28,13 +28,13 @@ export async function beginBody(
 ): Promise<Buffer | RequestBody | null> {
   const { consumed } = node;
   if (claims.tail === undefined) {
-    consumed.consume(consumedId(claims), claims, claims.tat, node.now());
+    await consumed.consumeInTurn(consumedId(claims), claims, claims.tat, node.now());
     return takeBody(request, claims, slot);
   }
   const body = await takeTailed(request, claims, claims.tail, slot);
   node.assertServing(true);
   checkGrantTimes(claims, node.now());
-  consumed.consume(consumedId(claims), claims, claims.tat, node.now());
+  await consumed.consumeInTurn(consumedId(claims), claims, claims.tat, node.now());
   return body;
 }
 

@@ -31,6 +31,8 @@ export type CallClaims = Pick<GrantClaims, "jti" | "sub" | "htm" | "url" | "limi
 export class Call {
   claims: CallClaims | undefined;
   error: RelayError | undefined;
+  /** Host and port of the target, once its URL was read. */
+  host: string | undefined;
   /** The published address that the target saw. */
   egress: string | undefined;
   /** Whether the connection to the target had served before. */
@@ -82,11 +84,25 @@ export class Call {
    * answered.
    */
   count(usage: Usage): void {
-    const { claims, error } = this;
-    if (claims === undefined || this.#isCounted) return;
+    const kind = this.#counted();
+    if (kind !== undefined) usage[kind](this.claims!.sub);
+  }
+
+  /** The same where its answer can wait for the end of this turn. @param written called once it may leave */
+  countInTurn(usage: Usage, written: () => void): void {
+    const kind = this.#counted();
+    if (kind === "request") usage.requestInTurn(this.claims!.sub, written);
+    else {
+      if (kind === "refusal") usage.refusal(this.claims!.sub);
+      process.nextTick(written);
+    }
+  }
+
+  /** What it counts as now, the first time that this is asked. */
+  #counted(): "request" | "refusal" | undefined {
+    if (this.claims === undefined || this.#isCounted) return undefined;
     this.#isCounted = true;
-    const kind = countedAs(error);
-    if (kind !== undefined) usage[kind](claims.sub);
+    return countedAs(this.error);
   }
 
   /** What every answer says of it. */
@@ -107,7 +123,7 @@ export class Call {
       jti: claims?.jti,
       client: claims?.sub,
       // Host and port alone: paths and queries may hold secrets.
-      target: claims === undefined ? undefined : URL.parse(claims.url)?.host,
+      target: this.host ?? (claims === undefined ? undefined : URL.parse(claims.url)?.host),
       reason: error?.code,
       detail: error?.detail,
       reached: error?.reached,
@@ -142,7 +158,9 @@ export class Call {
 
 /** Milliseconds as a line has them. */
 export function rounded(timings: Readonly<Record<string, number>>): Record<string, number> {
-  return Object.fromEntries(Object.entries(timings).map(([stage, ms]) => [stage, Math.round(ms * 10) / 10]));
+  const tenths: Record<string, number> = {};
+  for (const stage in timings) tenths[stage] = Math.round(timings[stage]! * 10) / 10;
+  return tenths;
 }
 
 /** The code of the system's or library's own error; its message may quote what was sent. */

@@ -53,6 +53,8 @@ interface Connection {
   readonly client: Client;
   /** HTTP/1 alone: to be called before each request is written. */
   readonly arm: ((method: string, framing: Framing, handler: ExchangeHandler) => void) | undefined;
+  /** undici has taken it, and it is not lost. */
+  isConnected: boolean;
   /** Nothing else may be sent on it meanwhile. */
   exclusive: boolean;
   /** It takes nothing new and goes when it is free. */
@@ -102,6 +104,15 @@ export class Connections {
     return this.#leaseOf(warm ?? (await this.#open(route, signal, onStage)), exclusive);
   }
 
+  /** The same at once, where one is warm. */
+  leaseWarm(
+    route: Route,
+    { repeatable, exclusive }: { readonly repeatable: boolean; readonly exclusive: boolean },
+  ): Lease | undefined {
+    const warm = this.#warm(keyOf(route), repeatable ? IDLE_CONNECTION_MS : JUST_USED_MS, exclusive);
+    return warm && this.#leaseOf(warm, exclusive);
+  }
+
   /** A new connection, whatever stands. */
   async leaseFresh(route: Route, signal: AbortSignal, onStage?: OnStage): Promise<Lease> {
     return this.#leaseOf(await this.#open(route, signal, onStage), false);
@@ -127,15 +138,17 @@ export class Connections {
   }
 
   #warm(key: string, idleMs: number, exclusive: boolean): Connection | undefined {
+    const connections = this.#byKey.get(key);
+    if (connections === undefined) return undefined;
     const now = performance.now();
     let best: Connection | undefined;
-    for (const connection of this.#byKey.get(key) ?? []) {
-      const limit = connection.dialed.alpn === "h2" && !exclusive ? STREAMS_PER_CONNECTION : 1;
-      if (connection.exclusive || connection.active >= limit || !connection.client.stats.connected) continue;
-      if (!this.#egress.mayLeave(connection.dialed.family)) continue;
-      if (connection.active === 0 && now - connection.lastUsed > idleMs) continue;
+    for (const connection of connections) {
       // The one used last: the others grow old and are closed.
-      if (best === undefined || connection.lastUsed > best.lastUsed) best = connection;
+      if (best !== undefined && connection.lastUsed <= best.lastUsed) continue;
+      const limit = connection.dialed.alpn === "h2" && !exclusive ? STREAMS_PER_CONNECTION : 1;
+      if (connection.exclusive || connection.active >= limit || !connection.isConnected) continue;
+      if (connection.active === 0 && now - connection.lastUsed > idleMs) continue;
+      if (this.#egress.mayLeave(connection.dialed.family)) best = connection;
     }
     return best;
   }
@@ -179,13 +192,20 @@ export class Connections {
       dialed,
       client,
       arm,
+      isConnected: false,
       exclusive: false,
       retired: false,
       active: 0,
       served: 0,
       lastUsed: performance.now(),
     };
-    client.on("disconnect", () => this.#retire(connection));
+    client.on("connect", () => {
+      connection.isConnected = true;
+    });
+    client.on("disconnect", () => {
+      connection.isConnected = false;
+      this.#retire(connection);
+    });
     const set = this.#byKey.get(key) ?? new Set();
     this.#byKey.set(key, set.add(connection));
     this.#all.add(connection);

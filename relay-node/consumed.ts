@@ -38,6 +38,8 @@ export class ConsumedIds {
   #turned: number;
   #fd: number;
   #files: string[] = [];
+  /** What was consumed in this turn of the event loop and is not in the file yet. */
+  #batch: Batch | undefined;
 
   /** Is given every entry that this node makes, once it stands in the file, with the time in seconds since 1970. */
   tell: (line: string, now: number) => void = () => {};
@@ -99,6 +101,24 @@ export class ConsumedIds {
    * @throws RelayError `token_replayed`, `request_predates_node`, `node_internal` where it can't be written
    */
   consume(id: string, use: Use, issued: number, now: number): void {
+    this.#record(id, this.#judge(id, use, issued), now);
+  }
+
+  /**
+   * The same with one write for all that is consumed in one turn of the event loop. Nobody else can use the id from the call on;
+   * it stands in the file when this resolves.
+   */
+  async consumeInTurn(id: string, use: Use, issued: number, now: number): Promise<void> {
+    const mark = this.#judge(id, use, issued);
+    const batch = (this.#batch ??= this.#beginBatch());
+    batch.now = now;
+    batch.entries.push({ id, mark, before: this.#known(id) });
+    this.#current.set(id, mark);
+    await batch.written.promise;
+    this.tell(`${id} ${mark}`, now);
+  }
+
+  #judge(id: string, use: Use, issued: number): string {
     if (issued < this.#notBefore) {
       throw new RelayError("request_predates_node", "the token was issued before this node's memory begins");
     }
@@ -107,7 +127,7 @@ export class ConsumedIds {
     if (known !== undefined && !isNextAttempt(known, mark)) {
       throw new RelayError("token_replayed", "this request id was used before");
     }
-    this.#record(id, mark, now);
+    return mark;
   }
 
   /**
@@ -148,10 +168,39 @@ export class ConsumedIds {
   }
 
   close(): void {
+    this.#writeBatch();
     if (this.#fd === -1) return;
     closeSync(this.#fd);
     // What comes late must fail to be written: the number may soon be another file's.
     this.#fd = -1;
+  }
+
+  #beginBatch(): Batch {
+    setImmediate(() => this.#writeBatch());
+    return { written: Promise.withResolvers<void>(), entries: [], now: 0 };
+  }
+
+  #writeBatch(): void {
+    const batch = this.#batch;
+    if (batch === undefined) return;
+    this.#batch = undefined;
+    const { entries, now, written } = batch;
+    let text = "";
+    for (const { id, mark } of entries) text += `\n${id} ${mark}`;
+    try {
+      this.#write(text, now);
+    } catch (error) {
+      // What isn't written isn't known, unless more was heard of it meanwhile.
+      for (const { id, mark, before } of entries.toReversed()) {
+        if (this.#known(id) !== mark) continue;
+        this.#current.delete(id);
+        this.#previous.delete(id);
+        if (before !== undefined) this.#current.set(id, before);
+      }
+      written.reject(error);
+      return;
+    }
+    written.resolve();
   }
 
   #known(id: string): string | undefined {
@@ -206,6 +255,13 @@ export class ConsumedIds {
     this.#files = [...this.#files.filter((file) => file !== name), name];
     return fd;
   }
+}
+
+/** Ids that are written together. */
+interface Batch {
+  readonly written: PromiseWithResolvers<void>;
+  readonly entries: { readonly id: string; readonly mark: string; readonly before: string | undefined }[];
+  now: number;
 }
 
 /** Of a line that was cut short behind its id, the id is used up. What is shorter can't match any. */

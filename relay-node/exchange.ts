@@ -80,6 +80,10 @@ export class Exchange implements ExchangeHandler {
   /** undici calls this when the last byte of the request was written. */
   onRequestSent(): void {
     if (this.begun || this.#done) return;
+    if (!this.#uploading) {
+      this.#timer.refresh();
+      return;
+    }
     this.#uploading = false;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#expire(), ANSWER_HEAD_MS);

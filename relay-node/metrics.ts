@@ -1,6 +1,7 @@
 import type { Server } from "node:http";
 import { createServer } from "./node-http.ts";
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
+import { StageTimes } from "./stage-times.ts";
 
 /**
  * The stages of a call, each in milliseconds; those that were not passed are absent. `node_queue` is from its arrival until
@@ -12,25 +13,9 @@ export type Stage = "node_queue" | "dns" | "connect" | "tls" | "target";
 /** What Prometheus may read. Labels hold codes and stages alone: nothing that a caller could choose. */
 export class Metrics {
   readonly registry = new Registry();
-  readonly #requests = new Counter({
-    name: "holdfast_requests_total",
-    help: "Requests by outcome: target, or the code of the relay's own error",
-    labelNames: ["outcome"],
-    registers: [this.registry],
-  });
-  readonly #bytes = new Counter({
-    name: "holdfast_body_bytes_total",
-    help: "Body bytes relayed, up to targets and down from them",
-    labelNames: ["direction"],
-    registers: [this.registry],
-  });
-  readonly #stages = new Histogram({
-    name: "holdfast_stage_seconds",
-    help: "Time by stage of a call",
-    labelNames: ["stage"],
-    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120],
-    registers: [this.registry],
-  });
+  readonly #outcomes = new Map<string, number>();
+  readonly #bytes = { up: 0, down: 0 };
+  readonly #stages = new StageTimes();
 
   constructor(gauges: {
     readonly active: () => number;
@@ -41,6 +26,32 @@ export class Metrics {
     readonly inService: () => readonly (readonly [family: string, inService: boolean])[];
   }) {
     collectDefaultMetrics({ register: this.registry });
+    // What each request adds to is kept in plain numbers, and told when it is asked for: prom-client makes a text of the labels for
+    // each addition.
+    const counter = (name: string, help: string, label: string, read: () => Iterable<[string, number]>) =>
+      new Counter({
+        name,
+        help,
+        labelNames: [label],
+        registers: [this.registry],
+        collect() {
+          this.reset();
+          for (const [value, count] of read()) this.inc({ [label]: value }, count);
+        },
+      });
+    counter(
+      "holdfast_requests_total",
+      "Requests by outcome: target, or the code of the relay's own error",
+      "outcome",
+      () => this.#outcomes,
+    );
+    counter(
+      "holdfast_body_bytes_total",
+      "Body bytes relayed, up to targets and down from them",
+      "direction",
+      () => Object.entries(this.#bytes),
+    );
+    this.registry.registerMetric(this.#stages.metric);
     const gauge = (name: string, help: string, read: () => number) =>
       new Gauge({
         name,
@@ -72,15 +83,15 @@ export class Metrics {
     totalMs: number,
     timings: Partial<Record<Stage, number>>,
   ): void {
-    this.#requests.inc({ outcome });
-    this.#bytes.inc({ direction: "up" }, up);
-    this.#bytes.inc({ direction: "down" }, down);
+    this.#outcomes.set(outcome, (this.#outcomes.get(outcome) ?? 0) + 1);
+    this.#bytes.up += up;
+    this.#bytes.down += down;
     this.observe("total", totalMs);
-    for (const [stage, ms] of Object.entries(timings)) this.observe(stage, ms);
+    for (const stage in timings) this.observe(stage, timings[stage as Stage]!);
   }
 
   /** Books a stage of a call. */
-  readonly observe = (stage: string, ms: number): void => this.#stages.observe({ stage }, ms / 1_000);
+  readonly observe = (stage: string, ms: number): void => this.#stages.observe(stage, ms / 1_000);
 
   /** The listener for `/metrics`; its host is loopback by configuration. */
   server(): Server {

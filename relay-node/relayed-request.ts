@@ -26,7 +26,10 @@ export class RelayedRequest implements AnswerSink, Entrance, ServedRequest {
   readonly #response: ServerResponse;
   readonly #outcome: Outcome;
   readonly #form: RequestForm;
-  readonly #gone = new AbortController();
+  /** Why nobody waits for the request any more. */
+  #gone: RelayError | undefined;
+  /** Made where somebody asks for it: most requests wait for nothing that it could cut. */
+  #abort: AbortController | undefined;
   #plan: RequestPlan | undefined;
   #attempts = 0;
   #lease: Lease | undefined;
@@ -34,6 +37,10 @@ export class RelayedRequest implements AnswerSink, Entrance, ServedRequest {
   #slot: ClientSlot | undefined;
   /** The answer's body waits: for its reader, or for the client's share of bytes. */
   #rests = false;
+  /** The answer's beginning waits until its request is counted. */
+  #isHeld = false;
+  /** All of the answer has come. */
+  #isWhole = false;
   #isClosed = false;
   #wasReused = false;
   /** The first of two attempts may have reached the target. */
@@ -57,8 +64,9 @@ export class RelayedRequest implements AnswerSink, Entrance, ServedRequest {
     try {
       const plan = await this.#form.begin(this);
       // What ended meanwhile would begin to be booked, and never end.
-      this.signal.throwIfAborted();
+      this.#throwIfGone();
       this.#outcome.lap("node_queue");
+      this.#outcome.host = plan.target.authority;
       this.#outcome.body = plan.body;
       this.#node.usage.began(this.#outcome, false);
       this.#plan = plan;
@@ -69,7 +77,15 @@ export class RelayedRequest implements AnswerSink, Entrance, ServedRequest {
   }
 
   get signal(): AbortSignal {
-    return this.#gone.signal;
+    if (this.#abort === undefined) {
+      this.#abort = new AbortController();
+      if (this.#gone !== undefined) this.#abort.abort(this.#gone);
+    }
+    return this.#abort.signal;
+  }
+
+  #throwIfGone(): void {
+    if (this.#gone !== undefined) throw this.#gone;
   }
 
   enter(grant: Parameters<Entrance["enter"]>[0]): ClientSlot {
@@ -97,17 +113,23 @@ export class RelayedRequest implements AnswerSink, Entrance, ServedRequest {
 
   abort(error: RelayError): void {
     this.#outcome.error ??= error;
-    this.#gone.abort(error);
+    this.#gone ??= error;
+    this.#abort?.abort(error);
     this.#exchange?.abort(error);
   }
 
   head(head: ResponseHead): void {
     this.#outcome.lap("target");
-    this.#outcome.count(this.#node.usage);
-    // A head and a short body that came together leave together: killed in between, the node would have answered in part.
+    // A head and a short body that came together leave together, once they are counted: killed in between, the node would have
+    // answered in part.
     const { socket } = this.#response;
     socket?.cork();
-    process.nextTick(() => socket?.uncork());
+    this.#isHeld = true;
+    this.#outcome.countInTurn(this.#node.usage, () => {
+      this.#isHeld = false;
+      if (this.#isWhole) this.#response.end();
+      socket?.uncork();
+    });
     try {
       this.#form.head(head, this.#lease!.dialed);
     } catch (error) {
@@ -148,7 +170,9 @@ export class RelayedRequest implements AnswerSink, Entrance, ServedRequest {
       dropRest(this.#request);
     }
     this.#release();
-    this.#response.end();
+    // The response's end would let go of what is held.
+    this.#isWhole = true;
+    if (!this.#isHeld) this.#response.end();
   }
 
   fail(error: RelayError): void {
@@ -171,6 +195,7 @@ export class RelayedRequest implements AnswerSink, Entrance, ServedRequest {
     this.#outcome.error ??= error;
     this.#outcome.failed();
     this.#outcome.count(this.#node.usage);
+    if (this.#isHeld) this.#node.usage.flush();
     if (body instanceof RequestBody) body.destroy();
     if (this.#response.headersSent) this.#form.cut();
     else if (!this.#response.destroyed) this.#form.fail(error);
@@ -179,19 +204,14 @@ export class RelayedRequest implements AnswerSink, Entrance, ServedRequest {
   async #attempt(plan: RequestPlan): Promise<void> {
     const { connections } = this.#node;
     const { repeatable, body } = plan;
-    const { signal } = this.#gone;
     const { onStage } = this.#outcome;
+    const needs = { repeatable, exclusive: body instanceof RequestBody };
     this.#lease =
       this.#attempts++ === 0
-        ? await connections.lease(
-            plan,
-            { repeatable, exclusive: body instanceof RequestBody },
-            signal,
-            onStage,
-          )
-        : await connections.leaseFresh(plan, signal, onStage);
+        ? (connections.leaseWarm(plan, needs) ?? (await connections.lease(plan, needs, this.signal, onStage)))
+        : await connections.leaseFresh(plan, this.signal, onStage);
     this.#outcome.connected(this.#lease.dialed, this.#lease.reused);
-    if (signal.aborted) throw signal.reason;
+    this.#throwIfGone();
     const exchange = new Exchange(this, body instanceof RequestBody ? body : undefined);
     this.#exchange = exchange;
     this.#outcome.exchange = exchange;
@@ -215,7 +235,7 @@ export class RelayedRequest implements AnswerSink, Entrance, ServedRequest {
       this.#attempts === 1 &&
       this.#wasReused &&
       !this.#response.headersSent &&
-      !this.#gone.signal.aborted
+      this.#gone === undefined
     );
   }
 

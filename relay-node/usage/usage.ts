@@ -39,6 +39,8 @@ export class Usage {
   #booking: NodeJS.Timeout | undefined;
   #flushing: NodeJS.Immediate | undefined;
   #isFailing = false;
+  /** Who waits for what is not in the journal yet. */
+  #waiting: (() => void)[] = [];
 
   /**
    * @param now milliseconds since 1970
@@ -58,7 +60,17 @@ export class Usage {
   /** A request was let in, or something else that counts as one: on file when this returns. */
   request(client: string): void {
     this.#of(client).requests += 1;
-    this.#flush();
+    this.flush();
+  }
+
+  /**
+   * A request was let in, and is written with all else of this turn of the event loop.
+   * @param written called once it is on file, or can't be written
+   */
+  requestInTurn(client: string, written: () => void): void {
+    this.#of(client).requests += 1;
+    this.#waiting.push(written);
+    this.#flushSoon();
   }
 
   /** A stream was opened: on file when this returns. */
@@ -66,7 +78,7 @@ export class Usage {
     const counts = this.#of(client);
     counts.requests += 1;
     counts.streams += 1;
-    this.#flush();
+    this.flush();
   }
 
   /** Something was refused. A flood of it costs one write in a turn. */
@@ -93,7 +105,7 @@ export class Usage {
   /** Books what runs up to now. */
   book(): void {
     for (const [call, booked] of this.#running) this.#book(call, booked);
-    this.#flush();
+    this.flush();
     if (this.#running.size > 0) return;
     clearInterval(this.#booking);
     this.#booking = undefined;
@@ -135,14 +147,23 @@ export class Usage {
   }
 
   #flushSoon(): void {
-    this.#flushing ??= setImmediate(() => this.#flush());
+    this.#flushing ??= setImmediate(() => this.flush());
   }
 
-  #flush(): void {
+  /** What is counted by now stands in the journal when this returns, or can't be written. */
+  flush(): void {
     if (this.#flushing !== undefined) {
       clearImmediate(this.#flushing);
       this.#flushing = undefined;
     }
+    this.#write();
+    const waiting = this.#waiting;
+    if (waiting.length === 0) return;
+    this.#waiting = [];
+    for (const written of waiting) written();
+  }
+
+  #write(): void {
     try {
       this.journal.add(this.#pending);
       this.#pending.clear();

@@ -50,6 +50,48 @@ const TAKEN = { value: undefined };
 const REPLAYED = { error: "token_replayed" };
 const files = () => readdirSync(dir).toSorted();
 
+describe("ids of one turn", () => {
+  const use = { pass: PASS, attempt: 0 };
+  const inTurn = (ids: ConsumedIds, id: string) => ids.consumeInTurn(id, use, NOW, NOW);
+
+  test("stand in the file once they are taken, and are good once from the call on", async () => {
+    const ids = open();
+    const some = Array.from({ length: 20 }, newId);
+    const told: string[] = [];
+    ids.tell = (line) => told.push(line);
+    const taken = some.map((id) => inTurn(ids, id));
+    expect(consume(ids, some[0]!)).toEqual(REPLAYED);
+    await expect(inTurn(ids, some[1]!)).rejects.toMatchObject({ code: "token_replayed" });
+    expect(told).toEqual([]);
+    await Promise.all(taken);
+    expect(told).toEqual(some.map((id) => `${id} 0 ${PASS}`));
+    const text = readFileSync(join(dir, files()[0]!), "utf8");
+    for (const id of some) expect(text).toContain(`\n${id} 0 ${PASS}`);
+  });
+
+  test("that are taken while the node closes are written before", async () => {
+    const ids = open();
+    const id = newId();
+    const taken = inTurn(ids, id);
+    ids.close();
+    await taken;
+    expect(consume(open(), id)).toEqual(REPLAYED);
+  });
+
+  test("that can't be written are refused, and known as they were before", async () => {
+    const ids = open();
+    const [used, fresh] = [newId(), newId()];
+    consume(ids, used);
+    ids.close();
+    const next = ids.consumeInTurn(used, { pass: PASS, attempt: 1 }, NOW, NOW);
+    const results = await Promise.allSettled([next, inTurn(ids, fresh)]);
+    expect(results).toMatchObject(
+      results.map(() => ({ status: "rejected", reason: { code: "node_internal", reached: "no" } })),
+    );
+    expect([...ids.lines()]).toEqual([`${used} 0 ${PASS}`]);
+  });
+});
+
 describe("an id", () => {
   test("is taken once, whatever else is taken", () => {
     const ids = open();

@@ -81,6 +81,29 @@ test("requests and streams are on file at once, refusals with the turn, what end
   expect(onFile()).toMatchObject([{ bytesUp: 12 }]);
 });
 
+test("requests of one turn are written together, and on file before anybody is told", async () => {
+  const told: string[] = [];
+  for (const client of ["shop", "bank", "shop"]) {
+    usage.requestInTurn(client, () => {
+      const shop = onFile().find((entry) => entry.client === "shop");
+      told.push(`${client} ${shop?.requests}`);
+    });
+  }
+  expect([onFile(), told]).toEqual([[], []]);
+  await new Promise((done) => setImmediate(done));
+  expect(told).toEqual(["shop 2", "bank 2", "shop 2"]);
+});
+
+test("a request whose journal can't be written waits for nothing", async () => {
+  usage.journal.close();
+  let isTold = false;
+  usage.requestInTurn("shop", () => {
+    isTold = true;
+  });
+  await new Promise((done) => setImmediate(done));
+  expect(isTold).toBe(true);
+});
+
 test("what runs is booked each second, of a stream its time as well", async () => {
   const stream = { claims: { sub: "shop" }, bytesUp: 100, bytesDown: 0 };
   const upload = { claims: { sub: "bank" }, bytesUp: 7, bytesDown: 0 };

@@ -1,0 +1,43 @@
+import pino from "pino";
+import { beforeEach, expect, test } from "vitest";
+import { TurnLines } from "../../relay-node/logger.ts";
+
+let written: string[];
+let lines: TurnLines;
+let log: pino.Logger;
+beforeEach(() => {
+  written = [];
+  lines = new TurnLines((text) => written.push(text), pino.levels.values["warn"]!);
+  log = pino({ base: null, timestamp: false }, lines);
+});
+
+const nextTurn = () => new Promise((done) => setImmediate(done));
+const line = (level: number, msg: string) => `{"level":${level},"msg":"${msg}"}\n`;
+
+test("the lines of one turn are written together at its end", async () => {
+  log.info("one");
+  await Promise.resolve();
+  log.info("two");
+  expect(written).toEqual([]);
+  await nextTurn();
+  expect(written).toEqual([line(30, "one") + line(30, "two")]);
+  log.info("three");
+  await nextTurn();
+  expect(written.slice(1)).toEqual([line(30, "three")]);
+});
+
+test("a warning is written at once, behind what came before it, and nothing twice", async () => {
+  log.info("one");
+  log.warn("two");
+  expect(written).toEqual([line(30, "one") + line(40, "two")]);
+  await nextTurn();
+  expect(written).toHaveLength(1);
+});
+
+test("what is left is written when it is asked for, as at the process's exit", async () => {
+  log.info("one");
+  lines.flush();
+  lines.flush();
+  await nextTurn();
+  expect(written).toEqual([line(30, "one")]);
+});
