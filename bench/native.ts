@@ -5,11 +5,19 @@ import { promisify } from "node:util";
 import { installMissing } from "../test/support/debian-packages.ts";
 import { CORES, Process } from "./processes.ts";
 
+/** What a program is linked with, and the Debian packages that have it. */
+const LIBRARIES: Readonly<
+  Record<string, { readonly flags: readonly string[]; readonly packages: readonly string[] }>
+> = {
+  load: { flags: ["-lssl", "-lcrypto"], packages: ["libssl-dev"] },
+};
+
 const SOURCES = resolve(import.meta.dirname, "native");
 
 /** Compiles a program of bench/native; returns its path. */
 export async function compile(name: string, dir: string): Promise<string> {
-  await installMissing(["gcc", "libc6-dev"], "bench");
+  const { flags, packages } = LIBRARIES[name] ?? { flags: [], packages: [] };
+  await installMissing(["gcc", "libc6-dev", ...packages], "bench");
   mkdirSync(dir, { recursive: true });
   const path = join(dir, name);
   await promisify(execFile)("gcc", [
@@ -20,6 +28,7 @@ export async function compile(name: string, dir: string): Promise<string> {
     "-o",
     path,
     join(SOURCES, `${name}.c`),
+    ...flags,
   ]);
   return path;
 }
@@ -52,6 +61,8 @@ export interface Load {
   readonly seconds: number;
   /** The driver's own. */
   readonly cpuSeconds: number;
+  /** Of the process that was watched; else 0. */
+  readonly watchedCpuSeconds: number;
   readonly bytes: number;
   /** Connections that broke before an answer. */
   readonly broken: number;
@@ -74,9 +85,15 @@ export async function load(
     readonly seconds: number;
     readonly file: string;
     readonly repeat?: boolean;
+    /** Speaks TLS, and looks at no certificate. */
+    readonly tls?: boolean;
+    /** The first that are not counted. */
+    readonly skip?: number;
+    /** A process whose CPU is told. */
+    readonly watch?: number;
   },
 ): Promise<Load> {
-  const { connections, seconds, file, repeat = false } = options;
+  const { connections, seconds, file, repeat = false, tls = false, skip, watch } = options;
   const args = [
     "-c",
     String(CORES.driver),
@@ -87,6 +104,9 @@ export async function load(
     seconds,
     file,
     ...(repeat ? ["repeat"] : []),
+    ...(tls ? ["tls"] : []),
+    ...(skip === undefined ? [] : [`skip=${skip}`]),
+    ...(watch === undefined ? [] : [`watch=${watch}`]),
   ];
   const { stdout } = await promisify(execFile)("taskset", args.map(String));
   return JSON.parse(stdout) as Load;

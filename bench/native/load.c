@@ -1,11 +1,14 @@
 /*
  * Sends HTTP/1.1 requests over connections that stay, one at a time on each, and times each to the last byte of its answer.
  *
- *   load ADDRESS PORT CONNECTIONS SECONDS FILE [repeat]
+ *   load ADDRESS PORT CONNECTIONS SECONDS FILE [repeat] [tls] [skip=N] [watch=PID]
  *
  * FILE holds the requests: for each the number of its bytes, 4 bytes with the least first, and the bytes as they are sent. Each is sent once, in order,
  * until they or the time is up; with `repeat` from the start again. A connection that the server closes between two answers is opened anew.
  * Prints a line of JSON: requests, seconds, its own CPU seconds, statuses, bytes of bodies, microseconds at 50, 90 and 99 %.
+ *
+ * `tls` speaks TLS and looks at no certificate. `skip=N` doesn't count the first N, which open what stays open; the time begins behind
+ * them. `watch=PID` tells what that process has computed meanwhile, in seconds, with all its threads.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -18,17 +21,18 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#include <openssl/ssl.h>
 
 enum { HEAD_MAX = 65536, PIECE = 1 << 18, EVENTS = 256, STATUSES = 600 };
 enum body { NONE, COUNTED, CHUNKED, TO_END };
 
 struct link {
     int fd;
+    SSL *ssl; /* NULL in the clear */
     const unsigned char *request;
     size_t request_length, sent;
     double began;
@@ -49,8 +53,12 @@ static double *times;
 static size_t done, room;
 static unsigned long long statuses[STATUSES], bytes, broken;
 static char scratch[PIECE];
-static double until;
+static double until, seconds, counted_from, cpu_from, watched_from;
 static int busy;
+static SSL_CTX *tls;
+static size_t answered, skips;
+static clockid_t watched;
+static int watches;
 
 static void fail(const char *what) {
     perror(what);
@@ -63,11 +71,52 @@ static double now(void) {
     return time.tv_sec + time.tv_nsec / 1e9;
 }
 
+static double cpu(clockid_t clock) {
+    struct timespec time;
+    if (clock_gettime(clock, &time) != 0) fail("cpu");
+    return time.tv_sec + time.tv_nsec / 1e9;
+}
+
+/* From now on it counts. */
+static void count_on(void) {
+    counted_from = now();
+    until = counted_from + seconds;
+    cpu_from = cpu(CLOCK_PROCESS_CPUTIME_ID);
+    if (watches) watched_from = cpu(watched);
+}
+
+static ssize_t tls_result(struct link *link, int result) {
+    if (result > 0) return result;
+    int error = SSL_get_error(link->ssl, result);
+    errno = error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE ? EAGAIN : ECONNRESET;
+    return error == SSL_ERROR_ZERO_RETURN ? 0 : -1;
+}
+
+static ssize_t put(struct link *link, const void *data, size_t length) {
+    if (link->ssl == NULL) return send(link->fd, data, length, MSG_NOSIGNAL);
+    return tls_result(link, SSL_write(link->ssl, data, length));
+}
+
+static ssize_t get(struct link *link, void *data, size_t room) {
+    if (link->ssl == NULL) return recv(link->fd, data, room, 0);
+    return tls_result(link, SSL_read(link->ssl, data, room));
+}
+
+static void close_link(struct link *link) {
+    SSL_free(link->ssl);
+    link->ssl = NULL;
+    close(link->fd);
+}
+
 static void open_link(struct link *link) {
     int one = 1;
     link->fd = socket(AF_INET, SOCK_STREAM, 0);
     if (connect(link->fd, (struct sockaddr *)&server, sizeof server) != 0) fail("connect");
     setsockopt(link->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (tls != NULL) {
+        link->ssl = SSL_new(tls);
+        if (link->ssl == NULL || SSL_set_fd(link->ssl, link->fd) != 1 || SSL_connect(link->ssl) != 1) fail("TLS");
+    }
     fcntl(link->fd, F_SETFL, O_NONBLOCK);
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = link};
     if (epoll_ctl(poller, EPOLL_CTL_ADD, link->fd, &event) != 0) fail("epoll_ctl");
@@ -76,7 +125,7 @@ static void open_link(struct link *link) {
 /* Takes the next request; 0 where there is none or no time. */
 static int take(struct link *link) {
     if (at >= file_end && repeats) at = file;
-    if (at >= file_end || now() >= until) return 0;
+    if (at >= file_end || (answered >= skips && now() >= until)) return 0;
     link->request_length = at[0] | at[1] << 8 | at[2] << 16 | (size_t)at[3] << 24;
     link->request = at + 4;
     at += 4 + link->request_length;
@@ -87,7 +136,7 @@ static int take(struct link *link) {
 
 static int push(struct link *link) {
     while (link->sent < link->request_length) {
-        ssize_t sent = send(link->fd, link->request + link->sent, link->request_length - link->sent, MSG_NOSIGNAL);
+        ssize_t sent = put(link, link->request + link->sent, link->request_length - link->sent);
         if (sent < 0 && errno != EAGAIN) return -1;
         int waits = sent < 0;
         if (!waits) link->sent += sent;
@@ -100,12 +149,12 @@ static int push(struct link *link) {
 
 static void start(struct link *link) {
     if (!take(link)) {
-        close(link->fd);
+        close_link(link);
         busy--;
         return;
     }
     if (link->must_close || push(link) < 0) {
-        close(link->fd);
+        close_link(link);
         open_link(link);
         link->sent = 0;
         if (push(link) < 0) fail("send");
@@ -113,11 +162,15 @@ static void start(struct link *link) {
 }
 
 static void finish(struct link *link) {
-    if (done == room && (times = realloc(times, (room = room * 2 + 65536) * sizeof *times)) == NULL) fail("realloc");
-    times[done++] = now() - link->began;
+    if (++answered <= skips) {
+        if (answered == skips) count_on();
+    } else {
+        if (done == room && (times = realloc(times, (room = room * 2 + 65536) * sizeof *times)) == NULL) fail("realloc");
+        times[done++] = now() - link->began;
+    }
     statuses[link->status]++;
     if (link->must_close) {
-        close(link->fd);
+        close_link(link);
         open_link(link);
     }
     start(link);
@@ -168,8 +221,8 @@ static int read_head(struct link *link) {
 
 static void receive(struct link *link) {
     for (;;) {
-        ssize_t got = link->in_body ? recv(link->fd, scratch, PIECE, 0)
-                                    : recv(link->fd, link->head + link->head_length, HEAD_MAX - link->head_length, 0);
+        ssize_t got = link->in_body ? get(link, scratch, PIECE)
+                                    : get(link, link->head + link->head_length, HEAD_MAX - link->head_length);
         if (got < 0 && errno == EAGAIN) return;
         if (got <= 0) {
             if (link->in_body && link->body == TO_END) {
@@ -177,7 +230,7 @@ static void receive(struct link *link) {
                 return;
             }
             broken++;
-            close(link->fd);
+            close_link(link);
             open_link(link);
             start(link);
             return;
@@ -207,7 +260,7 @@ static double microseconds(double share) {
 
 int main(int count, char **words) {
     if (count < 6) {
-        fprintf(stderr, "usage: load ADDRESS PORT CONNECTIONS SECONDS FILE [repeat]\n");
+        fprintf(stderr, "usage: load ADDRESS PORT CONNECTIONS SECONDS FILE [repeat] [tls] [skip=N] [watch=PID]\n");
         return 2;
     }
     signal(SIGPIPE, SIG_IGN);
@@ -221,17 +274,27 @@ int main(int count, char **words) {
     if (file == MAP_FAILED) fail("mmap");
     at = file;
     file_end = file + stat.st_size;
-    repeats = count > 6;
-    poller = epoll_create1(0);
-    double began = now();
-    until = began + atof(words[4]);
-    busy = links;
-    for (int i = 0; i < links; i++) {
-        struct link *link = calloc(1, sizeof *link);
-        if (link == NULL) fail("calloc");
-        open_link(link);
-        start(link);
+    seconds = atof(words[4]);
+    for (int i = 6; i < count; i++) {
+        if (strcmp(words[i], "repeat") == 0) repeats = 1;
+        else if (strcmp(words[i], "tls") == 0) {
+            if ((tls = SSL_CTX_new(TLS_client_method())) == NULL) fail("TLS");
+            SSL_CTX_set_mode(tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+        } else if (strncmp(words[i], "skip=", 5) == 0) skips = strtoull(words[i] + 5, NULL, 10);
+        else if (strncmp(words[i], "watch=", 6) == 0) {
+            watches = 1;
+            if (clock_getcpuclockid(atoi(words[i] + 6), &watched) != 0) fail("watch");
+        } else fail(words[i]);
     }
+    poller = epoll_create1(0);
+    busy = links;
+    struct link **all = calloc(links, sizeof *all);
+    for (int i = 0; i < links; i++) {
+        if (all == NULL || (all[i] = calloc(1, sizeof **all)) == NULL) fail("calloc");
+        open_link(all[i]);
+    }
+    count_on();
+    for (int i = 0; i < links; i++) start(all[i]);
     struct epoll_event events[EVENTS];
     while (busy > 0) {
         int ready = epoll_wait(poller, events, EVENTS, 10000);
@@ -245,13 +308,11 @@ int main(int count, char **words) {
             if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) receive(link);
         }
     }
-    double seconds = now() - began;
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    double cpu = usage.ru_utime.tv_sec + usage.ru_stime.tv_sec + (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+    double took = now() - counted_from, own = cpu(CLOCK_PROCESS_CPUTIME_ID) - cpu_from;
+    double others = watches ? cpu(watched) - watched_from : 0;
     qsort(times, done, sizeof *times, ascending);
-    printf("{\"requests\":%zu,\"seconds\":%.6f,\"cpuSeconds\":%.6f,\"bytes\":%llu,\"broken\":%llu,\"p50\":%.1f,\"p90\":%.1f,\"p99\":%.1f,\"statuses\":{",
-        done, seconds, cpu, bytes, broken, microseconds(0.5), microseconds(0.9), microseconds(0.99));
+    printf("{\"requests\":%zu,\"seconds\":%.6f,\"cpuSeconds\":%.6f,\"watchedCpuSeconds\":%.6f,\"bytes\":%llu,\"broken\":%llu,\"p50\":%.1f,\"p90\":%.1f,\"p99\":%.1f,\"statuses\":{",
+        done, took, own, others, bytes, broken, microseconds(0.5), microseconds(0.9), microseconds(0.99));
     const char *comma = "";
     for (int i = 0; i < STATUSES; i++) {
         if (statuses[i] == 0) continue;

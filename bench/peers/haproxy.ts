@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Process } from "../processes.ts";
 import { debianVersion, type PeerPlace, type RunningPeer } from "./peer.ts";
@@ -14,12 +14,20 @@ const SECTION: Readonly<Record<HaproxyMode, string>> = {
 
 /** @param to the target, `ADDRESS:PORT` */
 export async function startHaproxy(
-  { dir, host, port, core }: PeerPlace,
+  { dir, host, port, core, tls }: PeerPlace,
   mode: HaproxyMode,
   to: string,
 ): Promise<RunningPeer> {
   const version = await debianVersion("haproxy");
   mkdirSync(dir, { recursive: true });
+  let secured = "";
+  if (tls !== undefined) {
+    const both = join(dir, "both.pem");
+    writeFileSync(both, `${readFileSync(tls.cert, "utf8")}\n${readFileSync(tls.key, "utf8")}`, {
+      mode: 0o600,
+    });
+    secured = ` ssl crt ${both}`;
+  }
   const config = `global
   nbthread 1
   maxconn 8000
@@ -28,7 +36,7 @@ defaults
   timeout client 600s
   timeout server 600s
 ${SECTION[mode]}frontend in
-  bind ${host}:${port}
+  bind ${host}:${port}${secured}
   default_backend out
 backend out
   server target ${to}
@@ -40,5 +48,5 @@ backend out
     ready: { host, port },
   });
   const name = mode === "tcp-splice" ? "HAProxy, forced splice" : `HAProxy, ${mode.toUpperCase()}`;
-  return { name, version, config, process, host, port };
+  return { name: tls === undefined ? name : `${name}, by TLS`, version, config, process, host, port };
 }

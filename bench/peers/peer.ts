@@ -17,6 +17,8 @@ export interface PeerPlace {
   readonly host: string;
   readonly port: number;
   readonly core: number;
+  /** PEM files, where it is to be spoken to over TLS. */
+  readonly tls?: { readonly cert: string; readonly key: string } | undefined;
 }
 
 /** Installs a peer's package of Debian's, and tells its version. */
