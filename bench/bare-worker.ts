@@ -14,11 +14,13 @@ const { default: workerdPath } = require("workerd") as { default: string };
 /**
  * Bundles a worker and starts it in a workerd of its own, with nothing but a listener, the network and texts.
  * @param bindings texts by the names that the worker has them by
+ * @param ca PEM of an authority that its calls trust besides the public ones
  */
 export async function startWorker(
   { dir, host, port, core }: PeerPlace,
   source: string,
   bindings: Readonly<Record<string, string>>,
+  ca?: string,
 ): Promise<{ readonly process: Process; readonly version: string }> {
   mkdirSync(dir, { recursive: true });
   const { date, flags } = compatibility();
@@ -34,11 +36,15 @@ export async function startWorker(
   const texts = Object.entries(bindings).map(
     ([name, text]) => `(name = ${JSON.stringify(name)}, text = ${JSON.stringify(text)})`,
   );
+  const tls =
+    ca === undefined
+      ? ""
+      : `, tlsOptions = (trustBrowserCas = true, trustedCertificates = [${JSON.stringify(ca)}])`;
   const config = `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
     (name = "worker", worker = .worker),
-    (name = "internet", network = (allow = ["public", "private", "local"])),
+    (name = "internet", network = (allow = ["public", "private", "local"]${tls})),
   ],
   sockets = [(name = "http", address = "${host}:${port}", http = (), service = "worker")]
 );

@@ -10,6 +10,7 @@ const LIBRARIES: Readonly<
   Record<string, { readonly flags: readonly string[]; readonly packages: readonly string[] }>
 > = {
   load: { flags: ["-lssl", "-lcrypto"], packages: ["libssl-dev"] },
+  stream: { flags: ["-lssl", "-lcrypto"], packages: ["libssl-dev"] },
 };
 
 const SOURCES = resolve(import.meta.dirname, "native");

@@ -40,6 +40,15 @@ function otherMs(): number {
     .split(/\s+/)
     .map(Number);
   const busy = ((user! + nice! + system! + irq! + softirq!) / TICKS_PER_SECOND) * 1_000;
-  const ours = treeOf(process.pid).reduce((sum, pid) => sum + cpuMs(pid, "with what has ended below"), 0);
+  const ours = treeOf(process.pid).reduce((sum, pid) => sum + computed(pid), 0);
   return busy - ours;
+}
+
+/** Nothing where it has gone meanwhile: its parent counts it then. */
+function computed(pid: number): number {
+  try {
+    return cpuMs(pid, "with what has ended below");
+  } catch {
+    return 0;
+  }
 }

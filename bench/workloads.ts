@@ -1,5 +1,8 @@
+import { database } from "./database.ts";
+import { growthStreams } from "./growth-streams.ts";
 import { growthTargets } from "./growth-targets.ts";
 import { hooksBacklog, hooksRate, hooksStored } from "./hooks.ts";
+import { streamBulk } from "./stream-bulk.ts";
 import { warmEdge } from "./warm-edge.ts";
 import { warmNode } from "./warm-node.ts";
 import type { Workload } from "./workload.ts";
@@ -8,8 +11,11 @@ import type { Workload } from "./workload.ts";
 export const WORKLOADS: readonly Workload[] = [
   warmNode,
   warmEdge,
+  streamBulk,
   growthTargets,
+  growthStreams,
   hooksRate,
   hooksBacklog,
   hooksStored,
+  database,
 ];

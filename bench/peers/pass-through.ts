@@ -8,9 +8,10 @@ const SOURCE = resolve(import.meta.dirname, "../workers/pass-through.ts");
 /**
  * A worker of Hono's in the workerd that the edge runs in, with the edge's compatibility flags, which hands everything on.
  * @param to the origin that it hands on to
+ * @param ca PEM of the authority of the origin's certificate, where it has one
  */
-export async function startPassThrough(place: PeerPlace, to: string): Promise<RunningPeer> {
-  const { process, version } = await startWorker(place, SOURCE, { TO: to });
+export async function startPassThrough(place: PeerPlace, to: string, ca?: string): Promise<RunningPeer> {
+  const { process, version } = await startWorker(place, SOURCE, { TO: to }, ca);
   const { host, port } = place;
   return {
     name: "Hono pass-through",

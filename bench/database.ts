@@ -1,0 +1,139 @@
+import { join } from "node:path";
+import { freePort } from "../test/support/stack.ts";
+import { installMissing } from "../test/support/debian-packages.ts";
+import { startLoopbackPostgres } from "../test/tunnel/support/servers/loopback-postgres.ts";
+import { startAgent } from "./database/agent.ts";
+import { type Database, fill, select, type Transactions } from "./database/pgbench.ts";
+import { debianVersion } from "./peers/peer.ts";
+import { quietly } from "./quiet.ts";
+import { median } from "./stats.ts";
+import { StreamsRelay } from "./streams/relay.ts";
+import { alternate, type Figure, type Section, type Workload } from "./workload.ts";
+
+const SIZES = {
+  whole: { rounds: 5, seconds: 4, connecting: 2 },
+  quick: { rounds: 1, seconds: 2, connecting: 1 },
+};
+const CLIENTS = [1, 8] as const;
+const EVERY_CORE = [0, 1];
+const HOST = "127.0.0.1";
+
+const WAYS = {
+  direct: "direct",
+  edge: "holdfast run, by the edge",
+  node: "holdfast run, straight to the node",
+} as const;
+type Way = keyof typeof WAYS;
+const WAY_NAMES = Object.keys(WAYS) as Way[];
+
+/** A measurement, with what the parts of the way computed for each transaction, in microseconds. */
+interface Sample extends Transactions {
+  readonly agent: number;
+  readonly edge: number;
+  readonly node: number;
+}
+
+const SELECT_NOTE =
+  "pgbench -S, its scale 1, by the simple protocol: a transaction is one message there and one back. pgbench, PostgreSQL, the agent, workerd and the node share both cores of the machine.";
+
+export const database: Workload = {
+  name: "database",
+  title: "Databases through the tunnel",
+  async run(options) {
+    const { quick, dir } = options;
+    const log = (line: string) => options.log(line);
+    const { rounds, seconds, connecting } = quick ? SIZES.quick : SIZES.whole;
+    await installMissing(["postgresql"], "bench");
+    const running: { stop(): Promise<void> }[] = [];
+    try {
+      const port = await freePort();
+      const postgres = await startLoopbackPostgres(port, [HOST, "127.0.0.2"]);
+      running.push(postgres);
+      const { username, password, pathname } = new URL(postgres.url);
+      const at = (where: number): Database => ({
+        host: HOST,
+        port: where,
+        user: username,
+        password: decodeURIComponent(password),
+        name: pathname.slice(1),
+      });
+      await fill(at(port));
+      const relay = await StreamsRelay.start(join(dir, "relay"), [`tcp://${HOST}:${port}`], EVERY_CORE);
+      running.push(relay);
+      const env = { HOLDFAST_URL: relay.relayUrl, NODE_EXTRA_CA_CERTS: relay.stack.caFile };
+      const [byEdge, straight] = [await freePort(), await freePort()];
+      const agents = {
+        edge: await startAgent(dir, { port, listen: byEdge, via: "edge", core: EVERY_CORE }, env),
+        node: await startAgent(dir, { port, listen: straight, via: "direct", core: EVERY_CORE }, env),
+      };
+      running.push(...Object.values(agents));
+      const ports: Record<Way, number> = { direct: port, edge: byEdge, node: straight };
+      const cpu = (way: Way) => ({
+        agent: way === "direct" ? 0 : agents[way].cpuMs,
+        ...relay.cpu(),
+      });
+      const measured = async (way: Way, clients: number, each: boolean): Promise<Sample> => {
+        const before = cpu(way);
+        const lasts = each ? connecting : seconds;
+        const told = await select(at(ports[way]), { clients, seconds: lasts, each });
+        const after = cpu(way);
+        const count = told.perSecond * lasts;
+        const of = (part: keyof typeof after) => ((after[part] - before[part]) * 1_000) / count;
+        return { ...told, agent: of("agent"), edge: of("edge"), node: of("node") };
+      };
+      const sections: Section[] = [];
+      const ratios: number[] = [];
+      const all = async (clients: number, each: boolean) => {
+        const runs = Object.fromEntries(
+          WAY_NAMES.map((way) => [way, () => quietly(log, () => measured(way, clients, each))]),
+        ) as Record<Way, () => Promise<Sample>>;
+        return alternate(rounds, runs);
+      };
+      for (const clients of CLIENTS) {
+        log(`select-only, ${clients} at once`);
+        const samples = await all(clients, false);
+        const rate = (way: Way) => median(samples[way].map(({ perSecond }) => perSecond));
+        ratios.push(rate("edge") / rate("direct"));
+        const title = `Select-only, ${clients} at once`;
+        sections.push({ title, note: SELECT_NOTE, figures: figures(samples, "perSecond"), isDrawn: true });
+      }
+      log("a connection for each");
+      const samples = await all(1, true);
+      sections.push({
+        title: "A connection for each transaction",
+        note: "pgbench -C with one client: each transaction waits for a TCP connection, the start of PostgreSQL's process for it, and the password's exchange. Each goes by a stream of its own.",
+        figures: figures(samples, "latencyMs"),
+      });
+      const version = await debianVersion("postgresql");
+      return {
+        sections,
+        ratios: { "pgbench-tps": Math.min(...ratios) },
+        peers: [{ name: "PostgreSQL", version }],
+      };
+    } finally {
+      for (const one of running.toReversed()) await one.stop();
+    }
+  },
+};
+
+function figures(
+  samples: Readonly<Record<Way, readonly Sample[]>>,
+  first: "perSecond" | "latencyMs",
+): Figure[] {
+  const figure = (way: Way, part: keyof Sample, unit: string, of = ""): Figure => ({
+    what: `${WAYS[way]}${of}`,
+    unit,
+    samples: samples[way].map((sample) => sample[part]),
+  });
+  const rates = WAY_NAMES.map((way) => figure(way, "perSecond", "transactions/s"));
+  const times = WAY_NAMES.map((way) => figure(way, "latencyMs", "ms each"));
+  const each = "CPU µs each";
+  return [
+    ...(first === "perSecond" ? [...rates, ...times] : [...times, ...rates]),
+    figure("edge", "agent", each, ": agent"),
+    figure("edge", "edge", each, ": workerd"),
+    figure("edge", "node", each, ": node"),
+    figure("node", "agent", each, ": agent"),
+    figure("node", "node", each, ": node"),
+  ];
+}
