@@ -1,41 +1,67 @@
 /** Below this a chunk is copied: by itself it would cost more than its bytes, and may keep a large buffer alive. */
 const COPIED_BELOW_BYTES = 2_048;
 
-/** What copies are gathered in. */
+/** What copies of small chunks are gathered in. */
 const BLOCK_BYTES = 4_096;
+
+/** Where blocks come from that a queue copies what it takes in into, and where they go back to. */
+export interface Blocks {
+  /** One for so many bytes, or for some of them. */
+  take(bytes: number): Uint8Array;
+  /** None of the queue's bytes stand in it any more. Who was handed some may have them still. */
+  give(block: Uint8Array): void;
+}
 
 /** Bytes in order, taken in at one end and dropped at the other. However small the pieces were, it costs about twice its bytes. */
 export class ByteQueue {
+  readonly #blocks: Blocks | undefined;
   readonly #chunks: Uint8Array[] = [];
+  /** What each chunk stands in, where that has to be given back. */
+  readonly #lent: (Uint8Array | undefined)[] = [];
   #size = 0;
   /** Where the last chunk is a copy: the block that it stands in, and where its bytes begin and end there. */
   #block: Uint8Array | undefined;
   #begin = 0;
   #end = 0;
 
+  /** @param blocks where all is copied into; without them large chunks are kept as they come */
+  constructor(blocks?: Blocks) {
+    this.#blocks = blocks;
+  }
+
   /** How many bytes it holds. */
   get size(): number {
     return this.#size;
   }
 
-  /** Takes bytes in, which must not be changed afterwards. */
-  push(chunk: Uint8Array): void {
-    if (chunk.length === 0) return;
+  /**
+   * Takes bytes in, which must not be changed afterwards, but where it has blocks of its own.
+   * @returns the same bytes, as they stay until they are dropped
+   */
+  push(chunk: Uint8Array): readonly Uint8Array[] {
+    if (chunk.length === 0) return [];
     this.#size += chunk.length;
-    if (chunk.length >= COPIED_BELOW_BYTES) {
+    if (this.#blocks === undefined && chunk.length >= COPIED_BELOW_BYTES) {
       this.#block = undefined;
-      this.#chunks.push(chunk);
-      return;
+      this.#add(chunk, undefined);
+      return [chunk];
     }
-    if (this.#block !== undefined && this.#end + chunk.length <= BLOCK_BYTES) this.#chunks.pop();
-    else {
-      this.#block = new Uint8Array(BLOCK_BYTES);
+    if (this.#block !== undefined && this.#end + chunk.length <= this.#block.length) {
+      return [this.#append(chunk)];
+    }
+    const kept: Uint8Array[] = [];
+    for (let at = 0; at < chunk.length;) {
+      const left = chunk.length - at;
+      const isLent = this.#blocks !== undefined && left >= COPIED_BELOW_BYTES;
+      const block = isLent ? this.#blocks.take(this.#size) : new Uint8Array(BLOCK_BYTES);
+      this.#block = block;
       this.#begin = 0;
       this.#end = 0;
+      this.#add(block.subarray(0, 0), isLent ? block : undefined);
+      kept.push(this.#append(chunk.subarray(at, at + block.length)));
+      at += kept.at(-1)!.length;
     }
-    this.#block.set(chunk, this.#end);
-    this.#end += chunk.length;
-    this.#chunks.push(this.#block.subarray(this.#begin, this.#end));
+    return kept;
   }
 
   /** Drops so many bytes at the front. */
@@ -46,24 +72,26 @@ export class ByteQueue {
     while (whole < this.#chunks.length && this.#chunks[whole]!.length <= left) {
       left -= this.#chunks[whole++]!.length;
     }
-    this.#chunks.splice(0, whole);
+    if (whole > 0) {
+      this.#chunks.splice(0, whole);
+      for (const block of this.#lent.splice(0, whole)) if (block !== undefined) this.#blocks!.give(block);
+    }
     if (this.#chunks.length === 0) this.#block = undefined;
     if (left === 0) return;
     this.#chunks[0] = this.#chunks[0]!.subarray(left);
     if (this.#chunks.length === 1) this.#begin += left;
   }
 
-  /** Drops so many bytes at the front, at most, and hands them over. */
-  take(atMost: number): Uint8Array[] {
-    const taken: Uint8Array[] = [];
+  /** The first bytes, so many at most; they stay. */
+  peek(atMost: number): Uint8Array[] {
+    const first: Uint8Array[] = [];
     let left = atMost;
     for (const chunk of this.#chunks) {
       if (left === 0) break;
-      taken.push(chunk.length <= left ? chunk : chunk.subarray(0, left));
-      left -= taken.at(-1)!.length;
+      first.push(chunk.length <= left ? chunk : chunk.subarray(0, left));
+      left -= first.at(-1)!.length;
     }
-    this.drop(atMost - left);
-    return taken;
+    return first;
   }
 
   /** All behind so many bytes, in order. */
@@ -75,7 +103,26 @@ export class ByteQueue {
     }
   }
 
+  /** Forgets all. Blocks don't go back: somebody may be about to send what stands in them. */
   clear(): void {
-    this.drop(this.#size);
+    this.#chunks.length = 0;
+    this.#lent.length = 0;
+    this.#size = 0;
+    this.#block = undefined;
+  }
+
+  #add(chunk: Uint8Array, lent: Uint8Array | undefined): void {
+    this.#chunks.push(chunk);
+    this.#lent.push(lent);
+  }
+
+  /** Copies behind the last chunk, into the block that it stands in. */
+  #append(chunk: Uint8Array): Uint8Array {
+    const block = this.#block!;
+    const at = this.#end;
+    block.set(chunk, at);
+    this.#end += chunk.length;
+    this.#chunks[this.#chunks.length - 1] = block.subarray(this.#begin, this.#end);
+    return block.subarray(at, this.#end);
   }
 }

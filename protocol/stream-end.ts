@@ -1,4 +1,4 @@
-import { ByteQueue } from "./byte-queue.ts";
+import { type Blocks, ByteQueue } from "./byte-queue.ts";
 import { isRelayError, RelayError, withReached } from "./errors.ts";
 import { STREAM_ACK_BYTES, STREAM_MESSAGE_MAX_BYTES } from "./limits.ts";
 import { errorOfReset, parseStreamMessage, type StreamMessage } from "./stream-messages.ts";
@@ -37,7 +37,7 @@ export class StreamEnd {
   readonly #window: number;
   #port: StreamPort | undefined;
   /** Sent and not acknowledged, in order; the first begins at `#acked`. */
-  readonly #pending = new ByteQueue();
+  readonly #pending: ByteQueue;
   #sent = 0;
   #acked = 0;
   #finished = false;
@@ -50,10 +50,14 @@ export class StreamEnd {
   #finTold = false;
   #state: "open" | "done" | "reset" = "open";
 
-  /** @param window bytes that each side may have under way */
-  constructor(window: number, events: StreamEvents) {
+  /**
+   * @param window bytes that each side may have under way
+   * @param blocks where what is sent is copied into; without them it is kept as it is
+   */
+  constructor(window: number, events: StreamEvents, blocks?: Blocks) {
     this.#window = window;
     this.#events = events;
+    this.#pending = new ByteQueue(blocks);
   }
 
   /** Bytes that may be sent now. */
@@ -134,15 +138,14 @@ export class StreamEnd {
   }
 
   /**
-   * Sends bytes, which must not be changed afterwards.
+   * Sends bytes, which must not be changed afterwards, but where there are blocks to copy them into.
    * @throws Error where there is no room for them
    */
   send(chunk: Uint8Array): void {
     if (chunk.length === 0) return;
     if (chunk.length > this.room) throw new Error(`there is room for ${this.room} bytes alone`);
-    this.#pending.push(chunk);
     this.#sent += chunk.length;
-    this.#sendBytes(chunk);
+    for (const piece of this.#pending.push(chunk)) this.#sendBytes(piece);
   }
 
   /** Says that nothing more will be sent. */
@@ -182,7 +185,7 @@ export class StreamEnd {
     this.#tell({ type: "ping" });
   }
 
-  /** Takes a message of the other end, but for `open`, which begins a connection and is the owner's to read. */
+  /** Takes a message of the other end, or a piece of a binary one, but for `open`, which begins a connection and is the owner's to read. */
   receive(message: Uint8Array | string): void {
     if (this.#state !== "open") return;
     try {

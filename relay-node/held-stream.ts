@@ -14,6 +14,7 @@ import { StreamConnection, type UpgradedSocket } from "./stream-connection.ts";
 import { targetFailure } from "./target-failure.ts";
 import { SocketReader } from "./socket-reader.ts";
 import { SocketWriter } from "./socket-writer.ts";
+import { STREAM_BLOCKS } from "./stream-blocks.ts";
 
 /** What a stream of either mode is to the node. Times are `performance.now()`'s. */
 export interface NodeStream {
@@ -57,6 +58,8 @@ export class HeldStream implements NodeStream {
   /** Resumes cost their client no share of its requests: these are what it has. */
   readonly #resumes = new TokenBucket(STREAM_RESUMES, performance.now());
   #connection: StreamConnection | undefined;
+  /** More of the message that is being read is under way. */
+  #isMore = false;
   /** When the last connection was lost, or the stream ended. */
   #leftAt = performance.now();
   #isOver = false;
@@ -66,20 +69,31 @@ export class HeldStream implements NodeStream {
     this.#nodeId = nodeId;
     this.#resumeMs = resumeMs;
     const { account, target } = parts;
-    this.#end = new StreamEnd(STREAM_WINDOW_BYTES, {
-      data: (chunk) => this.#writer.write(chunk),
-      fin: () => this.#writer.end(),
-      room: () => this.#reader.goOn(),
-      reset: (error) => this.#finish(error),
-      done: () => this.#finish(undefined),
-    });
-    this.#writer = new SocketWriter(target, {
-      mustRest: () => account.inDebt,
-      written: (bytes) => {
-        account.moved("up", bytes);
-        this.#end.consumed(bytes);
+    this.#end = new StreamEnd(
+      STREAM_WINDOW_BYTES,
+      {
+        data: (chunk) => this.#writer.write(chunk, this.#isMore),
+        fin: () => this.#writer.end(),
+        room: () => this.#reader.goOn(),
+        reset: (error) => this.#finish(error),
+        done: () => this.#finish(undefined),
       },
-    });
+      {
+        take: (bytes) => STREAM_BLOCKS.take(bytes),
+        give: (block) => this.#connection?.takeBack(block),
+      },
+    );
+    this.#writer = new SocketWriter(
+      target,
+      {
+        mustRest: () => account.inDebt,
+        written: (bytes) => {
+          account.moved("up", bytes);
+          this.#end.consumed(bytes);
+        },
+      },
+      STREAM_BLOCKS,
+    );
     this.#reader = new SocketReader(target, {
       room: () => this.#roomNow(),
       data: (chunk) => {
@@ -155,7 +169,10 @@ export class HeldStream implements NodeStream {
   connect(socket: UpgradedSocket, received: number): void {
     this.#connection?.cut();
     const connection = new StreamConnection(socket, {
-      message: (message) => this.#end.receive(message),
+      message: (message, isMore) => {
+        this.#isMore = isMore;
+        this.#end.receive(message);
+      },
       room: () => this.#reader.goOn(),
       broken: (error) => this.fail(error),
       lost: () => this.#lost(connection),

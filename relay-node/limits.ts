@@ -148,6 +148,12 @@ export const STREAM_EARLY_BYTES = 65_536;
 /** The most that one write to a target, or one message from it, carries: what streams of one client take turns by. */
 export const STREAM_TURN_BYTES = 65_536;
 
+/** What streams that say little keep their bytes in; others take blocks of a whole turn. */
+export const STREAM_SMALL_BLOCK_BYTES = 16_384;
+
+/** Blocks that are kept while no stream needs them. */
+export const STREAM_BLOCKS_SPARE_BYTES = 16_777_216;
+
 /** How often one stream may be resumed: a burst, and so many a second. A client that loses its path asks far less often. */
 export const STREAM_RESUMES = { rate: 2, burst: 100 } as const;
 

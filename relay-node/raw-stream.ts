@@ -1,17 +1,33 @@
-import { type RawData, WebSocket } from "ws";
+import type { Duplex } from "node:stream";
 import { RelayError } from "../protocol/errors.ts";
 import { Heartbeat } from "../protocol/heartbeat.ts";
+import { RAW_MESSAGE_MAX_BYTES } from "../protocol/limits.ts";
 import type { NodeStream, StreamParts } from "./held-stream.ts";
-import { RAW_CLOSE_MS, RAW_UNREAD_MS, STREAM_CLOSE_MS, STREAM_TURN_BYTES } from "./limits.ts";
+import {
+  RAW_CLOSE_MS,
+  RAW_UNREAD_MS,
+  STREAM_CLOSE_MS,
+  STREAM_CONTROL_UNREAD_BYTES,
+  STREAM_TURN_BYTES,
+} from "./limits.ts";
 import { reset } from "./reset.ts";
 import type { UpgradedSocket } from "./stream-connection.ts";
 import type { StreamAccount } from "./stream-account.ts";
 import { targetFailure } from "./target-failure.ts";
 import { SocketReader } from "./socket-reader.ts";
 import { SocketWriter } from "./socket-writer.ts";
+import { STREAM_BLOCKS } from "./stream-blocks.ts";
+import { ServerSocket, type SocketBounds } from "./websocket/server-socket.ts";
 
 /** Closed on purpose, or because a page was left, or without a word on why (RFC 6455 section 7.4.1). */
 const ORDERLY: ReadonlySet<number> = new Set([1_000, 1_001, 1_005]);
+
+/** What a client has not read stands before the close. */
+const BOUNDS: SocketBounds = {
+  maxMessage: RAW_MESSAGE_MAX_BYTES,
+  closeMs: RAW_UNREAD_MS,
+  maxUnread: STREAM_TURN_BYTES + STREAM_CONTROL_UNREAD_BYTES,
+};
 
 /**
  *   client ──messages──▶ SocketWriter ──▶ target
@@ -22,7 +38,8 @@ const ORDERLY: ReadonlySet<number> = new Set([1_000, 1_001, 1_005]);
  */
 export class RawStream implements NodeStream {
   readonly #parts: StreamParts;
-  readonly #upgraded: UpgradedSocket;
+  readonly #wire: Duplex;
+  readonly #socket: ServerSocket;
   readonly #heart = new Heartbeat(performance.now());
   readonly #reader: SocketReader;
   readonly #writer: SocketWriter;
@@ -36,16 +53,20 @@ export class RawStream implements NodeStream {
 
   constructor(parts: StreamParts, upgraded: UpgradedSocket) {
     this.#parts = parts;
-    this.#upgraded = upgraded;
     const { account, target } = parts;
-    const { socket, wire } = upgraded;
-    this.#writer = new SocketWriter(target, {
-      mustRest: () => account.inDebt,
-      written: (bytes) => {
-        account.moved("up", bytes);
-        this.#slowDown();
+    const { wire, head } = upgraded;
+    this.#wire = wire;
+    this.#writer = new SocketWriter(
+      target,
+      {
+        mustRest: () => account.inDebt,
+        written: (bytes) => {
+          account.moved("up", bytes);
+          this.#slowDown();
+        },
       },
-    });
+      STREAM_BLOCKS,
+    );
     this.#reader = new SocketReader(target, {
       room: () => this.#roomNow(),
       data: (chunk) => {
@@ -53,9 +74,9 @@ export class RawStream implements NodeStream {
         if (this.#closedAt !== undefined) return;
         account.moved("down", chunk.length);
         this.#isUnread = true;
-        socket.send(chunk);
+        this.#socket.send(chunk);
       },
-      end: () => socket.close(1_000),
+      end: () => this.#socket.close(1_000),
     });
     account.slot!.onPaid = () => {
       this.#writer.goOn();
@@ -63,18 +84,20 @@ export class RawStream implements NodeStream {
     };
     target.on("error", (error) => this.fail(targetFailure(error)));
     target.on("close", () => this.#onTargetClose());
-    socket.on("message", (data: RawData) => {
+    const take = (bytes: Buffer, isMore: boolean) => {
       this.#heard();
-      // As the server is set up, a message is one Buffer.
-      this.#writer.write(data as Buffer);
+      this.#writer.write(bytes, isMore);
       this.#slowDown();
+    };
+    this.#socket = new ServerSocket(wire, head, BOUNDS, {
+      bytes: (piece, isLast) => take(piece, !isLast),
+      text: (message) => take(message, false),
+      sign: () => this.#heard(),
+      broken: (cause) => {
+        this.fail(new RelayError("stream_protocol", `WebSocket: ${cause.message}`, { cause }));
+      },
+      closed: (code) => this.#onClose(code),
     });
-    for (const sign of ["ping", "pong"] as const) socket.on(sign, () => this.#heard());
-    socket.on("error", (error: NodeJS.ErrnoException) => {
-      if (error.code?.startsWith("WS_ERR_") !== true) return;
-      this.fail(new RelayError("stream_protocol", `WebSocket: ${error.code}`, { cause: error }));
-    });
-    socket.on("close", (code: number) => this.#onClose(code));
     wire.on("drain", () => this.#reader.goOn());
     this.#reader.goOn();
   }
@@ -88,20 +111,20 @@ export class RawStream implements NodeStream {
   }
 
   get isClosed(): boolean {
-    return this.isOver && this.#upgraded.socket.readyState === WebSocket.CLOSED;
+    return this.isOver && this.#socket.isClosed;
   }
 
   tick(now: number): void {
     if (this.#overAt !== undefined) {
       // A failure need not wait for what was not read.
-      if (now - this.#overAt >= STREAM_CLOSE_MS) this.#upgraded.socket.terminate();
+      if (now - this.#overAt >= STREAM_CLOSE_MS) this.#socket.terminate();
       return;
     }
     if (this.#closedAt !== undefined) {
       if (now - this.#closedAt >= RAW_CLOSE_MS) this.#finish(undefined);
       return;
     }
-    const { socket } = this.#upgraded;
+    const socket = this.#socket;
     const overdue = this.#parts.account.overdue(now);
     if (overdue !== undefined) this.fail(overdue);
     // What isn't read can't be heard.
@@ -114,7 +137,7 @@ export class RawStream implements NodeStream {
   }
 
   destroy(): void {
-    this.#upgraded.socket.terminate();
+    this.#socket.terminate();
     this.#parts.target.destroy();
   }
 
@@ -126,7 +149,7 @@ export class RawStream implements NodeStream {
 
   #listen(now: number): void {
     const verdict = this.#heart.look(now, false);
-    if (verdict === "ask") this.#upgraded.socket.ping();
+    if (verdict === "ask") this.#socket.ping();
     // A reader that rests leaves our question lying behind what it has not read.
     if (verdict === "lost" && (!this.#isUnread || now - this.#heardAt >= RAW_UNREAD_MS)) {
       this.fail(new RelayError("stream_lost", "the client answers no more"));
@@ -135,14 +158,14 @@ export class RawStream implements NodeStream {
 
   /** Reads the client as far as the target takes it. */
   #slowDown(): void {
-    const { socket } = this.#upgraded;
+    const socket = this.#socket;
     if (this.#writer.size >= STREAM_TURN_BYTES) socket.pause();
     else if (socket.isPaused) socket.resume();
   }
 
   #roomNow(): number {
     if (this.#closedAt !== undefined) return STREAM_TURN_BYTES;
-    const mustRest = this.#upgraded.wire.writableNeedDrain || this.#parts.account.inDebt;
+    const mustRest = this.#wire.writableNeedDrain || this.#parts.account.inDebt;
     return mustRest ? 0 : STREAM_TURN_BYTES;
   }
 
@@ -172,7 +195,7 @@ export class RawStream implements NodeStream {
     this.#overAt = performance.now();
     const { account, target, onOver, onClosed } = this.#parts;
     account.error = error;
-    if (error !== undefined) this.#upgraded.socket.close(1_011, error.code);
+    if (error !== undefined) this.#socket.close(1_011, error.code);
     this.#writer.drop();
     reset(target);
     onOver();

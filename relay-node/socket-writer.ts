@@ -1,5 +1,5 @@
 import type { Duplex } from "node:stream";
-import { ByteQueue } from "../protocol/byte-queue.ts";
+import { type Blocks, ByteQueue } from "../protocol/byte-queue.ts";
 import { STREAM_TURN_BYTES } from "./limits.ts";
 
 /** What a writer asks and tells its owner. */
@@ -17,27 +17,37 @@ export interface SocketWriterEvents {
 export class SocketWriter {
   readonly #socket: Duplex;
   readonly #events: SocketWriterEvents;
-  readonly #queue = new ByteQueue();
-  #isWriting = false;
+  readonly #queue: ByteQueue;
+  /** Bytes of the write that is under way, the first of the queue; undefined where there is none. */
+  #writing: number | undefined;
+  #isHeld = false;
   #isEnding = false;
 
-  constructor(socket: Duplex, events: SocketWriterEvents) {
+  /** @param blocks where all is copied into; without them what is written must not be changed afterwards */
+  constructor(socket: Duplex, events: SocketWriterEvents, blocks?: Blocks) {
     this.#socket = socket;
     this.#events = events;
+    this.#queue = new ByteQueue(blocks);
   }
 
   /** Bytes that wait. */
   get size(): number {
-    return this.#queue.size;
+    return this.#queue.size - (this.#writing ?? 0);
   }
 
-  write(chunk: Uint8Array): void {
+  /** @param isMore whether more is about to come: it may wait for that, until this turn of the loop is over */
+  write(chunk: Uint8Array, isMore = false): void {
     this.#queue.push(chunk);
-    this.goOn();
+    if (!isMore || this.size >= STREAM_TURN_BYTES) this.goOn();
+    else if (!this.#isHeld) {
+      this.#isHeld = true;
+      setImmediate(this.#letGo);
+    }
   }
 
   /** Forgets what waits: the stream is over. */
   drop(): void {
+    this.#writing = undefined;
     this.#queue.clear();
   }
 
@@ -49,29 +59,39 @@ export class SocketWriter {
 
   goOn(): void {
     const socket = this.#socket;
-    if (this.#isWriting || socket.destroyed) return;
+    if (this.#writing !== undefined || socket.destroyed) return;
     if (this.#queue.size === 0) {
       if (this.#isEnding && !socket.writableEnded) socket.end();
       return;
     }
     if (this.#events.mustRest()) return;
-    const chunks = this.#queue.take(STREAM_TURN_BYTES);
-    const bytes = chunks.reduce((sum, { length }) => sum + length, 0);
-    this.#isWriting = true;
+    const chunks = this.#queue.peek(STREAM_TURN_BYTES);
+    this.#writing = chunks.reduce((sum, { length }) => sum + length, 0);
+    if (chunks.length === 1) {
+      socket.write(chunks[0], this.#onWritten);
+      return;
+    }
     socket.cork();
     chunks.forEach((chunk, index) => {
-      socket.write(chunk, index === chunks.length - 1 ? (error) => this.#onWritten(bytes, error) : undefined);
+      socket.write(chunk, index === chunks.length - 1 ? this.#onWritten : undefined);
     });
     socket.uncork();
   }
 
-  #onWritten(bytes: number, error: Error | null | undefined): void {
-    // A failure is the socket's to tell.
-    if (error !== undefined && error !== null) return;
-    this.#isWriting = false;
+  readonly #letGo = (): void => {
+    this.#isHeld = false;
+    this.goOn();
+  };
+
+  readonly #onWritten = (error?: Error | null): void => {
+    const bytes = this.#writing;
+    // A failure is the socket's to tell; and what was dropped needs no word.
+    if (bytes === undefined || (error !== undefined && error !== null)) return;
+    this.#writing = undefined;
+    this.#queue.drop(bytes);
     // The end first: whoever hears that all was written may take it for passed on.
     if (this.#queue.size === 0) this.goOn();
     this.#events.written(bytes);
     this.goOn();
-  }
+  };
 }

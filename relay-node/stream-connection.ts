@@ -1,20 +1,34 @@
 import type { Duplex } from "node:stream";
-import type { RawData, WebSocket } from "ws";
 import { RelayError } from "../protocol/errors.ts";
 import { Heartbeat } from "../protocol/heartbeat.ts";
-import { STREAM_WINDOW_BYTES } from "../protocol/limits.ts";
+import { STREAM_MESSAGE_MAX_BYTES, STREAM_WINDOW_BYTES } from "../protocol/limits.ts";
 import type { StreamPort } from "../protocol/stream-end.ts";
-import { STREAM_CONTROL_UNREAD_BYTES } from "./limits.ts";
+import { STREAM_CLOSE_MS, STREAM_CONTROL_UNREAD_BYTES } from "./limits.ts";
+import { SentBlocks } from "./stream-blocks.ts";
+import { ServerSocket, type SocketBounds } from "./websocket/server-socket.ts";
 
-/** A WebSocket, and the socket under it, which tells when there is room again. */
+/** A connection that was answered 101 and is a WebSocket from now on, and what came of it already. It is paused. */
 export interface UpgradedSocket {
-  readonly socket: WebSocket;
   readonly wire: Duplex;
+  readonly head: Buffer;
 }
+
+/** What may lie unread: bytes are bounded by the window, answers to pings are not. */
+const UNREAD_MAX_BYTES = 2 * STREAM_WINDOW_BYTES + STREAM_CONTROL_UNREAD_BYTES;
+
+const BOUNDS: SocketBounds = {
+  maxMessage: STREAM_MESSAGE_MAX_BYTES,
+  closeMs: STREAM_CLOSE_MS,
+  maxUnread: UNREAD_MAX_BYTES,
+};
 
 /** What a connection tells the stream that it carries. */
 export interface StreamConnectionEvents {
-  message(message: Uint8Array | string): void;
+  /**
+   * A control message, or a piece of a binary one, which has to be copied where it is to stay.
+   * @param isMore whether more of the same is under way
+   */
+  message(message: Uint8Array | string, isMore: boolean): void;
   /** What was written has left. */
   room(): void;
   /** The other end broke the rules of WebSocket. */
@@ -24,30 +38,32 @@ export interface StreamConnectionEvents {
 
 /** One connection of a stream under `holdfast.stream.v1`. Once it is cut nothing more is heard of it. */
 export class StreamConnection implements StreamPort {
-  readonly #socket: WebSocket;
+  readonly #socket: ServerSocket;
   readonly #wire: Duplex;
+  readonly #sentBlocks = new SentBlocks();
   readonly #heart = new Heartbeat(performance.now());
   #isCut = false;
 
-  constructor({ socket, wire }: UpgradedSocket, events: StreamConnectionEvents) {
-    this.#socket = socket;
+  constructor({ wire, head }: UpgradedSocket, events: StreamConnectionEvents) {
     this.#wire = wire;
-    socket.on("message", (data: RawData, isBinary: boolean) => {
+    const take = (message: Uint8Array | string, isMore: boolean) => {
       if (this.#isCut) return;
       this.#heart.heard(performance.now());
-      // As the server is set up, a message is one Buffer.
-      const bytes = data as Buffer;
-      events.message(isBinary ? bytes : bytes.toString("utf8"));
-    });
-    socket.on("error", (error: NodeJS.ErrnoException) => {
-      // What breaks on the way is a loss, and told by `close`.
-      if (this.#isCut || error.code?.startsWith("WS_ERR_") !== true) return;
-      events.broken(new RelayError("stream_protocol", `WebSocket: ${error.code}`, { cause: error }));
-    });
-    socket.on("close", () => {
-      if (this.#isCut) return;
-      this.#isCut = true;
-      events.lost();
+      events.message(message, isMore);
+    };
+    this.#socket = new ServerSocket(wire, head, BOUNDS, {
+      bytes: (piece, isLast) => take(piece, !isLast),
+      text: (message) => take(message.toString("utf8"), false),
+      sign: () => {},
+      broken: (cause) => {
+        if (this.#isCut) return;
+        events.broken(new RelayError("stream_protocol", `WebSocket: ${cause.message}`, { cause }));
+      },
+      closed: () => {
+        if (this.#isCut) return;
+        this.#isCut = true;
+        events.lost();
+      },
     });
     wire.on("drain", () => {
       if (!this.#isCut) events.room();
@@ -59,14 +75,19 @@ export class StreamConnection implements StreamPort {
     return this.#wire.writableNeedDrain;
   }
 
+  /** Takes back a block of which nothing will be sent any more. */
+  takeBack(block: Uint8Array): void {
+    if (!this.#isCut) this.#sentBlocks.give(block);
+  }
+
   send(message: Uint8Array | string): void {
     if (this.#isCut) return;
-    // Bytes are bounded by the window; answers to pings are not, where nobody reads them.
-    if (this.#socket.bufferedAmount > 2 * STREAM_WINDOW_BYTES + STREAM_CONTROL_UNREAD_BYTES) {
+    // Answers to pings pile up where nobody reads them.
+    if (this.#socket.bufferedAmount > UNREAD_MAX_BYTES) {
       this.#socket.terminate();
       return;
     }
-    this.#socket.send(message);
+    this.#socket.send(message, this.#sentBlocks.sending());
   }
 
   /** What is to be done about a silence. */

@@ -1,10 +1,8 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import { type WebSocket, WebSocketServer } from "ws";
 import { RelayError, withReached } from "../protocol/errors.ts";
 import { type GrantClaims, verifyGrant } from "../protocol/grants.ts";
 import { WIRE } from "../protocol/headers.ts";
-import { RAW_MESSAGE_MAX_BYTES, STREAM_MESSAGE_MAX_BYTES } from "../protocol/limits.ts";
 import { STREAM_PROTOCOL } from "../protocol/stream-messages.ts";
 import { parseTunnelUrl, type TunnelTarget } from "../protocol/targets.ts";
 import { markFields, writeRawFailure } from "./answer.ts";
@@ -15,33 +13,11 @@ import { enter } from "./enter.ts";
 import { asRelayError } from "./failure.ts";
 import { checkHandshake, UPGRADE_FIELDS } from "./handshake.ts";
 import type { HeldStream } from "./held-stream.ts";
-import { RAW_UNREAD_MS, STREAM_CLOSE_MS, STREAM_EARLY_BYTES } from "./limits.ts";
+import { STREAM_EARLY_BYTES } from "./limits.ts";
 import { StreamAccount } from "./stream-account.ts";
 import type { UpgradedSocket } from "./stream-connection.ts";
 import type { Streams } from "./streams.ts";
-
-/** The marks of an answer that is about to be written, by its request. */
-const MARKS = new WeakMap<IncomingMessage, readonly string[]>();
-
-const HELD = webSockets(STREAM_MESSAGE_MAX_BYTES, STREAM_CLOSE_MS);
-
-/** What a client has not read stands before the close. */
-const RAW = webSockets(RAW_MESSAGE_MAX_BYTES, RAW_UNREAD_MS);
-
-function webSockets(maxPayload: number, closeTimeout: number): WebSocketServer {
-  const options = {
-    noServer: true,
-    perMessageDeflate: false,
-    clientTracking: false,
-    maxPayload,
-    closeTimeout,
-    handleProtocols: (offered: ReadonlySet<string>) => offered.has(STREAM_PROTOCOL) && STREAM_PROTOCOL,
-  } as const;
-  return new WebSocketServer(options).on("headers", (lines, request) => {
-    const marks = MARKS.get(request) ?? [];
-    for (let i = 0; i < marks.length; i += 2) lines.push(`${marks[i]!}: ${marks[i + 1]!}`);
-  });
-}
+import { switchingLines } from "./websocket/server-socket.ts";
 
 /**
  *   edge or client ──GET /stream, Upgrade, grant──▶ judge ▶ consume id ▶ dial ▶ 101 ▶ stream
@@ -166,16 +142,18 @@ export class StreamDoor {
   #upgrade(isHeld: boolean, dialed?: Dialed): UpgradedSocket {
     const { signal } = this.#gone;
     const wire = this.#socket;
-    let socket: WebSocket | undefined;
-    if (!signal.aborted) {
+    if (!signal.aborted && wire.readable && wire.writable) {
       this.#letGo();
       wire.pause();
-      MARKS.set(this.#request, [WIRE.status, "target", ...markFields(this.#account.marks)]);
-      const server = isHeld ? HELD : RAW;
-      server.handleUpgrade(this.#request, wire, Buffer.concat(this.#early), (made) => (socket = made));
-      wire.resume();
+      const fields = [WIRE.status, "target", ...markFields(this.#account.marks)];
+      const lines = switchingLines(
+        this.#request.headers["sec-websocket-key"]!,
+        isHeld ? STREAM_PROTOCOL : undefined,
+      );
+      for (let i = 0; i < fields.length; i += 2) lines.push(`${fields[i]!}: ${fields[i + 1]!}`);
+      wire.write(`${lines.join("\r\n")}\r\n\r\n`);
+      return { wire, head: Buffer.concat(this.#early) };
     }
-    if (socket !== undefined) return { socket, wire };
     dialed?.socket.destroy();
     throw signal.aborted ? signal.reason : gone();
   }

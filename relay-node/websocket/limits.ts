@@ -1,0 +1,13 @@
+/** Limits of WebSockets at the node's own end. Units stand in the names. */
+
+/** A frame's head: two bytes, eight of length, four of mask (RFC 6455 section 5.2). */
+export const FRAME_HEAD_MAX_BYTES = 14;
+
+/** What a ping, a pong or a close may carry (RFC 6455 section 5.5). */
+export const CONTROL_MAX_BYTES = 125;
+
+/** A frame up to this size is copied behind its head, and goes out as one piece. */
+export const FRAME_COPIED_BYTES = 1_024;
+
+/** From here on a mask is undone by words of four bytes: below it, to look at the words costs more than they save. */
+export const WORDS_FROM_BYTES = 32;
