@@ -1,6 +1,7 @@
 import { database } from "./database.ts";
 import { growthStreams } from "./growth-streams.ts";
 import { growthTargets } from "./growth-targets.ts";
+import { connectBulk, connectMemory, connectRate } from "./connect.ts";
 import { hooksBacklog, hooksRate, hooksStored } from "./hooks.ts";
 import { streamBulk } from "./stream-bulk.ts";
 import { warmEdge } from "./warm-edge.ts";
@@ -14,6 +15,9 @@ export const WORKLOADS: readonly Workload[] = [
   streamBulk,
   growthTargets,
   growthStreams,
+  connectRate,
+  connectBulk,
+  connectMemory,
   hooksRate,
   hooksBacklog,
   hooksStored,

@@ -4,15 +4,16 @@
  *   origin ADDRESS HTTP_PORT TCP_PORT [PATH FILE]...
  *
  * HTTP/1.1 without TLS: a PATH is answered by what FILE holds, a whole answer with its head; `/bytes/N` by N bytes, any other path by two;
- * a body is read and dropped. TCP: the first line of a
- * connection says what becomes of it: `down N` is answered by N bytes and the end, `up N` by one byte when N bytes have come,
- * `echo` by what comes, `hold` by one byte and nothing more. Prints `ready` once it listens.
+ * a body is read and dropped. TCP: the first line of a connection says what becomes of it: `down N` is answered by N bytes and the end,
+ * `up N` by one byte when N bytes have come, `up check N` too where they are those that `down` would send, `echo` by what comes, `hold` by
+ * one byte and nothing more. Prints `ready` once it listens.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +21,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { HEAD_MAX = 65536, PIECE = 1 << 20, EVENTS = 256 };
+/* What fills a TCP answer repeats after so many bytes, of which no part is like another and no buffer is a multiple. */
+enum { HEAD_MAX = 65536, PIECE = 1 << 20, PERIOD = 1000003, EVENTS = 256 };
 enum mode { LISTEN_HTTP, LISTEN_TCP, HTTP, TCP_FIRST, TCP_DOWN, TCP_UP, TCP_ECHO, TCP_HOLD };
 
 struct peer {
@@ -35,6 +37,8 @@ struct peer {
     const char *whole;    /* an answer out of a file, in place of `pending` */
     size_t whole_left;
     int close_after;
+    unsigned long long at; /* how much of what fills has gone, or come */
+    int is_checked;
 };
 
 /* What a path is answered by. */
@@ -47,7 +51,7 @@ struct answer {
 static struct answer *answers;
 static int answers_count;
 
-static char filling[PIECE];
+static char filling[PERIOD + PIECE];
 static char scratch[PIECE];
 static int poller;
 
@@ -117,8 +121,11 @@ static int flush(struct peer *peer) {
             if (sent > 0) peer->pending_at += sent;
         } else {
             size_t piece = peer->to_send < PIECE ? peer->to_send : PIECE;
-            sent = send(peer->fd, filling, piece, MSG_NOSIGNAL);
-            if (sent > 0) peer->to_send -= sent;
+            sent = send(peer->fd, filling + peer->at % PERIOD, piece, MSG_NOSIGNAL);
+            if (sent > 0) {
+                peer->to_send -= sent;
+                peer->at += sent;
+            }
         }
         if (sent < 0) {
             if (errno != EAGAIN) return -1;
@@ -171,6 +178,16 @@ static int serve_http(struct peer *peer) {
     }
 }
 
+/* Counts what came, and looks at it where it was asked to; -1 where the peer has to go. */
+static int take_upload(struct peer *peer, const char *bytes, unsigned long long length) {
+    if (peer->left == 0) return 0;
+    if (length > peer->left) return -1;
+    if (peer->is_checked && memcmp(bytes, filling + peer->at % PERIOD, length) != 0) return -1;
+    peer->at += length;
+    peer->left -= length;
+    return peer->left == 0 && send(peer->fd, "k", 1, MSG_NOSIGNAL) < 0 ? -1 : 0;
+}
+
 static int serve_first_line(struct peer *peer) {
     char *end = memchr(peer->head, '\n', peer->head_length);
     if (end == NULL) return peer->head_length > 200 ? -1 : 0;
@@ -181,10 +198,10 @@ static int serve_first_line(struct peer *peer) {
         peer->close_after = 1;
         return flush(peer) < 0 ? -1 : 0;
     }
-    if (sscanf(peer->head, "up %llu", &peer->left) == 1) {
+    peer->is_checked = sscanf(peer->head, "up check %llu", &peer->left) == 1;
+    if (peer->is_checked || sscanf(peer->head, "up %llu", &peer->left) == 1) {
         peer->mode = TCP_UP;
-        peer->left -= rest < peer->left ? rest : peer->left;
-        return 0;
+        return take_upload(peer, end + 1, rest);
     }
     if (strcmp(peer->head, "echo") == 0) {
         peer->mode = TCP_ECHO;
@@ -204,17 +221,14 @@ static int receive(struct peer *peer) {
         peer->head_length += got;
         return peer->mode == HTTP ? serve_http(peer) : serve_first_line(peer);
     }
-    ssize_t got = recv(peer->fd, scratch, PIECE, peer->mode == TCP_UP ? MSG_TRUNC : 0);
+    int is_counted = peer->mode == TCP_UP && !peer->is_checked;
+    ssize_t got = recv(peer->fd, scratch, PIECE, is_counted ? MSG_TRUNC : 0);
     if (got <= 0) return got < 0 && errno == EAGAIN ? 0 : -1;
     if (peer->mode == TCP_ECHO) {
         /* What an echo can't send at once would need a queue: its users send little. */
         return send(peer->fd, scratch, got, MSG_NOSIGNAL) == got ? 0 : -1;
     }
-    if (peer->mode == TCP_UP && peer->left > 0) {
-        peer->left -= (unsigned long long)got < peer->left ? (unsigned long long)got : peer->left;
-        if (peer->left == 0) return send(peer->fd, "k", 1, MSG_NOSIGNAL) < 0 ? -1 : 0;
-    }
-    return 0;
+    return peer->mode == TCP_UP ? take_upload(peer, scratch, got) : 0;
 }
 
 static void accept_all(struct peer *listener) {
@@ -236,7 +250,7 @@ int main(int count, char **words) {
     if (answers == NULL) fail("calloc");
     for (int i = 0; i < answers_count; i++) read_answer(&answers[i], words[4 + 2 * i], words[5 + 2 * i]);
     signal(SIGPIPE, SIG_IGN);
-    memset(filling, 'x', sizeof filling);
+    for (size_t i = 0; i < sizeof filling; i++) filling[i] = (uint32_t)(i % PERIOD) * 2654435761u >> 23;
     poller = epoll_create1(0);
     listen_at(words[1], atoi(words[2]), LISTEN_HTTP);
     listen_at(words[1], atoi(words[3]), LISTEN_TCP);
