@@ -31,6 +31,7 @@ import { Revocations } from "./revocations/revocations.ts";
 import { Requests } from "./requests.ts";
 import { type Health, routesOf } from "./routes.ts";
 import type { SeedResolver } from "./seeds.ts";
+import { tryBorrowing } from "./splice/borrowed-reads.ts";
 import { Streams, type StreamBounds } from "./streams.ts";
 import { Underway } from "./underway.ts";
 import { UsageReporter } from "./usage/reporter.ts";
@@ -136,6 +137,7 @@ export class RelayNode implements NodeContext {
     log: Logger = logger(config),
     bounds?: Partial<NodeBounds>,
   ): Promise<RelayNode> {
+    await tryBorrowing();
     const keys = config.grantKeys.map((bytes) => grantVerifier(bytes));
     const node = new RelayNode(config, keys, log, bounds);
     const peers = await Peers.open(config, node.consumed, node.#tls, () => node.now(), log);

@@ -1,16 +1,14 @@
 import type { Duplex } from "node:stream";
 import { isRelayError, RelayError } from "../../protocol/errors.ts";
 import type { NodeStream, StreamParts } from "../held-stream.ts";
-import { STREAM_TURN_BYTES } from "../limits.ts";
 import { reset } from "../reset.ts";
-import { SocketReader } from "../socket-reader.ts";
-import { SocketWriter } from "../socket-writer.ts";
+import { type Pump, pump, type PumpEvents } from "../splice/pump.ts";
 import type { StreamAccount } from "../stream-account.ts";
 import { targetFailure } from "../target-failure.ts";
 
 /**
- *   client ──SocketReader──▶ SocketWriter──▶ target
- *   client ◀──SocketWriter── SocketReader◀── target
+ *   client ──Pump──▶ target
+ *   client ◀──Pump── target
  *
  * A tunnel of the proxy door: bytes both ways, at the pace of whoever is slower. Each end is passed on while the other
  * direction goes on, for as long as something moves there; a failure of one side resets the other one, so that nobody takes a
@@ -19,8 +17,8 @@ import { targetFailure } from "../target-failure.ts";
 export class ProxyTunnel implements NodeStream {
   readonly #parts: StreamParts;
   readonly #client: Duplex;
-  readonly #up: SocketWriter;
-  readonly #down: SocketWriter;
+  readonly #up: Pump;
+  readonly #down: Pump;
   readonly #halfClosedMs: number;
   #movedAt = performance.now();
   #isOver = false;
@@ -35,34 +33,6 @@ export class ProxyTunnel implements NodeStream {
     this.#halfClosedMs = halfClosedMs;
     this.#client = client;
     const { account, target } = parts;
-    const mustRest = () => account.inDebt;
-    const upReader = new SocketReader(client, {
-      room: () => this.#room(this.#up),
-      data: (chunk) => this.#up.write(chunk),
-      end: () => this.#ended(this.#up),
-    });
-    const downReader = new SocketReader(target, {
-      room: () => this.#room(this.#down),
-      data: (chunk) => this.#down.write(chunk),
-      end: () => this.#ended(this.#down),
-    });
-    this.#up = new SocketWriter(target, {
-      mustRest,
-      written: (bytes) => {
-        this.#moved("up", bytes);
-        upReader.goOn();
-      },
-    });
-    this.#down = new SocketWriter(client, {
-      mustRest,
-      written: (bytes) => {
-        this.#moved("down", bytes);
-        downReader.goOn();
-      },
-    });
-    account.slot!.onPaid = () => {
-      for (const writer of [this.#up, this.#down]) writer.goOn();
-    };
     target.on("error", (error) => this.fail(targetFailure(error)));
     client.on("error", (cause) => {
       const why = "the client's connection broke";
@@ -71,12 +41,12 @@ export class ProxyTunnel implements NodeStream {
     for (const side of [target, client]) side.on("close", () => this.#onClose(side));
     // One that was lost before tells nothing of it any more.
     for (const side of [target, client]) if (side.destroyed) process.nextTick(() => this.#onClose(side));
-    if (head.length > 0) this.#up.write(head);
-    // One that ended before it was listened to says so no more.
-    if (client.readableEnded) this.#up.end();
-    if (target.readableEnded) this.#down.end();
-    upReader.goOn();
-    downReader.goOn();
+    this.#up = pump(client, target, head, this.#events("up"));
+    this.#down = pump(target, client, Buffer.alloc(0), this.#events("down"));
+    account.slot!.onPaid = () => {
+      this.#up.goOn();
+      this.#down.goOn();
+    };
   }
 
   get account(): StreamAccount {
@@ -93,6 +63,8 @@ export class ProxyTunnel implements NodeStream {
 
   tick(now: number): void {
     if (this.#isOver) return;
+    this.#up.tick();
+    this.#down.tick();
     const overdue = this.#parts.account.overdue(now);
     const { target } = this.#parts;
     const isHalfClosed = this.#client.readableEnded || target.readableEnded;
@@ -118,19 +90,18 @@ export class ProxyTunnel implements NodeStream {
     reset(this.#parts.target);
   }
 
-  #room(writer: SocketWriter): number {
-    return STREAM_TURN_BYTES - writer.size;
-  }
-
-  #moved(direction: "up" | "down", bytes: number): void {
-    this.#movedAt = performance.now();
-    this.#parts.account.moved(direction, bytes);
-  }
-
-  /** One side has ended: what the other one still has to say has its time from now on. */
-  #ended(other: SocketWriter): void {
-    this.#movedAt = performance.now();
-    other.end();
+  #events(direction: "up" | "down"): PumpEvents {
+    const { account } = this.#parts;
+    return {
+      mustRest: () => account.inDebt,
+      isPaced: account.isPaced,
+      moved: (bytes) => {
+        this.#movedAt = performance.now();
+        account.moved(direction, bytes);
+      },
+      // What the other side still has to say has its time from now on.
+      ended: () => (this.#movedAt = performance.now()),
+    };
   }
 
   #onClose(side: Duplex): void {
@@ -148,7 +119,8 @@ export class ProxyTunnel implements NodeStream {
   #finish(): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    for (const writer of [this.#up, this.#down]) writer.drop();
+    this.#up.drop();
+    this.#down.drop();
     reset(this.#client);
     reset(this.#parts.target);
     this.#parts.onOver();

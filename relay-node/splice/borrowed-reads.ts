@@ -1,0 +1,118 @@
+import { once } from "node:events";
+import { type AddressInfo, connect, createServer, Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { TLSSocket } from "node:tls";
+import { SPLICE_TRIAL_MS } from "./limits.ts";
+
+/** Lends a socket the buffers that it reads into. */
+export interface Lender {
+  /** Where the next read goes: asked for at first, and behind each read. */
+  buffer(): Buffer;
+  /**
+   * So many bytes were read, and stand at the buffer's beginning: until this returns, and where `buffer` names another one then, for
+   * as long as whoever lends likes.
+   * @returns whether reading goes on; where not, it does by `socket.resume()`
+   */
+  took(bytes: number): boolean;
+}
+
+/**
+ * What `onread` of `net.connect` is made of. It is public for connections that are made, and not for those that are accepted or made
+ * already: so it is looked for, tried at a start, and done without where it isn't as expected.
+ */
+const [BUFFER, CALLBACK, GENERATOR] = ["kBuffer", "kBufferCb", "kBufferGen"].map((name) =>
+  Object.getOwnPropertySymbols(new Socket()).find(({ description }) => description === name),
+);
+
+interface Handle {
+  useUserBuffer?(buffer: Uint8Array): void;
+}
+
+/** A socket as Node's own code sees it. */
+type Insides = Record<symbol | string, unknown>;
+
+const HANDLE = "_handle";
+
+let isTried = false;
+
+/** Whether sockets can be lent buffers; never before `tryBorrowing` has found out. */
+export function canBorrow(): boolean {
+  return isTried;
+}
+
+/**
+ * Makes a socket read into a lender's buffers from now on. It has to be paused; what it has read before is still read by `read`,
+ * and has to be before it is resumed. It ends and fails as any socket.
+ *
+ * @returns false where this can't be done, and nothing has changed
+ */
+export function borrow(socket: Duplex, lender: Lender): boolean {
+  return isTried && install(socket, lender);
+}
+
+/** Makes a socket that borrows read into what `buffer` names now, without a read in between. Costs some bytes until the socket is closed. */
+export function rebind(socket: Duplex, lender: Lender): void {
+  const inside = socket as unknown as Insides;
+  const buffer = lender.buffer();
+  inside[BUFFER!] = buffer;
+  (inside[HANDLE] as Handle | null)?.useUserBuffer?.(buffer);
+}
+
+function install(socket: Duplex, lender: Lender): boolean {
+  if (BUFFER === undefined || CALLBACK === undefined || GENERATOR === undefined) return false;
+  // TLS goes on with what it has decrypted, also where it was told to stop.
+  if (!(socket instanceof Socket) || socket instanceof TLSSocket) return false;
+  const inside = socket as unknown as Insides;
+  const handle = inside[HANDLE] as Handle | null;
+  if (typeof handle?.useUserBuffer !== "function" || inside[BUFFER] !== null) return false;
+  inside[CALLBACK] = (bytes: number) => lender.took(bytes);
+  inside[GENERATOR] = () => lender.buffer();
+  rebind(socket, lender);
+  return true;
+}
+
+/**
+ * Tries whether this Node lends: two connections over loopback carry bytes through two buffers, with a pause, to an end.
+ * Everything works without it, and slower. Never fails.
+ */
+export async function tryBorrowing(): Promise<boolean> {
+  isTried ||= await trial().catch(() => false);
+  return isTried;
+}
+
+async function trial(): Promise<boolean> {
+  const signal = AbortSignal.timeout(SPLICE_TRIAL_MS);
+  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true });
+  const sockets: Socket[] = [];
+  try {
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening", { signal });
+    const accepting = once(server, "connection", { signal });
+    const near = connect((server.address() as AddressInfo).port, "127.0.0.1");
+    sockets.push(near);
+    const [far] = (await accepting) as [Socket];
+    sockets.push(far);
+    const sent = Buffer.from("what is read comes in turns");
+    const buffers = [Buffer.alloc(8), Buffer.alloc(8)] as const;
+    let reads = 0;
+    let read = "";
+    const lender: Lender = {
+      buffer: () => buffers[reads % 2]!,
+      took: (bytes) => {
+        read += buffers[reads++ % 2]!.toString("latin1", 0, bytes);
+        setImmediate(() => far.resume());
+        return false;
+      },
+    };
+    const isInstalled = install(far, lender);
+    if (!isInstalled) return false;
+    const ended = once(far, "end", { signal });
+    near.end(sent);
+    far.resume();
+    await ended;
+    return read === sent.toString("latin1") && reads === Math.ceil(sent.length / 8);
+  } finally {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  }
+}
