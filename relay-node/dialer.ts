@@ -3,7 +3,8 @@ import { RelayError } from "../protocol/errors.ts";
 import type { TlsRules } from "../protocol/tls-rules.ts";
 import type { Guard } from "./guard.ts";
 import { isSameIp, parseIp } from "./ip-address.ts";
-import { CONNECT_ADDRESSES_MAX, CONNECT_DEADLINE_MS, TLS_DEADLINE_MS } from "./limits.ts";
+import { CONNECT_ADDRESSES_MAX, CONNECT_DEADLINE_MS, LOCAL_PORT_TRIES, TLS_DEADLINE_MS } from "./limits.ts";
+import { isPortTaken, LocalPorts } from "./local-ports.ts";
 import { connectFirst } from "./connect-first.ts";
 import type { ResolvedAddress, Resolver } from "./resolver.ts";
 import { createTlsClient } from "./tls-client.ts";
@@ -89,6 +90,7 @@ export interface Dialer {
 export function createDialer(options: DialerOptions): Dialer {
   const { resolver, guard, mayLeave = always, connectDeadlineMs = CONNECT_DEADLINE_MS } = options;
   const egress = { 4: options.egress.ipv4, 6: options.egress.ipv6 } as const;
+  const ports = LocalPorts.ofSystem();
   for (const family of [4, 6] as const) {
     const address = egress[family];
     if (address !== undefined && parseIp(address)?.family !== family) {
@@ -132,7 +134,7 @@ export function createDialer(options: DialerOptions): Dialer {
     throw new RelayError("connect_failed", `${host} was given up: the IPv${family} egress is out of service`);
   }
 
-  function open(request: DialRequest, { address, family }: ResolvedAddress): Socket {
+  function open(request: DialRequest, { address, family }: ResolvedAddress, localPort: number): Socket {
     judge(request.host, address);
     admitFamily(request.host, family);
     const socket = new Socket({ allowHalfOpen: request.allowHalfOpen ?? false });
@@ -144,12 +146,30 @@ export function createDialer(options: DialerOptions): Dialer {
         port: request.port,
         family,
         localAddress: egress[family]!,
+        localPort,
         autoSelectFamily: false,
       });
     } catch (error) {
       // connect() throws on a bad port only after it has made the handle.
       socket.destroy();
       throw error;
+    }
+  }
+
+  /** Tries again with another local port where that alone was in the way, in the end with one that the system chooses. */
+  async function connect(request: DialRequest, candidates: readonly ResolvedAddress[]) {
+    for (let tries = ports === undefined ? 0 : LOCAL_PORT_TRIES; ; tries--) {
+      try {
+        return await connectFirst({
+          what: `${request.host} port ${request.port}`,
+          candidates,
+          open: (address) => open(request, address, tries > 0 ? ports!.next() : 0),
+          deadlineMs: connectDeadlineMs,
+          signal: request.signal,
+        });
+      } catch (error) {
+        if (tries === 0 || !isPortTaken((error as Error).cause)) throw error;
+      }
     }
   }
 
@@ -169,16 +189,7 @@ export function createDialer(options: DialerOptions): Dialer {
       const { addresses, cached } = await timed("dns", resolver.resolve(host, signal));
       const usable = admit(host, addresses);
       signal?.throwIfAborted();
-      const { socket: plain, candidate } = await timed(
-        "connect",
-        connectFirst({
-          what: `${host} port ${port}`,
-          candidates: usable,
-          open: (address) => open(request, address),
-          deadlineMs: connectDeadlineMs,
-          signal,
-        }),
-      );
+      const { socket: plain, candidate } = await timed("connect", connect(request, usable));
       plain.on("error", ignore);
       const local = plain.localAddress;
       checkPeer(plain, host, candidate.address);
@@ -216,7 +227,9 @@ function always(): boolean {
 
 /** What the kernel says of the peer is the last word; it has none once the peer has already gone. */
 function checkPeer(socket: Socket, host: string, judged: string): void {
-  const peer = parseIp(socket.remoteAddress ?? "");
+  const { remoteAddress } = socket;
+  if (remoteAddress === judged) return;
+  const peer = parseIp(remoteAddress ?? "");
   if (peer !== undefined && isSameIp(peer, parseIp(judged)!)) return;
   socket.destroy();
   if (peer === undefined) {

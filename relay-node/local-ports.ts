@@ -1,0 +1,73 @@
+import { randomInt } from "node:crypto";
+import { readFileSync } from "node:fs";
+
+/** Where Linux tells the ports that outgoing connections have, and those of them that are kept for others. */
+const RANGE_FILE = "/proc/sys/net/ipv4/ip_local_port_range";
+const RESERVED_FILE = "/proc/sys/net/ipv4/ip_local_reserved_ports";
+
+/** The largest step from one port to the next. */
+const STEP_MAX = 4;
+
+/** What can be wrong with a port that was chosen here: another connection of the same two ends has it, or something listens on it. */
+const TAKEN: ReadonlySet<string | undefined> = new Set(["EADDRINUSE", "EADDRNOTAVAIL"]);
+
+/** Whether a connection failed by its local port alone. */
+export function isPortTaken(error: unknown): boolean {
+  return TAKEN.has((error as NodeJS.ErrnoException | undefined)?.code);
+}
+
+/**
+ * Chooses the local ports of connections that are bound to an address (RFC 6056 section 3.3.5: from a random one on, by random
+ * steps). A system that is asked for any port at that point finds one that no other connection has, whatever its target, which takes
+ * long where many have ended lately, and fails beyond some 28,000 a minute; one that is named may be shared by connections to different
+ * targets.
+ */
+export class LocalPorts {
+  readonly #first: number;
+  readonly #count: number;
+  readonly #reserved: ReadonlySet<number>;
+  #next: number;
+
+  /** @param range the first and the last port, of which not all may be reserved */
+  constructor([first, last]: readonly [number, number], reserved: ReadonlySet<number> = new Set()) {
+    this.#first = first;
+    this.#count = last - first + 1;
+    this.#reserved = reserved;
+    this.#next = randomInt(this.#count);
+  }
+
+  /** Those of this system; undefined where it doesn't tell: it chooses them then. */
+  static ofSystem(): LocalPorts | undefined {
+    try {
+      const [first, last] = readFileSync(RANGE_FILE, "utf8").trim().split(/\s+/).map(Number);
+      if (!isPort(first) || !isPort(last) || last < first) return undefined;
+      const reserved = reservedIn(readFileSync(RESERVED_FILE, "utf8"));
+      return reserved.size > last - first ? undefined : new LocalPorts([first, last], reserved);
+    } catch {
+      return undefined;
+    }
+  }
+
+  next(): number {
+    for (;;) {
+      this.#next = (this.#next + 1 + randomInt(STEP_MAX)) % this.#count;
+      const port = this.#first + this.#next;
+      if (!this.#reserved.has(port)) return port;
+    }
+  }
+}
+
+/** Ports and ranges of them, with commas between: `8080,9148-9150`. */
+function reservedIn(text: string): ReadonlySet<number> {
+  const ranges = text.trim() === "" ? [] : text.trim().split(",");
+  return new Set(
+    ranges.flatMap((range) => {
+      const [first = 0, last = first] = range.split("-").map(Number);
+      return Array.from({ length: last - first + 1 }, (_, at) => first + at);
+    }),
+  );
+}
+
+function isPort(value: number | undefined): value is number {
+  return Number.isInteger(value) && value! > 0 && value! <= 65_535;
+}
