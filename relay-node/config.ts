@@ -33,6 +33,8 @@ export interface ProxyConfig {
   readonly http?: { readonly host: string; readonly port: number } | undefined;
   /** SOCKS 5, in the clear as well. */
   readonly socks5?: { readonly host: string; readonly port: number } | undefined;
+  /** Whether other nodes of this host listen at the same ports: the system shares the connections out. */
+  readonly reusePort?: boolean | undefined;
 }
 
 /** A node's configuration, complete and checked; paths are absolute. */
@@ -129,8 +131,12 @@ const schema = z.strictObject({
         .optional(),
       http: z.strictObject({ host, port }).optional(),
       socks5: z.strictObject({ host, port }).optional(),
+      reusePort: z.boolean().optional(),
     })
-    .refine((proxy) => Object.keys(proxy).length > 0, "must have https, http or socks5")
+    .refine(
+      ({ https, http, socks5 }) => (https ?? http ?? socks5) !== undefined,
+      "must have https, http or socks5",
+    )
     .optional(),
   metrics: z
     .strictObject({

@@ -10,7 +10,12 @@ import { createServer as createHttpServer } from "./node-http.ts";
 import { carry } from "./reset.ts";
 
 /** Where to listen: over TLS where there is a certificate, else in the clear. */
-export type ListenAddress = { readonly host: string; readonly port: number } & Partial<CertificateFiles>;
+export type ListenAddress = {
+  readonly host: string;
+  readonly port: number;
+  /** Whether other processes may listen there, too: the system shares the connections out. */
+  readonly reusePort?: boolean | undefined;
+} & Partial<CertificateFiles>;
 
 /** What came as a request that HTTP's server lets go of. `head` is what came behind it already. */
 export type OnSocket = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
@@ -97,7 +102,8 @@ export async function listenHttp(
     });
   } else overTls(server as Server & TlsServer, files, handlers, log);
   await new Promise<void>((done, failed) => {
-    server.once("error", failed).listen(listen.port, listen.host, () => {
+    const { host, port, reusePort = false } = listen;
+    server.once("error", failed).listen({ host, port, reusePort }, () => {
       server.off("error", failed);
       done();
     });

@@ -32,13 +32,15 @@ export class ProxyDoor {
   /** Listens where the configuration says. @throws the system's error where it can't */
   static async start(context: ProxyContext): Promise<ProxyDoor> {
     const door = new ProxyDoor(context);
-    const { https, http, socks5 } = context.node.config.proxy ?? {};
+    const { https, http, socks5, reusePort } = context.node.config.proxy ?? {};
     try {
       for (const listen of [https, http]) {
         if (listen === undefined) continue;
-        door.#listeners.push(await HttpListener.start(context, listen, door.#admission));
+        door.#listeners.push(await HttpListener.start(context, { ...listen, reusePort }, door.#admission));
       }
-      if (socks5 !== undefined) door.#listeners.push(await startSocks(context, socks5, door.#admission));
+      if (socks5 !== undefined) {
+        door.#listeners.push(await startSocks(context, { ...socks5, reusePort }, door.#admission));
+      }
     } catch (error) {
       await door.close();
       throw error;

@@ -16,6 +16,7 @@ import {
 import { tunnelUrl } from "../../protocol/targets.ts";
 import { asRelayError } from "../failure.ts";
 import { LAST_ANSWER_MS, STREAM_BUFFER_BYTES } from "../limits.ts";
+import type { ListenAddress } from "../listener.ts";
 import { PROXY_HEAD_MS, PROXY_TCP_KEEP_ALIVE_MS } from "./limits.ts";
 import type { Admission } from "./admission.ts";
 import type { ProxyUser } from "./authorizer.ts";
@@ -49,7 +50,7 @@ export interface SocksDoor {
  */
 export async function startSocks(
   context: ProxyContext,
-  { host, port }: { readonly host: string; readonly port: number },
+  { host, port, reusePort = false }: ListenAddress,
   admission: SocketAdmission,
   headMs = PROXY_HEAD_MS,
 ): Promise<SocksDoor> {
@@ -67,7 +68,7 @@ export async function startSocks(
       if (!socket.destroyed) void new SocksConnection(context, socket, admission).serve(headMs);
     },
   );
-  server.listen({ host, port });
+  server.listen({ host, port, reusePort });
   await once(server, "listening");
   // What the system can't accept, as when it has no files left, is the next one's to try.
   server.on("error", (error) => context.log.warn({ cause: error.message }, "socks: not accepted"));
