@@ -22,7 +22,9 @@ import { median } from "./stats.ts";
 import { alternate, type Figure, type Findings, type Workload, type WorkloadOptions } from "./workload.ts";
 
 /** Starts everything, and ends it whatever becomes of the measuring. */
-function onBench(measure: (bench: Bench, options: WorkloadOptions, log: (line: string) => void) => Promise<Findings>): Workload["run"] {
+function onBench(
+  measure: (bench: Bench, options: WorkloadOptions, log: (line: string) => void) => Promise<Findings>,
+): Workload["run"] {
   return async (options) => {
     const bench = await startBench(options.dir);
     try {

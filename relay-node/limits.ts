@@ -38,11 +38,17 @@ export const SEED_OPTIONS_MAX_BYTES = 1_000;
 
 // Dialling.
 
+/** How long the list of this host's addresses counts, which must not be dialled. */
+export const OWN_ADDRESSES_MS = 1_000;
+
 /** From the first connection attempt to the established one, over all addresses of a name. */
 export const CONNECT_DEADLINE_MS = 10_000;
 
 /** How long an attempt has before the next address is tried beside it (RFC 8305 section 5). */
 export const CONNECT_STAGGER_MS = 250;
+
+/** Local ports that are tried before the system chooses one. */
+export const LOCAL_PORT_TRIES = 3;
 
 /** Addresses of a name that are tried; the rest stands unused. */
 export const CONNECT_ADDRESSES_MAX = 8;
@@ -108,7 +114,7 @@ export const HEADERS_DEADLINE_MS = 10_000;
 export const CONNECTIONS_PER_ADDRESS = 4_000;
 
 /**
- * Streams at once, of all clients: each takes one of the connections above, and where an edge has one address the requests and the
+ * Streams of the stream door at once, of all clients: each takes one of the connections above, and where an edge has one address the requests and the
  * questions after the node's health must find one, too.
  */
 export const STREAMS_MAX = 3_000;

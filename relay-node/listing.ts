@@ -43,6 +43,9 @@ export function unlistedReason(
 }
 
 function isOf(entry: { readonly node: string; readonly address: string }, node: string, address: string) {
+  if (entry.node !== node) return false;
+  // Every call asks several times, and most lists have it as the configuration does.
+  if (entry.address === address) return true;
   const listed = parseIp(entry.address);
-  return entry.node === node && listed !== undefined && isSameIp(listed, parseIp(address)!);
+  return listed !== undefined && isSameIp(listed, parseIp(address)!);
 }

@@ -4,7 +4,7 @@ import type { EgressState } from "./address-proof.ts";
 import type { NodeConfig } from "./config.ts";
 import { createDialer, type Dialer } from "./dialer.ts";
 import { createGuard } from "./guard.ts";
-import { DNS_TRIES, DNS_TRY_MS } from "./limits.ts";
+import { DNS_TRIES, DNS_TRY_MS, OWN_ADDRESSES_MS } from "./limits.ts";
 import { provenDialer } from "./proven-dialer.ts";
 import { createResolver, type Resolver } from "./resolver.ts";
 import { createSeedResolver, type SeedResolver } from "./seeds.ts";
@@ -33,7 +33,7 @@ export function dialerOf(config: NodeConfig, resolver: Resolver, address: Egress
   const published = [egress.ipv4, egress.ipv6].flatMap((pair) =>
     pair === undefined ? [] : [pair.bind, pair.public],
   );
-  const guard = createGuard({ open, own: () => [...published, ...interfaceAddresses()] });
+  const guard = createGuard({ open, own: ownAddresses(published) });
   const dialer = createDialer({
     resolver,
     guard,
@@ -45,6 +45,20 @@ export function dialerOf(config: NodeConfig, resolver: Resolver, address: Egress
     ...(targetCa !== undefined && { ca: [readFileSync(targetCa, "utf8")] }),
   });
   return provenDialer(dialer, address);
+}
+
+/** All addresses of the node, read anew each second: to ask the system costs a tenth of opening a tunnel. */
+function ownAddresses(published: readonly string[]): () => readonly string[] {
+  let known: readonly string[] = [];
+  let readAt = -Infinity;
+  return () => {
+    const now = performance.now();
+    if (now - readAt >= OWN_ADDRESSES_MS) {
+      known = [...published, ...interfaceAddresses()];
+      readAt = now;
+    }
+    return known;
+  };
 }
 
 /** This host's addresses but the loopback ones, which are the guard's own business. */

@@ -1,6 +1,7 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { Logger } from "pino";
 import { RelayError } from "../protocol/errors.ts";
+import { newRequestId } from "../protocol/tokens.ts";
 import { Call, rounded } from "./call.ts";
 import type { ClientSlot } from "./client-limits.ts";
 import type { NodeConfig } from "./config.ts";
@@ -41,6 +42,11 @@ export class StreamAccount extends Call {
     return this.slot?.inDebt === true;
   }
 
+  /** Whether the client has a share of bytes at all. */
+  get isPaced(): boolean {
+    return this.claims?.limits?.bytes !== undefined;
+  }
+
   get bytesUp(): number {
     return this.up;
   }
@@ -69,9 +75,12 @@ export class StreamAccount extends Call {
     return undefined;
   }
 
-  /** @param id the stream's id, of which a line holds a hash: the id itself is a part of what resumes it */
-  opened(id: string, mode: StreamMode, log: Logger, metrics: StreamMetrics, usage: Usage): void {
-    this.#stream = createHash("sha256").update(id).digest("base64url").slice(0, 11);
+  /**
+   * @param id of a stream that can be resumed: a line holds a hash of it, since the id itself is a part of what resumes it. Any other
+   *   one has a name of its own there
+   */
+  opened(id: string | undefined, mode: StreamMode, log: Logger, metrics: StreamMetrics, usage: Usage): void {
+    this.#stream = (id === undefined ? newRequestId() : hash("sha256", id, "base64url")).slice(0, 11);
     this.#mode = mode;
     this.#metrics = metrics;
     this.#openedAt = performance.now();

@@ -29,6 +29,7 @@ import { switchingLines } from "./websocket/server-socket.ts";
  * One instance serves one request to upgrade. Until the target is connected it can fail, and then answers as any door does.
  */
 export class StreamDoor {
+  readonly kind = "stream";
   readonly #node: NodeContext;
   readonly #streams: Streams;
   readonly #request: IncomingMessage;
@@ -93,7 +94,7 @@ export class StreamDoor {
     const { dialer } = this.#node;
     const { host, port } = this.#target!;
     this.#node.assertServing(true);
-    this.#streams.assertRoom();
+    this.#streams.assertRoom(this.kind);
     account.slot = enter(this.#node, claims, "stream", (error) => this.abort(withReached(error, "no")));
     this.#consume();
     const dialed = await dialer.dial({

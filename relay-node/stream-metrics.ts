@@ -1,13 +1,14 @@
 import { Counter, Gauge, type Registry } from "prom-client";
+import { byLabel } from "./by-label.ts";
 import type { Stage } from "./metrics.ts";
 
 /** What Prometheus may read of streams. Labels hold codes and modes alone. */
 export class StreamMetrics {
-  readonly #opened: Counter;
-  readonly #closed: Counter;
-  readonly #refused: Counter;
+  readonly #opened: (mode: string) => Counter.Internal;
+  readonly #closed: (reason: string) => Counter.Internal;
+  readonly #refused: (reason: string) => Counter.Internal;
   readonly #resumed: Counter;
-  readonly #bytes: Counter;
+  readonly #bytes: (direction: string) => Counter.Internal;
   readonly #observe: (stage: string, ms: number) => void;
 
   /**
@@ -23,15 +24,20 @@ export class StreamMetrics {
     const registers = [registry];
     const counter = (name: string, help: string, labelNames: string[] = []) =>
       new Counter({ name: `holdfast_${name}`, help, labelNames, registers });
-    this.#opened = counter("streams_opened_total", "Streams opened, by mode", ["mode"]);
-    this.#closed = counter("streams_closed_total", "Streams ended: done, or the code of the error", [
+    const labelled = (name: string, help: string, label: string) => byLabel(counter(name, help, [label]));
+    this.#opened = labelled("streams_opened_total", "Streams opened, by mode", "mode");
+    this.#closed = labelled(
+      "streams_closed_total",
+      "Streams ended: done, or the code of the error",
       "reason",
-    ]);
-    this.#refused = counter("streams_refused_total", "Streams and resumes refused, by code", ["reason"]);
+    );
+    this.#refused = labelled("streams_refused_total", "Streams and resumes refused, by code", "reason");
     this.#resumed = counter("stream_resumes_total", "Connections that took a stream over");
-    this.#bytes = counter("stream_bytes_total", "Bytes of streams, up to targets and down from them", [
+    this.#bytes = labelled(
+      "stream_bytes_total",
+      "Bytes of streams, up to targets and down from them",
       "direction",
-    ]);
+    );
     const gauge = (name: string, help: string, read: () => number) =>
       new Gauge({
         name: `holdfast_${name}`,
@@ -46,16 +52,16 @@ export class StreamMetrics {
   }
 
   opened(mode: string, timings: Partial<Record<Stage, number>>): void {
-    this.#opened.inc({ mode });
-    for (const [stage, ms] of Object.entries(timings)) this.#observe(stage, ms);
+    this.#opened(mode).inc();
+    for (const stage in timings) this.#observe(stage, timings[stage as Stage]!);
   }
 
   closed(reason: string): void {
-    this.#closed.inc({ reason });
+    this.#closed(reason).inc();
   }
 
   refused(reason: string): void {
-    this.#refused.inc({ reason });
+    this.#refused(reason).inc();
   }
 
   resumed(): void {
@@ -63,6 +69,6 @@ export class StreamMetrics {
   }
 
   moved(direction: "up" | "down", bytes: number): void {
-    this.#bytes.inc({ direction }, bytes);
+    this.#bytes(direction).inc(bytes);
   }
 }

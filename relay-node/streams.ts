@@ -6,10 +6,9 @@ import { RelayError } from "../protocol/errors.ts";
 import type { GrantClaims } from "../protocol/grants.ts";
 import { STREAM_RESUME_SECONDS, STREAM_TICK_MS } from "../protocol/limits.ts";
 import type { TunnelTarget } from "../protocol/targets.ts";
-import { newRequestId } from "../protocol/tokens.ts";
 import type { NodeContext } from "./context.ts";
 import { STREAMS_MAX } from "./limits.ts";
-import { PROXY_HALF_CLOSED_MS } from "./proxy/limits.ts";
+import { PROXY_HALF_CLOSED_MS, PROXY_TUNNELS_MAX } from "./proxy/limits.ts";
 import type { Dialed } from "./dialer.ts";
 import { HeldStream, type NodeStream, type StreamParts } from "./held-stream.ts";
 import type { Metrics } from "./metrics.ts";
@@ -26,8 +25,10 @@ export interface StreamBounds {
   readonly tickMs: number;
   /** How long a stream without a connection is kept, and how long it is known how one ended. */
   readonly resumeMs: number;
-  /** Streams at once. */
+  /** Streams of the stream door at once. */
   readonly maxStreams: number;
+  /** Tunnels of the proxy door at once. */
+  readonly maxTunnels: number;
   /** How long a tunnel of which one side has ended stands where nothing moves in the other direction. */
   readonly halfClosedMs: number;
 }
@@ -36,11 +37,16 @@ const BOUNDS: StreamBounds = {
   tickMs: STREAM_TICK_MS,
   resumeMs: STREAM_RESUME_SECONDS * 1_000,
   maxStreams: STREAMS_MAX,
+  maxTunnels: PROXY_TUNNELS_MAX,
   halfClosedMs: PROXY_HALF_CLOSED_MS,
 };
 
+/** What a stream takes its place among: each door has its own share of a node. */
+export type StreamKind = "stream" | "tunnel";
+
 /** A stream that is being opened. */
 export interface Opening {
+  readonly kind: StreamKind;
   /** Whether it is asked for by the request of that client and id. */
   is(clientId: string, requestId: string): boolean;
   /** Gives it up. */
@@ -58,8 +64,8 @@ export class Streams {
   readonly #held = new Map<string, HeldStream>();
   /** Those that can't be resumed. */
   readonly #plain = new Set<NodeStream>();
-  /** Streams that run. */
-  #running = 0;
+  /** Those that run or are being opened. */
+  readonly #taken: Record<StreamKind, number> = { stream: 0, tunnel: 0 };
   /** Runs while there is anything to look at: one for all. */
   #ticking: NodeJS.Timeout | undefined;
 
@@ -94,10 +100,12 @@ export class Streams {
   /** Counts one that is being opened as under way until `work` is done, and ends it with the node. */
   async opening<T>(opening: Opening, work: Promise<T>): Promise<T> {
     this.#openings.add(opening);
+    this.#taken[opening.kind]++;
     try {
       return await work;
     } finally {
       this.#openings.delete(opening);
+      this.#taken[opening.kind]--;
       this.#onEnd();
     }
   }
@@ -112,12 +120,12 @@ export class Streams {
     const parts = {
       account,
       target: socket,
-      onOver: () => this.#over(account),
+      onOver: () => this.#over(account, "stream"),
       onClosed: () => this.#onEnd(),
     };
     const stream = new HeldStream(parts, this.#node.config.id, this.#bounds.resumeMs);
     this.#held.set(stream.id, stream);
-    this.#running++;
+    this.#taken.stream++;
     account.opened(stream.id, "v1", this.#log, this.metrics, this.#node.usage);
     this.#tick();
     stream.connect(upgraded, 0);
@@ -126,7 +134,7 @@ export class Streams {
 
   /** The same without a protocol. */
   openRaw(account: StreamAccount, { socket }: Dialed, upgraded: UpgradedSocket): void {
-    this.#openPlain(account, "raw", socket, (parts) => new RawStream(parts, upgraded));
+    this.#openPlain(account, "stream", "raw", socket, (parts) => new RawStream(parts, upgraded));
   }
 
   /**
@@ -143,6 +151,7 @@ export class Streams {
   ): void {
     this.#openPlain(
       account,
+      "tunnel",
       mode,
       socket,
       (parts) => new ProxyTunnel(parts, client, head, this.#bounds.halfClosedMs),
@@ -151,16 +160,17 @@ export class Streams {
 
   #openPlain(
     account: StreamAccount,
+    kind: StreamKind,
     mode: StreamMode,
     target: Socket,
     make: (parts: StreamParts) => NodeStream,
   ): void {
-    this.#running++;
-    account.opened(newRequestId(), mode, this.#log, this.metrics, this.#node.usage);
+    this.#taken[kind]++;
+    account.opened(undefined, mode, this.#log, this.metrics, this.#node.usage);
     const parts = {
       account,
       target,
-      onOver: () => this.#over(account),
+      onOver: () => this.#over(account, kind),
       onClosed: () => {
         this.#plain.delete(stream);
         this.#onEnd();
@@ -189,14 +199,15 @@ export class Streams {
    * Whether one more may be opened, that of whoever asks among them.
    * @throws RelayError `node_full`
    */
-  assertRoom(): void {
-    const { maxStreams } = this.#bounds;
-    if (this.#running + this.#openings.size <= maxStreams) return;
-    throw new RelayError("node_full", `the node carries ${maxStreams} streams, as many as it may`);
+  assertRoom(kind: StreamKind): void {
+    const { maxStreams, maxTunnels } = this.#bounds;
+    const most = kind === "stream" ? maxStreams : maxTunnels;
+    if (this.#taken[kind] <= most) return;
+    throw new RelayError("node_full", `the node carries ${most} ${kind}s, as many as it may`);
   }
 
-  #over(account: StreamAccount): void {
-    this.#running--;
+  #over(account: StreamAccount, kind: StreamKind): void {
+    this.#taken[kind]--;
     account.closed(this.#log);
   }
 

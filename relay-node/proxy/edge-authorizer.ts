@@ -21,7 +21,7 @@ import {
 } from "./limits.ts";
 import type { ProxyAdmission, ProxyAuthorizer, ProxyUser } from "./authorizer.ts";
 import { AuthorizerMetrics } from "./authorizer-metrics.ts";
-import { checkCredential } from "./credentials.ts";
+import { CredentialForms } from "./credentials.ts";
 import { EdgeReach } from "./edge-reach.ts";
 import { type FoundGrant, GrantCache, grantKey } from "./grant-cache.ts";
 import { Lately } from "./lately.ts";
@@ -47,7 +47,7 @@ export interface EdgeAuthorizerOptions {
  * it expires, and nothing new is let in. A stranger costs the edge no more than the limits say.
  */
 export class EdgeAuthorizer implements ProxyAuthorizer {
-  readonly #edge: string;
+  readonly #forms: CredentialForms;
   readonly #now: () => number;
   readonly #log: Logger;
   readonly #metrics: AuthorizerMetrics;
@@ -65,7 +65,7 @@ export class EdgeAuthorizer implements ProxyAuthorizer {
   constructor(options: EdgeAuthorizerOptions) {
     const { config, grantKeys, client, revocations, registry, log, now = Date.now } = options;
     const { edge, id } = config;
-    this.#edge = edge;
+    this.#forms = new CredentialForms(edge);
     this.#now = now;
     this.#log = log;
     this.#metrics = new AuthorizerMetrics(registry, () => {
@@ -93,8 +93,7 @@ export class EdgeAuthorizer implements ProxyAuthorizer {
   async authorize(user: ProxyUser, target: string, signal?: AbortSignal): Promise<ProxyAdmission> {
     signal?.throwIfAborted();
     try {
-      const context = { edge: this.#edge, now: Math.floor(this.#now() / 1_000) };
-      const credential = this.#unasked(() => checkCredential(user, context));
+      const credential = this.#unasked(() => this.#forms.check(user, this.#now()));
       const asked: Asked = { credential, user, target };
       for (;;) {
         const admission =

@@ -1,5 +1,8 @@
 /** Every limit, lifetime and deadline of the proxy door. Units stand in the names. */
 
+/** Tunnels at once, of all clients: each takes two files, and some 10 kB while it says nothing. */
+export const PROXY_TUNNELS_MAX = 8_000;
+
 /** One side of a tunnel has ended and nothing moves in the other direction: it is given up after this time. */
 export const PROXY_HALF_CLOSED_MS = 300_000;
 

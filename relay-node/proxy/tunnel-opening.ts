@@ -22,6 +22,7 @@ export interface OpenedTunnel {
  * One tunnel on its way to being open, whatever it was asked for by. It is over when `open` settles, or by `abort`.
  */
 export class TunnelOpening implements Opening {
+  readonly kind = "tunnel";
   readonly account: StreamAccount;
   readonly #context: ProxyContext;
   readonly #onKnown: (() => void) | undefined;
@@ -66,7 +67,7 @@ export class TunnelOpening implements Opening {
     const { account } = this;
     const { signal } = this.#gone;
     node.assertServing(true);
-    streams.assertRoom();
+    streams.assertRoom(this.kind);
     const { grant } = await authorizer.authorize(user, target, signal);
     this.#onKnown?.();
     const { sub, limits } = grant;
@@ -82,7 +83,8 @@ export class TunnelOpening implements Opening {
     node.assertServing(true);
     account.slot = enter(node, grant, "stream", (error) => this.abort(withReached(error, "no")));
     account.lap("node_queue");
-    const { host, port } = parseTunnelUrl(target);
+    const { host, port, authority } = parseTunnelUrl(target);
+    account.host = authority;
     const dialed = await node.dialer.dial({
       host,
       port,
