@@ -101,7 +101,7 @@ export class ConsumedIds {
    * @throws RelayError `token_replayed`, `request_predates_node`, `node_internal` where it can't be written
    */
   consume(id: string, use: Use, issued: number, now: number): void {
-    this.#record(id, this.#judge(id, use, issued), now);
+    this.#record(id, this.#judge(this.#known(id), use, issued), now);
   }
 
   /**
@@ -109,21 +109,22 @@ export class ConsumedIds {
    * it stands in the file when this resolves.
    */
   async consumeInTurn(id: string, use: Use, issued: number, now: number): Promise<void> {
-    const mark = this.#judge(id, use, issued);
+    const before = this.#known(id);
+    const mark = this.#judge(before, use, issued);
     const batch = (this.#batch ??= this.#beginBatch());
     batch.now = now;
-    batch.entries.push({ id, mark, before: this.#known(id) });
+    batch.entries.push({ id, mark, before });
     this.#current.set(id, mark);
     await batch.written.promise;
     this.tell(`${id} ${mark}`, now);
   }
 
-  #judge(id: string, use: Use, issued: number): string {
+  /** The mark of a use that is let in. @param known what was used before */
+  #judge(known: string | undefined, use: Use, issued: number): string {
     if (issued < this.#notBefore) {
       throw new RelayError("request_predates_node", "the token was issued before this node's memory begins");
     }
     const mark = markOf(use);
-    const known = this.#known(id);
     if (known !== undefined && !isNextAttempt(known, mark)) {
       throw new RelayError("token_replayed", "this request id was used before");
     }
