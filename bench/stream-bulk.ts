@@ -1,7 +1,7 @@
 import { quietly } from "./quiet.ts";
 import { median } from "./stats.ts";
 import { drive } from "./streams/driver.ts";
-import { BULK, BULK_STREAMS, EXACT_BYTES } from "./streams/limits.ts";
+import { BULK, BULK_STREAMS, EXACT_BYTES, WARM_BYTES } from "./streams/limits.ts";
 import { SIDE_NAMES, type SideName, SIDES, type Sides, startSides } from "./streams/sides.ts";
 import { alternate, type Figure, type Section, type Workload } from "./workload.ts";
 
@@ -66,6 +66,10 @@ async function assertExact({ driver, file, of }: Sides, log: (line: string) => v
       await side.requests(file, streams);
       const { mode, place } = side;
       await drive(driver, place, { mode, file, direction: "echo", bytes: EXACT_BYTES / streams });
+      for (const direction of DIRECTIONS) {
+        await side.requests(file, 1);
+        await drive(driver, place, { mode, file, direction, bytes: WARM_BYTES });
+      }
     });
     log(`${name}: each byte comes back as it was sent`);
   }
