@@ -51,13 +51,12 @@ export class ByteQueue {
     }
     const kept: Uint8Array[] = [];
     for (let at = 0; at < chunk.length;) {
-      const left = chunk.length - at;
-      const isLent = this.#blocks !== undefined && left >= COPIED_BELOW_BYTES;
-      const block = isLent ? this.#blocks.take(this.#size) : new Uint8Array(BLOCK_BYTES);
+      const lent = this.#blocks?.take(this.#size);
+      const block = lent ?? new Uint8Array(BLOCK_BYTES);
       this.#block = block;
       this.#begin = 0;
       this.#end = 0;
-      this.#add(block.subarray(0, 0), isLent ? block : undefined);
+      this.#add(block.subarray(0, 0), lent);
       kept.push(this.#append(chunk.subarray(at, at + block.length)));
       at += kept.at(-1)!.length;
     }

@@ -154,8 +154,8 @@ export const STREAM_EARLY_BYTES = 65_536;
 /** The most that one write to a target, or one message from it, carries: what streams of one client take turns by. */
 export const STREAM_TURN_BYTES = 65_536;
 
-/** What streams that say little keep their bytes in; others take blocks of a whole turn. */
-export const STREAM_SMALL_BLOCK_BYTES = 16_384;
+/** What streams keep their bytes in: those that say little small blocks, others such as hold a whole turn. */
+export const STREAM_BLOCK_BYTES = [4_096, 16_384, STREAM_TURN_BYTES] as const;
 
 /** Blocks that are kept while no stream needs them. */
 export const STREAM_BLOCKS_SPARE_BYTES = 16_777_216;

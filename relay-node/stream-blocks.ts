@@ -1,19 +1,16 @@
 import type { Blocks } from "../protocol/byte-queue.ts";
-import { STREAM_BLOCKS_SPARE_BYTES, STREAM_SMALL_BLOCK_BYTES, STREAM_TURN_BYTES } from "./limits.ts";
+import { STREAM_BLOCK_BYTES, STREAM_BLOCKS_SPARE_BYTES } from "./limits.ts";
 
 /**
  * The blocks that bytes of streams stand in while they are under way. They are used again and again: to get each chunk a buffer of
  * its own keeps the collector of garbage busier than all else.
  */
 class BlockPool {
-  readonly #spare = new Map<number, Uint8Array[]>([
-    [STREAM_SMALL_BLOCK_BYTES, []],
-    [STREAM_TURN_BYTES, []],
-  ]);
+  readonly #spare = new Map<number, Uint8Array[]>(STREAM_BLOCK_BYTES.map((size) => [size, []]));
   #spareBytes = 0;
 
   take(bytes: number): Uint8Array {
-    const size = bytes <= STREAM_SMALL_BLOCK_BYTES ? STREAM_SMALL_BLOCK_BYTES : STREAM_TURN_BYTES;
+    const size = STREAM_BLOCK_BYTES.find((one) => one >= bytes) ?? STREAM_BLOCK_BYTES.at(-1)!;
     const spare = this.#spare.get(size)!.pop();
     if (spare === undefined) return new Uint8Array(size);
     this.#spareBytes -= size;

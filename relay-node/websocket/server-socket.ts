@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { FrameError } from "./frame-error.ts";
 import { FrameReader } from "./frame-reader.ts";
@@ -84,6 +85,8 @@ export class ServerSocket {
       .on("end", this.#onEnd)
       .on("error", this.#onError)
       .on("close", this.#onClose);
+    // A server's wait for the next request is none of ours.
+    if (wire instanceof Socket) wire.setTimeout(0);
     if (head.length > 0) wire.unshift(head);
     wire.resume();
   }
