@@ -18,6 +18,7 @@
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +30,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PIECE = 1 << 16, HEAD = 14, READ = 1 << 18, EVENTS = 256, SMALL = 4096, ACK = 1 << 17, ECHO = 8192, ECHOES = 1 << 20 };
+enum { PIECE = 1 << 16, HEAD = 14, READ = 1 << 18, EVENTS = 256, SMALL = 4096, ACK = 1 << 17, ECHO = 8192, ECHOES = 1 << 20, PERIOD = 1000003 };
 enum state { REQUEST, ANSWER, OPENING, OPEN, DONE };
 enum direction { DOWN, UP, ECHOED, IDLE };
 
@@ -55,7 +56,9 @@ struct link {
 };
 
 static const unsigned char MASK[4] = {0x5a, 0x13, 0xc7, 0x88};
-static unsigned char bulk_frame[HEAD + PIECE], last_frame[HEAD + PIECE], filling[READ], scratch[READ];
+static unsigned char bulk_frame[HEAD + PIECE], last_frame[HEAD + PIECE], scratch[READ];
+/* What the target answers by: see origin.c. */
+static unsigned char filling[PERIOD + READ];
 static size_t bulk_length, last_length, echo_length;
 static unsigned char echo_frame[HEAD + ECHO], echo_bytes[ECHO];
 static int poller, is_v1;
@@ -207,7 +210,7 @@ static void bytes(struct link *link, const unsigned char *from, size_t length) {
     switch (direction) {
     case DOWN:
         if (link->got > each) broken("more bytes came than were asked for");
-        if (memcmp(from, filling, length) != 0) broken("a byte is wrong");
+        if (memcmp(from, filling + at % PERIOD, length) != 0) broken("a byte is wrong");
         if (link->got == each) over(link);
         return;
     case UP:
@@ -344,7 +347,7 @@ int main(int count, char **words) {
     is_v1 = strcmp(words[4], "v1") == 0;
     direction = strcmp(words[6], "down") == 0 ? DOWN : strcmp(words[6], "up") == 0 ? UP : strcmp(words[6], "echo") == 0 ? ECHOED : IDLE;
     each = strtoull(words[7], NULL, 10);
-    memset(filling, 'x', sizeof filling);
+    for (size_t i = 0; i < sizeof filling; i++) filling[i] = (uint32_t)(i % PERIOD) * 2654435761u >> 23;
     for (size_t i = 0; i < ECHO; i++) echo_bytes[i] = i * 31 + (i >> 8);
     echo_length = frame(echo_frame, 2, echo_bytes, ECHO);
     bulk_length = frame(bulk_frame, 2, filling, PIECE);
