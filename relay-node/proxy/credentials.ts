@@ -79,11 +79,15 @@ export class CredentialForms {
     const now = Math.floor(nowMs / 1_000);
     const id = idOfCredential(user.user, user.credential);
     const known = this.#known.get(id, nowMs);
-    // At its times' edges, where clocks may differ, it is looked at as at first.
-    if (known !== undefined && known.from! <= now && now < known.until!) return known;
+    if (known !== undefined && this.#stands(known, user.user, now)) return known;
     const credential = checkCredential(user, { edge: this.#edge, now }, () => id);
     if (credential.kind === "token") this.#known.set(credential.id, credential, nowMs);
     return credential;
+  }
+
+  /** At its times' edges, where clocks may differ, it is looked at as at first; and so is a user of no name, whose hash is that of none. */
+  #stands({ sub, from, until }: Credential, user: string | undefined, now: number): boolean {
+    return (user === undefined || user === sub) && from! <= now && now < until!;
   }
 }
 

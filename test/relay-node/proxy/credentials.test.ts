@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { newRequestId, TOKEN_TYPES } from "../../../protocol/tokens.ts";
-import { checkCredential } from "../../../relay-node/proxy/credentials.ts";
+import { checkCredential, CredentialForms } from "../../../relay-node/proxy/credentials.ts";
 import { compact, hmac } from "../../support/compact-jws.ts";
 
 const EDGE = "https://edge.example.com";
@@ -79,4 +79,25 @@ test("what a parser quotes of a credential is not in the error", () => {
   expect(error).toMatchObject({ code: "token_malformed" });
   expect((error as Error).cause).toBeUndefined();
   expect(JSON.stringify(error, Object.getOwnPropertyNames(error))).not.toMatch(/secret|c2VjcmV0/);
+});
+
+test("what came before is judged as at first, also by who brings it and when", () => {
+  const forms = new CredentialForms(EDGE);
+  const credential = token();
+  const codeOf = (user: string | undefined, seconds: number) => {
+    try {
+      return forms.check({ user, credential }, seconds * 1_000).sub;
+    } catch (error) {
+      return (error as { code: string }).code;
+    }
+  };
+  expect(codeOf(undefined, NOW)).toBe("app");
+  expect(codeOf(undefined, NOW + 1)).toBe("app");
+  expect(codeOf("app", NOW)).toBe("app");
+  expect(codeOf("app", NOW + 1)).toBe("app");
+  for (const user of ["", "other", "app\n"]) expect(codeOf(user, NOW)).toBe("proxy_credentials_invalid");
+  expect(codeOf("app", NOW + 59)).toBe("app");
+  expect(codeOf("app", NOW + 65)).toBe("token_expired");
+  expect(codeOf("app", NOW - 6)).toBe("token_premature");
+  expect(forms.check({ user: "app", credential: HANDLE }, NOW * 1_000).kind).toBe("handle");
 });
