@@ -1,3 +1,4 @@
+import { cold } from "./cold.ts";
 import { database } from "./database.ts";
 import { growthStreams } from "./growth-streams.ts";
 import { growthTargets } from "./growth-targets.ts";
@@ -10,6 +11,7 @@ import type { Workload } from "./workload.ts";
 
 /** All of the bench, in the order in which it runs. */
 export const WORKLOADS: readonly Workload[] = [
+  cold,
   warmNode,
   warmEdge,
   connectRate,

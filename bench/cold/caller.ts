@@ -1,0 +1,54 @@
+import { once } from "node:events";
+import { connect } from "node:net";
+import { answerQuestions } from "../../test/support/conversation.ts";
+import { body } from "./body.ts";
+import { TARGET_ORIGIN } from "./hosts.ts";
+import { type Access, type WayName, WAYS } from "./ways.ts";
+
+/** Runs on the client's host. */
+
+/** What can be asked. */
+export type Question =
+  | { readonly what: "call"; readonly way: WayName; readonly access: Access; readonly bytes: number }
+  /** A call by an instance of the same app that has its connections. */
+  | { readonly what: "other"; readonly access: Access; readonly bytes: number }
+  | { readonly what: "connect"; readonly host: string; readonly port: number };
+
+let warm: ReturnType<(typeof WAYS)["fetch"]> | undefined;
+
+/** Milliseconds to the last byte of the answer. */
+async function timed(fetch: typeof globalThis.fetch, bytes: number, began: number): Promise<number> {
+  const response = await fetch(`${TARGET_ORIGIN}/bytes/${bytes}`);
+  const got = Buffer.from(await response.arrayBuffer());
+  const ms = performance.now() - began;
+  if (response.status !== 200 || !got.equals(body(bytes))) {
+    throw new Error(`${response.status} with ${got.length} bytes, which are not those of the target`);
+  }
+  return ms;
+}
+
+async function answerTo(question: Question): Promise<number> {
+  const began = performance.now();
+  switch (question.what) {
+    case "call": {
+      const { fetch, close } = WAYS[question.way](question.access);
+      try {
+        return await timed(fetch as typeof globalThis.fetch, question.bytes, began);
+      } finally {
+        await close();
+      }
+    }
+    case "other":
+      warm ??= WAYS.fetch(question.access);
+      return timed(warm.fetch as typeof globalThis.fetch, question.bytes, began);
+    case "connect": {
+      const socket = connect({ host: question.host, port: question.port });
+      await once(socket, "connect");
+      const ms = performance.now() - began;
+      socket.destroy();
+      return ms;
+    }
+  }
+}
+
+answerQuestions(answerTo);
