@@ -59,7 +59,12 @@ const SETUP =
   "Two lines of 20 ms there and back: from the client to the relay's host, and from there to the target, which the client reaches over both, 40 ms away. " +
   "Each is a pair of TUN devices and a program that hands packets over 10 ms later; it has no limit to its rate and loses nothing. " +
   "Edge, node and Squid stand on the relay's host. TCP is as Linux comes (CUBIC, an initial window of 10 segments), on all three. " +
-  "A call begins without a connection or a session and ends with the last byte of the answer, which is compared; names are known to all without a look-up.";
+  "A call begins without a connection or a session and ends with the last byte of the answer, which is compared; names are known to all without a look-up. A kB is 1,024 bytes.";
+
+const IN_USE =
+  "The relay is in use: others have called for seconds, and before each call another instance of the same app, which has its connections, has made one that is the same.";
+
+const WIDER = ` With the larger window, connections from the relay's host to the client begin with ${WINDOW_SEGMENTS} segments, set by the very script of [deploy.md](deploy.md#far-callers): the edge stands on it too.`;
 
 function sections({ lines, calls, paused }: Cold): Section[] {
   return [
@@ -70,11 +75,7 @@ function sections({ lines, calls, paused }: Cold): Section[] {
     },
     ...(Object.keys(ANSWERS) as AnswerSize[]).map((size) => ({
       title: `An answer of ${size}`,
-      note:
-        "The relay is in use: before each call another instance of the same app, which has its connections, has made one that is the same." +
-        (size === "1 kB"
-          ? ""
-          : ` With the larger window, connections from the relay's host to the client begin with ${WINDOW_SEGMENTS} segments, as [deploy.md](deploy.md#far-callers) says how: the edge stands on it too.`),
+      note: IN_USE + (size === "1 kB" ? "" : WIDER),
       figures: figures(calls[size]),
       isDrawn: true,
     })),

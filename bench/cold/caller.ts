@@ -1,7 +1,9 @@
 import { once } from "node:events";
 import { connect } from "node:net";
+import type { Fetch } from "../../client/wire.ts";
 import { answerQuestions } from "../../test/support/conversation.ts";
 import { body } from "./body.ts";
+import { ANSWERS } from "./limits.ts";
 import { TARGET_ORIGIN } from "./hosts.ts";
 import { type Access, type WayName, WAYS } from "./ways.ts";
 
@@ -12,12 +14,19 @@ export type Question =
   | { readonly what: "call"; readonly way: WayName; readonly access: Access; readonly bytes: number }
   /** A call by an instance of the same app that has its connections. */
   | { readonly what: "other"; readonly access: Access; readonly bytes: number }
+  /** Many of these; the answer is how many. */
+  | {
+      readonly what: "many";
+      readonly access: Access;
+      readonly seconds: number;
+      readonly atOnce: number;
+    }
   | { readonly what: "connect"; readonly host: string; readonly port: number };
 
 let warm: ReturnType<(typeof WAYS)["fetch"]> | undefined;
 
 /** Milliseconds to the last byte of the answer. */
-async function timed(fetch: typeof globalThis.fetch, bytes: number, began: number): Promise<number> {
+async function timed(fetch: Fetch, bytes: number, began: number): Promise<number> {
   const response = await fetch(`${TARGET_ORIGIN}/bytes/${bytes}`);
   const got = Buffer.from(await response.arrayBuffer());
   const ms = performance.now() - began;
@@ -27,20 +36,33 @@ async function timed(fetch: typeof globalThis.fetch, bytes: number, began: numbe
   return ms;
 }
 
+async function many({ access, seconds, atOnce }: Extract<Question, { what: "many" }>): Promise<number> {
+  const { fetch } = (warm ??= WAYS.fetch(access));
+  const until = performance.now() + seconds * 1_000;
+  let calls = 0;
+  const call = async () => {
+    for (; performance.now() < until; calls++) await timed(fetch, ANSWERS["1 kB"], performance.now());
+  };
+  await Promise.all(Array.from({ length: atOnce }, call));
+  return calls;
+}
+
 async function answerTo(question: Question): Promise<number> {
   const began = performance.now();
   switch (question.what) {
     case "call": {
       const { fetch, close } = WAYS[question.way](question.access);
       try {
-        return await timed(fetch as typeof globalThis.fetch, question.bytes, began);
+        return await timed(fetch, question.bytes, began);
       } finally {
         await close();
       }
     }
     case "other":
       warm ??= WAYS.fetch(question.access);
-      return timed(warm.fetch as typeof globalThis.fetch, question.bytes, began);
+      return timed(warm.fetch, question.bytes, began);
+    case "many":
+      return many(question);
     case "connect": {
       const socket = connect({ host: question.host, port: question.port });
       await once(socket, "connect");

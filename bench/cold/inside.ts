@@ -30,6 +30,11 @@ export interface Cold {
 }
 
 const CLIENT = "app";
+/** What is called after a pause. */
+const PAUSED: Partial<Record<AnswerSize, readonly string[]>> = {
+  "1 kB": [FETCH],
+  "100 kB": [FETCH, WIDE_FETCH],
+};
 const FILE = "cold.json";
 const log = (line: string) => console.log(`cold        ${line}`);
 
@@ -53,11 +58,19 @@ class ColdBench {
 
   /** What a TCP connection takes, which is once there and back. */
   async lines(): Promise<Cold["lines"]> {
-    const to = (host: string, port: number) => () => this.#caller.ask<number>({ what: "connect", host, port });
+    const to = (host: string, port: number) => () =>
+      this.#caller.ask<number>({ what: "connect", host, port });
     return alternate(this.#sizes.lineRounds, {
       "TCP connection, client to relay": to(ADDRESSES.edge, PORTS.https),
       "TCP connection, client to target": to(ADDRESSES.target, PORTS.https),
     });
+  }
+
+  /** What is in use has been called before, by others. */
+  async use(): Promise<void> {
+    const { before } = this.#sizes;
+    const calls = await this.#caller.ask<number>({ what: "many", access: this.#access, ...before });
+    log(`others have made ${calls} calls`);
   }
 
   async calls(size: AnswerSize): Promise<Record<string, number[]>> {
@@ -66,9 +79,7 @@ class ColdBench {
     for (const side of sides) for (let call = 0; call < WARMING; call++) await this.#call(side, bytes);
     const found = await alternate(
       this.#sizes.rounds,
-      Object.fromEntries(
-        sides.map((side) => [side.name, () => quietly(log, () => this.#call(side, bytes))]),
-      ),
+      Object.fromEntries(sides.map((side) => [side.name, () => quietly(log, () => this.#call(side, bytes))])),
     );
     log(`called for ${size}`);
     return found;
@@ -79,8 +90,8 @@ class ColdBench {
     const { pauseRounds, pauseMs } = this.#sizes;
     const found: Record<string, number[]> = {};
     if (pauseRounds === 0) return found;
-    for (const size of Object.keys(ANSWERS) as AnswerSize[]) {
-      for (const name of size === "1 kB" ? [FETCH] : [FETCH, WIDE_FETCH]) {
+    for (const [size, names] of Object.entries(PAUSED) as [AnswerSize, string[]][]) {
+      for (const name of names) {
         const side = sidesFor(size).find((one) => one.name === name)!;
         const samples: number[] = [];
         for (let round = 0; round < pauseRounds; round++) {
@@ -149,10 +160,13 @@ async function measure(dir: string, sizes: Sizes): Promise<Cold> {
     sizes,
     hasSquid: squid.running.Squid !== undefined,
   });
+  const wires = await bench.lines();
+  await bench.use();
   const found = {
-    lines: await bench.lines(),
+    lines: wires,
     calls: {
       "1 kB": await bench.calls("1 kB"),
+      "100,000 B": await bench.calls("100,000 B"),
       "100 kB": await bench.calls("100 kB"),
       "1 MB": await bench.calls("1 MB"),
     },

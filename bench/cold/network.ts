@@ -1,10 +1,14 @@
 import { writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { shell, Wire } from "../../test/support/wire.ts";
 import { compile } from "../native.ts";
 import { CORES, Process } from "../processes.ts";
 import { ADDRESSES, type Host, NAMES } from "./hosts.ts";
 import { LINE_MICROSECONDS } from "./limits.ts";
+
+/** What operators set it by. */
+const WINDOW_SCRIPT = resolve(import.meta.dirname, "../../deploy/initial-window.sh");
+const DEFAULT_SEGMENTS = 10;
 
 const OWN = "/proc/self/ns/net";
 
@@ -55,8 +59,7 @@ export class LongLines extends Wire<Host> {
 
   /** Lets connections to the client begin with so many segments; undefined for what the system begins with. */
   async window(segments: number | undefined): Promise<void> {
-    const window = segments === undefined ? "" : ` initcwnd ${segments}`;
-    await shell([`ip route replace ${ADDRESSES.client} dev to-client ${CONGESTION}${window}`]);
+    await shell([`'${WINDOW_SCRIPT}' ${segments ?? DEFAULT_SEGMENTS} ${ADDRESSES.client}`]);
   }
 
   async close(): Promise<void> {

@@ -32,7 +32,12 @@ const WIDE_SIDES: readonly Side[] = [
   { name: `Holdfast, proxy door${WIDE}`, way: "proxy", isWide: true },
 ];
 
+/** What shows how much hangs on whether a window more is needed. */
+const NEXT_TO_A_ROUND: ReadonlySet<string> = new Set([DIRECT, SQUID, FETCH, WIDE_FETCH]);
+
 /** A small answer fits into any window. */
 export function sidesFor(size: AnswerSize): readonly Side[] {
-  return size === "1 kB" ? SIDES : [...SIDES, ...WIDE_SIDES];
+  const all = [...SIDES, ...WIDE_SIDES];
+  if (size === "1 kB") return SIDES;
+  return size === "100,000 B" ? all.filter(({ name }) => NEXT_TO_A_ROUND.has(name)) : all;
 }

@@ -131,6 +131,8 @@ test("the package holds all that a host and the commands need", async () => {
     "wrangler.toml",
     "deploy/host/package.json",
     "deploy/install-certificate.sh",
+    "deploy/initial-window.sh",
+    "deploy/systemd/holdfast-window.service",
     ...UNITS.map((name) => `deploy/systemd/${name}`),
   ]) {
     expect(paths).toContain(path);
