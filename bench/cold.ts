@@ -7,7 +7,7 @@ import { PREPARED } from "../test/support/hosted-relay.ts";
 import { enterNamespaces, expectNamespaces } from "../test/support/namespaces.ts";
 import { NAMES } from "./cold/hosts.ts";
 import type { Cold } from "./cold/inside.ts";
-import { type AnswerSize, ANSWERS, WHOLE, WINDOW_SEGMENTS } from "./cold/limits.ts";
+import { type AnswerSize, WHOLE, WINDOW_SEGMENTS } from "./cold/limits.ts";
 import { DIRECT, FETCH, SQUID, WIDE_FETCH } from "./cold/sides.ts";
 import type { Ratios } from "./goals.ts";
 import { median } from "./stats.ts";
@@ -47,7 +47,7 @@ export const cold: Workload = {
 /** The larger window is what docs/deploy.md tells an operator to set; nothing else differs from a relay as it comes. */
 function ratios({ calls }: Cold): Ratios {
   const ratio = (size: AnswerSize, side: string, to: string) =>
-    median(calls[size][side] ?? []) / median(calls[size][to] ?? []);
+    median(calls[size]?.[side] ?? []) / median(calls[size]?.[to] ?? []);
   return {
     "cold-1k-direct": ratio("1 kB", FETCH, DIRECT),
     "cold-1k-squid": ratio("1 kB", FETCH, SQUID),
@@ -57,7 +57,7 @@ function ratios({ calls }: Cold): Ratios {
 
 const SETUP =
   "Two lines of 20 ms there and back: from the client to the relay's host, and from there to the target, which the client reaches over both, 40 ms away. " +
-  "Each is a pair of TUN devices and a program that hands packets over 10 ms later; it has no limit to its rate and loses nothing. " +
+  "Each is a pair of TUN devices and a program that hands packets over 10 ms later; it has no limit to its rate. " +
   "Edge, node and Squid stand on the relay's host. TCP is as Linux comes (CUBIC, an initial window of 10 segments), on all three. " +
   "A call begins without a connection or a session and ends with the last byte of the answer, which is compared; names are known to all without a look-up. A kB is 1,024 bytes.";
 
@@ -73,10 +73,10 @@ function sections({ lines, calls, paused }: Cold): Section[] {
       note: SETUP,
       figures: figures(lines),
     },
-    ...(Object.keys(ANSWERS) as AnswerSize[]).map((size) => ({
+    ...(Object.entries(calls) as [AnswerSize, Cold["lines"]][]).map(([size, found]) => ({
       title: `An answer of ${size}`,
       note: IN_USE + (size === "1 kB" ? "" : WIDER),
-      figures: figures(calls[size]),
+      figures: figures(found),
       isDrawn: true,
     })),
     ...(Object.keys(paused).length === 0

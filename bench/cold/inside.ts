@@ -22,7 +22,7 @@ import type { Access } from "./ways.ts";
 /** What a run writes to its folder, in milliseconds. */
 export interface Cold {
   readonly lines: Readonly<Record<string, readonly number[]>>;
-  readonly calls: Readonly<Record<AnswerSize, Readonly<Record<string, readonly number[]>>>>;
+  readonly calls: Readonly<Partial<Record<AnswerSize, Readonly<Record<string, readonly number[]>>>>>;
   /** First calls after a pause; empty in a quick run. */
   readonly paused: Readonly<Record<string, readonly number[]>>;
   readonly peers: readonly { readonly name: string; readonly version: string; readonly config: string }[];
@@ -162,14 +162,11 @@ async function measure(dir: string, sizes: Sizes): Promise<Cold> {
   });
   const wires = await bench.lines();
   await bench.use();
+  const calls: Partial<Record<AnswerSize, Record<string, number[]>>> = {};
+  for (const size of sizes.answers) calls[size] = await bench.calls(size);
   const found = {
     lines: wires,
-    calls: {
-      "1 kB": await bench.calls("1 kB"),
-      "100,000 B": await bench.calls("100,000 B"),
-      "100 kB": await bench.calls("100 kB"),
-      "1 MB": await bench.calls("1 MB"),
-    },
+    calls,
     paused: await bench.paused(),
     peers: Object.values(squid.running).map(({ name, version, config = "" }) => ({ name, version, config })),
     missing: squid.missing,

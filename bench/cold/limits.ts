@@ -17,26 +17,36 @@ export type AnswerSize = keyof typeof ANSWERS;
 /** The initial congestion window of the operator's option, in segments; docs/deploy.md says how it is set. */
 export const WINDOW_SEGMENTS = 60;
 
+/** How much of it is measured. */
+export interface Sizes {
+  readonly rounds: number;
+  readonly pauseRounds: number;
+  readonly pauseMs: number;
+  readonly lineRounds: number;
+  readonly before: { readonly seconds: number; readonly atOnce: number };
+  readonly answers: readonly AnswerSize[];
+}
+
 /**
  * How often a thing is measured, how long a relay is left alone for the first call after a pause, and how long and by how many at
  * once it is used before.
  */
-export const WHOLE = {
+export const WHOLE: Sizes = {
   rounds: 15,
   pauseRounds: 7,
   pauseMs: 3_000,
   lineRounds: 25,
   before: { seconds: 10, atOnce: 16 },
-} as const;
-export const QUICK = {
+  answers: Object.keys(ANSWERS) as AnswerSize[],
+};
+export const QUICK: Sizes = {
   rounds: 3,
   pauseRounds: 0,
   pauseMs: 0,
   lineRounds: 5,
   before: { seconds: 3, atOnce: 16 },
-} as const;
+  answers: ["1 kB", "100 kB"],
+};
 
 /** Calls of each kind before the first that counts: of whatever is compiled, looked up and connected once. */
 export const WARMING = 3;
-
-export type Sizes = typeof WHOLE | typeof QUICK;
