@@ -1,6 +1,7 @@
-import { base64url, CompactSign } from "jose";
+import { base64url } from "jose";
 import { RelayError } from "./errors.ts";
 import { isMethod } from "./headers.ts";
+import { encodeHeader, signCompact } from "./jws.ts";
 import { CLIENT_ID, THUMBPRINT } from "./keys.ts";
 import { GRANT_MAX_BYTES, GRANT_MAX_SECONDS, GRANT_TAIL_MAX_BYTES } from "./limits.ts";
 import { checkTimes, type Framing, isFraming, isResume, type RequestAct, type Resume } from "./claims.ts";
@@ -126,10 +127,10 @@ export function signGrant(claims: GrantClaims, key: GrantKey): Promise<string> {
 
 /** The same for a grant of any kind. */
 export function signGrantClaims(claims: object, key: GrantKey): Promise<string> {
-  return new CompactSign(new TextEncoder().encode(JSON.stringify(claims)))
-    .setProtectedHeader(HEADER)
-    .sign(key);
+  return signCompact(GRANT_HEADER, claims, "HS256", key);
 }
+
+const GRANT_HEADER = encodeHeader({ alg: "HS256", typ: TOKEN_TYPES.grant });
 
 /** What a node knows of itself when it judges a grant. */
 export interface GrantContext {

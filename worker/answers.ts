@@ -6,24 +6,27 @@ import { WIRE } from "../protocol/headers.ts";
 
 const PASSED = [WIRE.status, WIRE.node, WIRE.egress, WIRE.requestId, WIRE.envelope, WIRE.receipt] as const;
 
-function marks(answer: Response, timing: string): Headers {
-  const headers = new Headers();
+/** A plain object: a Headers of its own would only be copied. */
+function marks({ headers }: Response, timing: string): Record<string, string> {
+  const marked: Record<string, string> = {
+    [WIRE.timing]: timing,
+    // What comes through the relay is nobody else's to keep.
+    "cache-control": "no-store, no-transform",
+  };
   for (const name of PASSED) {
-    const value = answer.headers.get(name);
-    if (value !== null) headers.set(name, value);
+    const value = headers.get(name);
+    if (value !== null) marked[name] = value;
   }
-  headers.set(WIRE.timing, timing);
-  // What comes through the relay is nobody else's to keep.
-  headers.set("cache-control", "no-store, no-transform");
-  return headers;
+  return marked;
 }
 
 /** A target's answer for our client: the envelope as the node made it. */
 export function relayed(answer: Response, timing: string): Response {
   const headers = marks(answer, timing);
-  wirePieces((name) => answer.headers.get(name)).forEach((piece, index) =>
-    headers.set(`${WIRE.fields}${index + 1}`, piece),
-  );
+  const { headers: answered } = answer;
+  wirePieces((name) => answered.get(name)).forEach((piece, index) => {
+    headers[`${WIRE.fields}${index + 1}`] = piece;
+  });
   return new Response(answer.body, { status: 200, headers });
 }
 
@@ -32,7 +35,7 @@ export function failureOf(answer: Response, timing: string): Response {
   const headers = marks(answer, timing);
   for (const name of ["content-type", WIRE.error, WIRE.reached, "proxy-status", "retry-after"]) {
     const value = answer.headers.get(name);
-    if (value !== null) headers.set(name, value);
+    if (value !== null) headers[name] = value;
   }
   return new Response(answer.body, { status: answer.status, headers });
 }
@@ -77,7 +80,7 @@ export async function unwrapped(
     const edited = edit(lower, textOf(value));
     if (edited !== undefined) headers.append(name, edited);
   }
-  for (const [name, value] of marks(answer, timing)) {
+  for (const [name, value] of Object.entries(marks(answer, timing))) {
     if (name !== WIRE.envelope && name !== "cache-control") headers.set(name, value);
   }
   if (empty) await answer.body?.cancel();

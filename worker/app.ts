@@ -1,4 +1,4 @@
-import { Hono } from "hono";
+import { type Context, Hono } from "hono";
 import { problemResponse, RelayError } from "../protocol/errors.ts";
 import { WIRE } from "../protocol/headers.ts";
 import { admin } from "./admin/index.ts";
@@ -28,16 +28,27 @@ import { takeUsage } from "./usage.ts";
 /** The edge: each route is one door. */
 export const app = new Hono<Hosting>();
 
-app.use(async (c, next) => {
+/** All but the one that is used the most, which takes no way round by theirs. */
+const doors = new Hono<Hosting>();
+
+app.notFound(async (c) => doors.fetch(c.req.raw, c.env, c.executionCtx));
+
+doors.use(async (c, next) => {
   c.set("clock", new EdgeClock());
   await next();
   // A 101 has to stay as it came.
-  if (c.res.status === 101) return;
-  const warning = quotaWarning(c.get("client")?.quota, Date.now());
-  if (warning !== undefined) c.res.headers.set(WIRE.quota, warning);
+  if (c.res.status !== 101) warn(c, c.res);
 });
 
+/** A client over a soft limit hears of it with each answer. */
+function warn(c: Context<Hosting>, { headers }: Response): void {
+  const warning = quotaWarning(c.get("client")?.quota, Date.now());
+  if (warning !== undefined) headers.set(WIRE.quota, warning);
+}
+
 app.all("/fetch", async (c) => {
+  const clock = new EdgeClock();
+  c.set("clock", clock);
   const edge = edgeOf(c.env);
   const request = c.req.raw;
   const now = Math.floor(Date.now() / 1_000);
@@ -52,75 +63,84 @@ app.all("/fetch", async (c) => {
   } else if (request.method !== authorized.claims.htm) {
     throw new RelayError("token_method", `signed for ${authorized.claims.htm}, sent as ${request.method}`);
   }
-  return withHealth(c, edge, () => forward(request, authorized, edge, c.get("clock")));
+  const relayed = await withHealth(c, edge, () => forward(request, authorized, edge, clock));
+  warn(c, relayed);
+  return relayed;
 });
 
-app.post("/cancel", async (c) => {
+doors.post("/cancel", async (c) => {
   const edge = edgeOf(c.env);
   const now = Math.floor(Date.now() / 1_000);
   await cancel(c.req.raw, await authorize(c.req.raw, edge, c.env, now, "cancel"), edge);
   return c.body(null, 204);
 });
 
-app.get("/.well-known/jwks.json", (c) =>
+doors.get("/.well-known/jwks.json", (c) =>
   c.json(edgeOf(c.env).jwks(), 200, { "Cache-Control": "public, max-age=300" }),
 );
 
-app.get("/.well-known/egress.json", (c) => {
+doors.get("/.well-known/egress.json", (c) => {
   const list = egressList(edgeOf(c.env).config, new Date().toISOString().slice(0, 10));
   return c.json(list, 200, { "Cache-Control": "public, max-age=60" });
 });
 
-app.get("/.well-known/egress.jwt", async (c) => {
+doors.get("/.well-known/egress.jwt", async (c) => {
   const jwt = await signedEgressList(edgeOf(c.env), Math.floor(Date.now() / 1_000));
   return c.body(jwt, 200, { "Content-Type": "application/jwt", "Cache-Control": "public, max-age=60" });
 });
 
-app.get("/.well-known/proxy.json", (c) =>
+doors.get("/.well-known/proxy.json", (c) =>
   c.json({ proxies: edgeOf(c.env).config.proxyUrls }, 200, { "Cache-Control": "public, max-age=60" }),
 );
 
-app.get("/whoami", (c) => {
+doors.get("/whoami", (c) => {
   const address = clientAddress(c.req.raw, edgeOf(c.env).config);
   if (address === undefined) throw new RelayError("not_found", "nothing tells this edge who calls");
   return c.json({ address }, 200, { "Cache-Control": "no-store" });
 });
 
-app.get("/healthz", (c) => {
+doors.get("/healthz", (c) => {
   edgeOf(c.env);
   return c.json({ status: "ok" }, 200, { "Cache-Control": "no-store" });
 });
 
-app.route("/stream", stream);
+doors.route("/stream", stream);
 
-app.post("/grants", directGrants);
+doors.post("/grants", directGrants);
 
-app.post("/resolve", resolve);
+doors.post("/resolve", resolve);
 
-app.post("/deliveries", enqueue);
-app.get("/deliveries/:id", tellDelivery);
+doors.post("/deliveries", enqueue);
+doors.get("/deliveries/:id", tellDelivery);
 
-app.post("/token", exchangeToken);
+doors.post("/token", exchangeToken);
 
-app.post("/authorize", answerProxyQuestion);
+doors.post("/authorize", answerProxyQuestion);
 
-app.get("/revocations", tellRevocations);
-app.post("/usage", takeUsage);
+doors.get("/revocations", tellRevocations);
+doors.post("/usage", takeUsage);
 
-app.route("/admin", admin);
+doors.route("/admin", admin);
 
-app.all("/r/*", sandboxed, relayUrl);
+doors.all("/r/*", sandboxed, relayUrl);
 
-app.all("/hooks/:route", hook);
+doors.all("/hooks/:route", hook);
 // What has more behind a route's name is refused, and written down, as what names none.
-app.all("/hooks/*", hook);
+doors.all("/hooks/*", hook);
 
-app.get("/seen/*", seen);
+doors.get("/seen/*", seen);
 
 // The path is not repeated: a URL that was put together wrongly has a token anywhere in it.
-app.notFound((c) => answer(new RelayError("not_found", `no route of ${c.req.method}'s`), c.get("clock")));
+doors.notFound((c) => answer(new RelayError("not_found", `no route of ${c.req.method}'s`), c.get("clock")));
 
-app.onError((error, c) => answer(tellable(error), c.get("clock")));
+app.onError(refuse);
+doors.onError(refuse);
+
+function refuse(error: Error, c: Context<Hosting>): Response {
+  const response = answer(tellable(error), c.get("clock"));
+  warn(c, response);
+  return response;
+}
 
 /** A 407 is a proxy's alone to say (RFC 9110 section 15.5.8), and no `fetch` hands one that an origin says to its caller. */
 function answer(error: RelayError, clock: EdgeClock): Response {

@@ -1,6 +1,6 @@
 import { errorFromProblem, RelayError, withReached } from "../protocol/errors.ts";
 import { newPass } from "../protocol/grants.ts";
-import { WIRE } from "../protocol/headers.ts";
+import { type Field, WIRE } from "../protocol/headers.ts";
 import { CLOCK_LEEWAY_SECONDS } from "../protocol/limits.ts";
 import { attemptAt, type Errand } from "./attempt.ts";
 import type { Authorized } from "./authorize.ts";
@@ -21,7 +21,7 @@ export interface Answered {
 /** What is asked of one node after the other. */
 export interface NodesErrand extends Errand {
   /** What goes with each call besides the grant. */
-  readonly fields: HeadersInit;
+  readonly fields: readonly Field[];
   /** The caller's own. */
   readonly signal: AbortSignal;
   /** Told of each node before it is called. */
@@ -55,10 +55,8 @@ export async function askNodes(
       break;
     }
     const headers = async (tail: number | undefined) => {
-      const all = new Headers(errand.fields);
       const grant = await grantFor(authorized, node, edge, { pass, attempt, tail });
-      all.set(WIRE.authorization, `Bearer ${grant}`);
-      return all;
+      return [...errand.fields, [WIRE.authorization, `Bearer ${grant}`] as const];
     };
     clock.calling();
     errand.onCall?.(node);

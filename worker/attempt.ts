@@ -1,5 +1,5 @@
 import { errorFromProblem, RelayError } from "../protocol/errors.ts";
-import { WIRE } from "../protocol/headers.ts";
+import { type Field, WIRE } from "../protocol/headers.ts";
 import { isNodesOwnFault } from "../protocol/node-faults.ts";
 import type { EdgeNode } from "./config.ts";
 import type { Fault } from "./health.ts";
@@ -36,7 +36,7 @@ export interface Attempt extends Errand {
   /** The caller's own signal. */
   readonly signal: AbortSignal;
   /** The wire fields, once it is known whether a tail follows the body. */
-  headers(tail: number | undefined): Promise<Headers>;
+  headers(tail: number | undefined): Promise<readonly Field[]>;
 }
 
 /**
@@ -58,7 +58,7 @@ export async function attemptAt(attempt: Attempt, pool: Pool): Promise<Outcome> 
   try {
     const answer = await fetch(`${node.url}${path}`, {
       method,
-      headers,
+      headers: headers as [string, string][],
       body: bodyOf(upload, withTail),
       redirect: "manual",
       signal: AbortSignal.any([signal, gaveUp.signal]),

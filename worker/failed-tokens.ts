@@ -42,6 +42,8 @@ const SIZE = { rate: FAILED_TOKENS_PER_SECOND, burst: FAILED_TOKENS_BURST };
 export class FailedTokens {
   readonly #senders = new Map<string, TokenBucket>();
   readonly #max: number;
+  /** Until when some sender may have to wait. */
+  #calmAt = -Infinity;
 
   /** @param max senders that are remembered; the one that failed longest ago is forgotten first */
   constructor(max: number = FAILED_SENDERS_MAX) {
@@ -53,6 +55,11 @@ export class FailedTokens {
     return this.#senders.size;
   }
 
+  /** Whether no sender has to wait: then it need not be known who sends. */
+  isCalm(now: number): boolean {
+    return now >= this.#calmAt;
+  }
+
   /** How long no token of a stranger's is looked at; 0 where the next one is. */
   waitMs(sender: string, now: number): number {
     return this.#senders.get(sender)?.waitMs(1, now) ?? 0;
@@ -62,6 +69,7 @@ export class FailedTokens {
   charge(sender: string, now: number): void {
     const bucket = this.#bucketOf(sender, now);
     if (bucket.level(now) > -FAILED_TOKENS_DEBT_MAX) bucket.spend(1, now);
+    this.#calmAt = Math.max(this.#calmAt, now + bucket.waitMs(1, now));
   }
 
   /** Looks at no token of a stranger's for one period of the platform's ceiling, which the sender is over. */
@@ -69,6 +77,7 @@ export class FailedTokens {
     const bucket = this.#bucketOf(sender, now);
     const left = bucket.level(now) - 1 + CEILING_SECONDS * FAILED_TOKENS_PER_SECOND;
     if (left > 0) bucket.spend(left, now);
+    this.#calmAt = Math.max(this.#calmAt, now + bucket.waitMs(1, now));
   }
 
   #bucketOf(sender: string, now: number): TokenBucket {

@@ -28,6 +28,8 @@ export function orderNodes(
   isUp: (id: string) => boolean,
   nearness: Nearness,
 ): EdgeNode[] {
+  const [first] = nodes;
+  if (nodes.length === 1) return [first!];
   const ranked = rankNodes(nodes, requestId).map((node, rank) => ({
     node,
     rank,

@@ -48,7 +48,7 @@ export async function resolve(c: Context<Hosting>): Promise<Response> {
       upload: { kind: "held", bytes: new Uint8Array() },
       repeatable: true,
       unseen: true,
-      fields: {},
+      fields: [],
       signal: request.signal,
     }),
   );

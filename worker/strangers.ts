@@ -19,12 +19,15 @@ export async function atSendersCost<T>(
   env: Env,
   prove: (admit: (isKnown: boolean) => void) => Promise<T>,
 ): Promise<T> {
-  const address = clientAddress(request, edge.config);
-  // Where nothing tells who sends, all would be one sender.
-  if (address === undefined) return prove(() => {});
-  const sender = senderOf(address);
   const { failedTokens } = edge;
-  const waitMs = failedTokens.waitMs(sender, Date.now());
+  /** Where nothing tells who sends, all would be one sender. */
+  const senderOfIt = () => {
+    const address = clientAddress(request, edge.config);
+    return address === undefined ? undefined : senderOf(address);
+  };
+  const now = Date.now();
+  const known = failedTokens.isCalm(now) ? undefined : senderOfIt();
+  const waitMs = known === undefined ? 0 : failedTokens.waitMs(known, now);
   try {
     return await prove((isKnown) => {
       if (waitMs > 0 && !isKnown) throw tooManyFailed(waitMs);
@@ -32,6 +35,8 @@ export async function atSendersCost<T>(
   } catch (error) {
     if (!isRelayError(error) || !isCharged(error.code)) throw error;
     if (waitMs > 0) throw tooManyFailed(waitMs);
+    const sender = known ?? senderOfIt();
+    if (sender === undefined) throw error;
     failedTokens.charge(sender, Date.now());
     if (await isOver(env.STRANGER_CEILING, sender)) failedTokens.shut(sender, Date.now());
     throw error;

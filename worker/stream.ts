@@ -55,7 +55,10 @@ async function open(c: Context<Hosting>, upgrade: Upgrade, authorized: Authorize
       repeatable: true,
       // To a stream that goes on bytes may have come before.
       unseen: authorized.claims.resume === undefined,
-      fields: { Upgrade: "websocket", ...(protocol !== undefined && { "Sec-WebSocket-Protocol": protocol }) },
+      fields: [
+        ["Upgrade", "websocket"],
+        ...(protocol === undefined ? [] : [["Sec-WebSocket-Protocol", protocol] as const]),
+      ],
       signal,
     }),
   );

@@ -14,11 +14,17 @@ export type Upload =
  * @throws RelayError `body_cut`, with nothing sent
  */
 export async function takeUpload(request: Request, framing: Framing): Promise<Upload> {
+  const length = framing === "none" ? 0 : framing;
+  // A body without bytes need not be asked for them: HTTP itself holds it to its Content-Length.
+  if (length === 0 && isEmpty(request)) return { kind: "held", bytes: new Uint8Array() };
   const { body } = request;
   if (body === null) return { kind: "held", bytes: new Uint8Array() };
-  const length = framing === "none" ? 0 : framing;
   if (length === "chunked" || length > BUFFERED_BODY_BYTES) return { kind: "stream", body };
   return { kind: "held", bytes: await readExactly(body, length) };
+}
+
+function isEmpty({ headers }: Request): boolean {
+  return headers.get("content-length") === "0" && !headers.has("transfer-encoding");
 }
 
 async function readExactly(body: ReadableStream, length: number): Promise<Uint8Array<ArrayBuffer>> {

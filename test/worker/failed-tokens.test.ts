@@ -23,6 +23,7 @@ describe("failures of one sender", () => {
     fail(failed, "a", times);
     expect(failed.waitMs("a", later)).toBe(waitMs);
     expect(failed.waitMs("b", later)).toBe(0);
+    expect(failed.isCalm(later)).toBe(waitMs === 0);
   });
 
   test("over the platform's ceiling it waits for that, however few failed here", () => {
