@@ -1,5 +1,6 @@
 import { cold } from "./cold.ts";
 import { database } from "./database.ts";
+import { growthClients } from "./growth-clients.ts";
 import { growthStreams } from "./growth-streams.ts";
 import { growthTargets } from "./growth-targets.ts";
 import { connectBulk, connectMemory, connectRate } from "./connect.ts";
@@ -18,6 +19,7 @@ export const WORKLOADS: readonly Workload[] = [
   connectBulk,
   streamBulk,
   connectMemory,
+  growthClients,
   growthTargets,
   growthStreams,
   hooksRate,

@@ -117,8 +117,7 @@ export function importGrantKey(bytes: Uint8Array<ArrayBuffer>): Promise<GrantKey
 }
 
 /** A grant's protected header, and as it stands in one. */
-const HEADER = { alg: "HS256", typ: TOKEN_TYPES.grant } as const;
-const HEADER_TEXT = base64url.encode(JSON.stringify(HEADER));
+const HEADER_TEXT = encodeHeader({ alg: "HS256", typ: TOKEN_TYPES.grant });
 
 /** Signs a grant. */
 export function signGrant(claims: GrantClaims, key: GrantKey): Promise<string> {
@@ -127,10 +126,8 @@ export function signGrant(claims: GrantClaims, key: GrantKey): Promise<string> {
 
 /** The same for a grant of any kind. */
 export function signGrantClaims(claims: object, key: GrantKey): Promise<string> {
-  return signCompact(GRANT_HEADER, claims, "HS256", key);
+  return signCompact(HEADER_TEXT, claims, "HS256", key);
 }
-
-const GRANT_HEADER = encodeHeader({ alg: "HS256", typ: TOKEN_TYPES.grant });
 
 /** What a node knows of itself when it judges a grant. */
 export interface GrantContext {
