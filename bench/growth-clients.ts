@@ -41,7 +41,7 @@ export const growthClients: Workload = {
       const figures: Figure[] = [];
       for (const size of sizes) {
         await edge.process.stop();
-        await fillRegistry(place.dir, first.publicJwk as JWK, size);
+        await fillRegistry(place.dir, first.publicJwk, size);
         edge = await startEdge(place);
         const urls = Array.from({ length: Math.min(size, count) }, (_, index) =>
           first.relayUrl.replace(
@@ -101,7 +101,8 @@ async function fillRegistry(dir: string, jwk: JWK, size: number): Promise<void> 
   const folder = join(dir, "durable-objects/holdfast-registry");
   for (const file of readdirSync(folder)) {
     if (!file.endsWith(".sqlite")) continue;
-    const { sql, transaction, close } = sqliteDatabase(join(folder, file));
+    const database = sqliteDatabase(join(folder, file));
+    const { sql, transaction } = database;
     if (sql.exec("SELECT 1 FROM sqlite_master WHERE name = 'clients'").toArray().length > 0) {
       transaction(() => {
         for (let index = 0; index < size; index++) {
@@ -112,6 +113,6 @@ async function fillRegistry(dir: string, jwk: JWK, size: number): Promise<void> 
         }
       });
     }
-    close();
+    database.close();
   }
 }
