@@ -30,7 +30,7 @@ export async function startHaproxy(
   }
   const config = `global
   nbthread 1
-  maxconn 8000
+  maxconn 6000
 defaults
   timeout connect 5s
   timeout client 600s
