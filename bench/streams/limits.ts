@@ -8,7 +8,7 @@ export interface BulkSizes {
 
 export const BULK: { readonly whole: BulkSizes; readonly quick: BulkSizes } = {
   whole: { rounds: 5, bytes: 512 * 2 ** 20 },
-  quick: { rounds: 1, bytes: 128 * 2 ** 20 },
+  quick: { rounds: 1, bytes: 48 * 2 ** 20 },
 };
 
 /** Streams at once. */
@@ -18,7 +18,7 @@ export const BULK_STREAMS = [1, 16] as const;
 export const EXACT_BYTES = 4 * 2 ** 20;
 
 /** What each side carries each way before it is measured: code that is compiled late shall be. */
-export const WARM_BYTES = 48 * 2 ** 20;
+export const WARM_BYTES = 24 * 2 ** 20;
 
 /** Requests, bytes and streams that no limit of a client stands in the way of. */
 export const NO_LIMIT = 1_000_000_000;
