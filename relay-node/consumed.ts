@@ -145,6 +145,8 @@ export class ConsumedIds {
    *   nothing of it counts as heard then
    */
   hear(entries: readonly ConsumedEntry[], now: number): void {
+    // What could not be written would be forgotten, and what was heard of it as well.
+    this.#writeBatch();
     const fresh: ConsumedEntry[] = [];
     for (const { id, mark } of entries) {
       const known = this.#known(id);
@@ -191,7 +193,7 @@ export class ConsumedIds {
     try {
       this.#write(text, now);
     } catch (error) {
-      // What isn't written isn't known, unless more was heard of it meanwhile.
+      // What isn't written isn't known, unless it was forbidden meanwhile.
       for (const { id, mark, before } of entries.toReversed()) {
         if (this.#known(id) !== mark) continue;
         this.#current.delete(id);

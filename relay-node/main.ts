@@ -3,7 +3,7 @@ import { isRelayError } from "../protocol/errors.ts";
 import { readNodeConfig } from "./config.ts";
 import { RelayNode } from "./node.ts";
 
-/** `node relay-node/main.ts --config <file>`: one relay node, until SIGTERM or SIGINT drains it. */
+/** `node relay-node/main.ts --config <file>`: one relay node, until SIGTERM, SIGINT or SIGHUP drains it. */
 
 const EXIT_CONFIGURATION = 78; // EX_CONFIG of sysexits(3)
 const EXIT_FAILURE = 1;
@@ -21,7 +21,7 @@ async function main(): Promise<void> {
     stopping = true;
     void node.drain().then(() => process.exit(0));
   };
-  process.on("SIGTERM", stop).on("SIGINT", stop);
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"]) process.on(signal, stop);
   // A launcher that started this process hears that it serves, and is not outlived.
   process.send?.("serving");
   process.once("disconnect", stop);

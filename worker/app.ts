@@ -137,7 +137,9 @@ app.onError(refuse);
 doors.onError(refuse);
 
 function refuse(error: Error, c: Context<Hosting>): Response {
-  const response = answer(tellable(error), c.get("clock"));
+  // What failed before there was a clock has no time to tell of.
+  const clock = (c.get("clock") as EdgeClock | undefined) ?? new EdgeClock();
+  const response = answer(tellable(error), clock);
   warn(c, response);
   return response;
 }

@@ -90,6 +90,17 @@ describe("ids of one turn", () => {
     );
     expect([...ids.lines()]).toEqual([`${used} 0 ${PASS}`]);
   });
+
+  test("are in the file before a peer is heard, so that nothing heard is forgotten with them", async () => {
+    const ids = open();
+    const id = newId();
+    const taken = ids.consumeInTurn(id, { pass: PASS, attempt: 1 }, NOW, NOW);
+    ids.hear([{ id, mark: `0 ${PASS}` }], NOW);
+    expect(readFileSync(join(dir, files()[0]!), "utf8")).toContain(`\n${id} 1 ${PASS}`);
+    ids.close();
+    await taken;
+    expect([...open().lines()]).toEqual([`${id} 1 ${PASS}`]);
+  });
 });
 
 describe("an id", () => {
