@@ -15,7 +15,10 @@ const atLeast = (limit: number, what: string): Limit => ({ limit, sense: "at lea
 export const GOALS = {
   "cold-1k-direct": atMost(0.7, "a cold call of 1 kB, to direct"),
   "cold-1k-squid": atMost(0.6, "a cold call of 1 kB, to Squid's CONNECT"),
-  "cold-100k-direct": atMost(0.5, "a cold call of 100 kB, to direct"),
+  "cold-100k-direct": atMost(
+    0.5,
+    "a cold call of 102,400 bytes, with a window of 60 segments towards callers, to direct",
+  ),
   "warm-added-p50": atMost(
     1,
     "what the node adds to a warm request at p50, one at a time, to what Squid adds",
@@ -23,7 +26,7 @@ export const GOALS = {
   "node-cpu-32": atMost(1.3, "the node's CPU for each of 32 at once, its grant checked, to Squid's"),
   "edge-cpu-32": atMost(1.6, "the edge's CPU for each of 32 at once, to a bare Hono pass-through's"),
   "connect-rate-32": atLeast(0.8, "CONNECTs per second, 32 at once, by one process, to Squid's"),
-  "connect-rate-32-two": atLeast(1.2, "the same by two processes on one address"),
+  "connect-rate-32-two": atLeast(1.2, "the same by two processes on one address, to one Squid"),
   "bulk-down-1": atLeast(1, "GB/s through one CONNECT, down, to the best proxy as it comes"),
   "bulk-down-16": atLeast(1, "the same through 16"),
   "bulk-up-1": atLeast(1, "GB/s through one CONNECT, up, to the best proxy as it comes"),
