@@ -111,11 +111,11 @@ class ColdBench {
   }
 
   async #coldCall({ way, isWide }: Side, bytes: number): Promise<number> {
-    if (isWide === true) await this.#lines.window(WINDOW_SEGMENTS);
+    if (isWide === true) await this.#lines.window(WINDOW_SEGMENTS, "set");
     try {
       return await this.#caller.ask<number>({ what: "call", way, access: this.#access, bytes });
     } finally {
-      if (isWide === true) await this.#lines.window(undefined);
+      if (isWide === true) await this.#lines.window(WINDOW_SEGMENTS, "undo");
     }
   }
 }

@@ -8,7 +8,6 @@ import { LINE_MICROSECONDS } from "./limits.ts";
 
 /** What operators set it by. */
 const WINDOW_SCRIPT = resolve(import.meta.dirname, "../../deploy/initial-window.sh");
-const DEFAULT_SEGMENTS = 10;
 
 const OWN = "/proc/self/ns/net";
 
@@ -57,9 +56,10 @@ export class LongLines extends Wire<Host> {
     return host === "relay" ? ["env"] : super.on(host);
   }
 
-  /** Lets connections to the client begin with so many segments; undefined for what the system begins with. */
-  async window(segments: number | undefined): Promise<void> {
-    await shell([`'${WINDOW_SCRIPT}' ${segments ?? DEFAULT_SEGMENTS} ${ADDRESSES.client}`]);
+  /** Lets connections to the client begin with so many segments, or with what the system begins with again. */
+  async window(segments: number, change: "set" | "undo"): Promise<void> {
+    const what = change === "undo" ? "undo " : "";
+    await shell([`'${WINDOW_SCRIPT}' ${what}${segments} ${ADDRESSES.client}`]);
   }
 
   async close(): Promise<void> {
