@@ -8,8 +8,10 @@ export interface ConnectFirstOptions<Candidate> {
   readonly what: string;
   /** In order of preference; at least one. */
   readonly candidates: readonly Candidate[];
-  /** Begins to connect. What it throws ends the whole dial. */
-  readonly open: (candidate: Candidate) => Socket;
+  /** Begins to connect, after so many tries of this very candidate. What it throws ends the whole dial. */
+  readonly open: (candidate: Candidate, tried: number) => Socket;
+  /** Whether a failure says nothing of the candidate, which is opened again at once then. Never where left out. */
+  readonly again?: ((error: NodeJS.ErrnoException, tried: number) => boolean) | undefined;
   /** For all of it, in milliseconds. */
   readonly deadlineMs: number;
   readonly signal?: AbortSignal | undefined;
@@ -23,7 +25,7 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
 
 /**
  * Connects to the first candidate that answers (RFC 8305): the next one starts when the last has had its
- * time, or at once when it fails. When this settles, no socket but the winner is left.
+ * time, or at once when it fails. One that is opened again keeps its turn. When this settles, no socket but the winner is left.
  *
  * @throws RelayError `connect_refused`, `connect_timeout`, `connect_failed`, after the most preferred
  * candidate's failure; what `open` threw; or the signal's reason
@@ -35,7 +37,7 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
 export function connectFirst<Candidate>(
   options: ConnectFirstOptions<Candidate>,
 ): Promise<{ readonly socket: Socket; readonly candidate: Candidate }> {
-  const { what, candidates, open, deadlineMs, signal } = options;
+  const { what, candidates, open, again, deadlineMs, signal } = options;
   return new Promise((resolve, reject) => {
     const pending = new Set<Socket>();
     const failures: (NodeJS.ErrnoException | undefined)[] = candidates.map(() => undefined);
@@ -66,10 +68,15 @@ export function connectFirst<Candidate>(
     function attempt(): void {
       clearTimeout(stagger);
       const index = next++;
+      if (next < candidates.length) stagger = setTimeout(attempt, CONNECT_STAGGER_MS);
+      begin(index, 0);
+    }
+
+    function begin(index: number, tried: number): void {
       const candidate = candidates[index]!;
       let socket: Socket;
       try {
-        socket = open(candidate);
+        socket = open(candidate, tried);
       } catch (error) {
         fail(
           error instanceof RelayError
@@ -83,6 +90,10 @@ export function connectFirst<Candidate>(
       pending.add(socket);
       const onError = (error: NodeJS.ErrnoException) => {
         if (!pending.delete(socket)) return;
+        if (again?.(error, tried) === true) {
+          begin(index, tried + 1);
+          return;
+        }
         failures[index] = error;
         if (next < candidates.length) attempt();
         else if (pending.size === 0) {
@@ -101,7 +112,6 @@ export function connectFirst<Candidate>(
         settle();
         resolve({ socket, candidate });
       });
-      if (next < candidates.length) stagger = setTimeout(attempt, CONNECT_STAGGER_MS);
     }
 
     attempt();

@@ -17,6 +17,8 @@ export interface DialerOptions {
   readonly egress: { readonly ipv4?: string | undefined; readonly ipv6?: string | undefined };
   /** Whether a family may be dialled now: asked for each connection, before it and after. Always where left out. */
   readonly mayLeave?: ((family: 4 | 6) => boolean) | undefined;
+  /** Which local ports connections have: by default those of this system, or as it chooses where it doesn't tell them. */
+  readonly ports?: LocalPorts | undefined;
   /** PEM certificates of authorities that are trusted besides the default roots. */
   readonly ca?: readonly string[] | undefined;
   /** For reaching any of a name's addresses, in milliseconds. */
@@ -90,7 +92,8 @@ export interface Dialer {
 export function createDialer(options: DialerOptions): Dialer {
   const { resolver, guard, mayLeave = always, connectDeadlineMs = CONNECT_DEADLINE_MS } = options;
   const egress = { 4: options.egress.ipv4, 6: options.egress.ipv6 } as const;
-  const ports = LocalPorts.ofSystem();
+  const ports = options.ports ?? LocalPorts.ofSystem();
+  const portTries = ports === undefined ? 0 : LOCAL_PORT_TRIES;
   for (const family of [4, 6] as const) {
     const address = egress[family];
     if (address !== undefined && parseIp(address)?.family !== family) {
@@ -134,9 +137,10 @@ export function createDialer(options: DialerOptions): Dialer {
     throw new RelayError("connect_failed", `${host} was given up: the IPv${family} egress is out of service`);
   }
 
-  function open(request: DialRequest, { address, family }: ResolvedAddress, localPort: number): Socket {
+  function open(request: DialRequest, { address, family }: ResolvedAddress, tried: number): Socket {
     judge(request.host, address);
     admitFamily(request.host, family);
+    const localAddress = egress[family]!;
     const socket = new Socket({ allowHalfOpen: request.allowHalfOpen ?? false });
     // What is written goes at once: Nagle's algorithm against delayed ACKs costs 40 ms a turn.
     socket.setNoDelay(true);
@@ -145,8 +149,8 @@ export function createDialer(options: DialerOptions): Dialer {
         host: address,
         port: request.port,
         family,
-        localAddress: egress[family]!,
-        localPort,
+        localAddress,
+        localPort: tried < portTries ? ports!.next() : 0,
         autoSelectFamily: false,
       });
     } catch (error) {
@@ -156,21 +160,16 @@ export function createDialer(options: DialerOptions): Dialer {
     }
   }
 
-  /** Tries again with another local port where that alone was in the way, in the end with one that the system chooses. */
-  async function connect(request: DialRequest, candidates: readonly ResolvedAddress[]) {
-    for (let tries = ports === undefined ? 0 : LOCAL_PORT_TRIES; ; tries--) {
-      try {
-        return await connectFirst({
-          what: `${request.host} port ${request.port}`,
-          candidates,
-          open: (address) => open(request, address, tries > 0 ? ports!.next() : 0),
-          deadlineMs: connectDeadlineMs,
-          signal: request.signal,
-        });
-      } catch (error) {
-        if (tries === 0 || !isPortTaken((error as Error).cause)) throw error;
-      }
-    }
+  /** An address is tried again where its local port alone was in the way, in the end with one that the system chooses. */
+  function connect(request: DialRequest, candidates: readonly ResolvedAddress[]) {
+    return connectFirst({
+      what: `${request.host} port ${request.port}`,
+      candidates,
+      open: (address, tried) => open(request, address, tried),
+      again: (error, tried) => tried < portTries && isPortTaken(error),
+      deadlineMs: connectDeadlineMs,
+      signal: request.signal,
+    });
   }
 
   return {

@@ -47,7 +47,7 @@ export const CONNECT_DEADLINE_MS = 10_000;
 /** How long an attempt has before the next address is tried beside it (RFC 8305 section 5). */
 export const CONNECT_STAGGER_MS = 250;
 
-/** Local ports that are tried before the system chooses one. */
+/** Local ports that are tried for an address before the system chooses one. */
 export const LOCAL_PORT_TRIES = 3;
 
 /** Addresses of a name that are tried; the rest stands unused. */

@@ -4,9 +4,11 @@ import { createServer as createTlsServer, type TlsOptions, TLSSocket } from "nod
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { createCa, issueCertificate } from "../../dev/certificates.ts";
 import { RelayError } from "../../protocol/errors.ts";
+import { connectFirst } from "../../relay-node/connect-first.ts";
 import { createDialer, type DialerOptions, type DialRequest, type Dialed } from "../../relay-node/dialer.ts";
 import { createGuard } from "../../relay-node/guard.ts";
 import { CONNECT_STAGGER_MS, TLS_SESSION_MAX_SECONDS } from "../../relay-node/limits.ts";
+import { LocalPorts } from "../../relay-node/local-ports.ts";
 import { createResolver } from "../../relay-node/resolver.ts";
 import { createTlsSessions } from "../../relay-node/tls-sessions.ts";
 import { startBlackHole } from "../support/black-hole.ts";
@@ -325,6 +327,75 @@ describe("trying several addresses", () => {
       code: "connect_refused",
       cause: { errors: [{ code: "ECONNREFUSED" }, { code: "ECONNREFUSED" }] },
     });
+  });
+});
+
+describe("a local port that is taken", () => {
+  /** From 127.0.0.7, where the one port that is chosen has a listener, to a name with two addresses. */
+  async function takenPort(options: Parameters<typeof dialerOf>[0] = {}) {
+    const { port: local } = await serve("127.0.0.7");
+    const ports = new LocalPorts([local, local]);
+    const name = freshName();
+    dns.set(name, { A: ["127.0.0.2", "127.0.0.3"] });
+    return { name, local, dialer: dialerOf({ egress: { ipv4: "127.0.0.7" }, ports, ...options }) };
+  }
+
+  it("moves no connection to another address of the name", async () => {
+    const { name, local, dialer } = await takenPort();
+    const { port } = await serve("127.0.0.2");
+    const beside = await serve("127.0.0.3", port);
+    const { address, socket } = await dial(dialer, { host: name, port });
+    expect(address).toBe("127.0.0.2");
+    expect(await firstLine(socket)).toBe("127.0.0.7");
+    expect(socket.localPort).not.toBe(local);
+    expect(beside.sockets).toHaveLength(0);
+  });
+
+  it("fails no address but by what comes of another port", async () => {
+    const { name, dialer } = await takenPort();
+    const { port, sockets } = await serve("127.0.0.3");
+    expect((await dial(dialer, { host: name, port })).address).toBe("127.0.0.3");
+    expect(sockets).toHaveLength(1);
+    const other = await takenPort();
+    const { port: closed } = await serve("127.0.0.9");
+    expect(await failure(other.dialer.dial({ host: other.name, port: closed, tls: false }))).toMatchObject({
+      code: "connect_refused",
+      cause: { errors: [{ code: "ECONNREFUSED" }, { code: "ECONNREFUSED" }] },
+    });
+  });
+
+  it("has the address judged again", async () => {
+    let asked = 0;
+    // Both answers, and the first try.
+    const own = () => (++asked > 3 ? ["127.0.0.2"] : []);
+    const { name, dialer } = await takenPort({ own });
+    const { port, sockets } = await serve("127.0.0.2");
+    const error = await failure(dialer.dial({ host: name, port, tls: false }));
+    expect([error.code, asked, sockets.length]).toEqual(["address_refused", 4, 0]);
+  });
+});
+
+describe("a candidate that is opened again", () => {
+  it("has no more time for it", async () => {
+    const hole = await startBlackHole("127.0.0.3");
+    cleanups.push(() => hole.close());
+    const tries: number[] = [];
+    const began = performance.now();
+    const connecting = connectFirst({
+      what: "a hole",
+      candidates: ["127.0.0.3"],
+      open: (host, tried) => {
+        tries.push(tried);
+        const socket = connect({ host, port: hole.port });
+        if (tried < 2) setTimeout(() => socket.destroy(new Error("again")), 100);
+        return socket;
+      },
+      again: (error) => error.message === "again",
+      deadlineMs: 300,
+    });
+    expect(await failure(connecting)).toMatchObject({ code: "connect_timeout" });
+    expect(tries).toEqual([0, 1, 2]);
+    expect(performance.now() - began).toBeLessThan(480);
   });
 });
 
