@@ -150,7 +150,7 @@ export function createDialer(options: DialerOptions): Dialer {
         port: request.port,
         family,
         localAddress,
-        localPort: tried < portTries ? ports!.next() : 0,
+        localPort: tried < portTries ? ports!.next(localAddress, address, request.port) : 0,
         autoSelectFamily: false,
       });
     } catch (error) {

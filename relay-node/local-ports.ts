@@ -1,11 +1,14 @@
-import { randomInt } from "node:crypto";
+import { hash, randomBytes, randomFillSync, randomInt } from "node:crypto";
 import { readFileSync } from "node:fs";
 
 /** Where Linux tells the ports that outgoing connections have, and those of them that are kept for others. */
 const RANGE_FILE = "/proc/sys/net/ipv4/ip_local_port_range";
 const RESERVED_FILE = "/proc/sys/net/ipv4/ip_local_reserved_ports";
 
-/** The largest step from one port to the next. */
+/** Linux has as many: with 256 and targets of one's own for each, one could read them all (CVE-2022-32296). */
+const COUNTERS = 65_536;
+
+/** The largest step from one port to the next: some noise over what a counter tells, which Linux adds too. */
 const STEP_MAX = 4;
 
 /** What can be wrong with a port that was chosen here: another connection of the same two ends has it, or something listens on it. */
@@ -17,23 +20,25 @@ export function isPortTaken(error: unknown): boolean {
 }
 
 /**
- * Chooses the local ports of connections that are bound to an address (RFC 6056 section 3.3.5: from a random one on, by random
- * steps). A system that is asked for any port at that point finds one that no other connection has, whatever its target, which takes
- * long where many have ended lately, and fails beyond some 28,000 a minute; one that is named may be shared by connections to different
- * targets.
+ * Chooses the local ports of connections that are bound to an address (RFC 6056 section 3.3.4: those of a target follow each other
+ * from an offset that is a secret's hash of it, by one of many counters that the hash chooses as well). So the ports at one target
+ * tell nothing of those at another, and one comes back only once the whole range has been gone through. A system that is asked for any
+ * port at that point finds one that no other connection has, whatever its target: that takes long where many have ended lately, and
+ * there are no more than the range has for the minute that each of them waits. One that is named may be shared by connections to
+ * different targets.
  */
 export class LocalPorts {
   readonly #first: number;
   readonly #count: number;
   readonly #reserved: ReadonlySet<number>;
-  #next: number;
+  readonly #secret = randomBytes(32).toString("base64");
+  readonly #counters = randomFillSync(new Uint16Array(COUNTERS));
 
   /** @param range the first and the last port, of which not all may be reserved */
   constructor([first, last]: readonly [number, number], reserved: ReadonlySet<number> = new Set()) {
     this.#first = first;
     this.#count = last - first + 1;
     this.#reserved = reserved;
-    this.#next = randomInt(this.#count);
   }
 
   /** Those of this system; undefined where it doesn't tell: it chooses them then. */
@@ -48,11 +53,16 @@ export class LocalPorts {
     }
   }
 
-  next(): number {
+  /** The next one from a local address to a target's address and port. */
+  next(egress: string, address: string, port: number): number {
+    const digest = hash("sha256", `${this.#secret} ${egress} ${address} ${port}`, "buffer");
+    const offset = digest.readUInt32BE(0);
+    const counter = digest.readUInt32BE(4) % COUNTERS;
     for (;;) {
-      this.#next = (this.#next + 1 + randomInt(STEP_MAX)) % this.#count;
-      const port = this.#first + this.#next;
-      if (!this.#reserved.has(port)) return port;
+      const at = (this.#counters[counter]! + 1 + randomInt(STEP_MAX)) % this.#count;
+      this.#counters[counter] = at;
+      const local = this.#first + ((offset + at) % this.#count);
+      if (!this.#reserved.has(local)) return local;
     }
   }
 }

@@ -8,19 +8,65 @@ import { createResolver } from "../../relay-node/resolver.ts";
 
 /** Which local ports outgoing connections have. */
 
-test("ports are of the range, and none that is reserved", () => {
-  const reserved = new Set([41_000, 41_003]);
-  const ports = new LocalPorts([41_000, 41_009], reserved);
-  for (let at = 0; at < 200; at++) {
-    const port = ports.next();
-    expect(port).toBeGreaterThanOrEqual(41_000);
-    expect(port).toBeLessThanOrEqual(41_009);
-    expect(reserved.has(port)).toBe(false);
-  }
+const EGRESS = "203.0.113.7";
+
+test.each([
+  [EGRESS, "198.51.100.1"],
+  ["2001:db8::7", "2001:db8::1"],
+])("ports from %s to %s are of the range, and none that is reserved", (egress, address) => {
+  const ports = new LocalPorts([41_000, 41_009], new Set([41_000, 41_003]));
+  const seen = new Set(Array.from({ length: 400 }, () => ports.next(egress, address, 443)));
+  expect([...seen].toSorted((one, other) => one - other)).toEqual([
+    41_001, 41_002, 41_004, 41_005, 41_006, 41_007, 41_008, 41_009,
+  ]);
 });
 
 test("this system tells its range", () => {
-  expect(LocalPorts.ofSystem()?.next()).toBeGreaterThan(1_023);
+  expect(LocalPorts.ofSystem()?.next(EGRESS, "198.51.100.1", 443)).toBeGreaterThan(1_023);
+});
+
+const RANGE = [32_768, 60_999] as const;
+const COUNT = RANGE[1] - RANGE[0] + 1;
+/** How far one port is past another. */
+const past = (from: number, to: number) => (to - from + COUNT) % COUNT;
+
+test("a target's ports stay apart until the range has been gone through", () => {
+  const ports = new LocalPorts(RANGE);
+  const length = COUNT / 4;
+  const seen = new Set(Array.from({ length }, () => ports.next(EGRESS, "198.51.100.1", 443)));
+  expect(seen.size).toBe(length);
+});
+
+test("a target's ports tell nothing of how many connections others have", () => {
+  const ports = new LocalPorts(RANGE);
+  const mine = Array.from({ length: 8 }, (_, at) => () => ports.next(EGRESS, "198.51.100.1", 5_000 + at));
+  const before = mine.map((next) => next());
+  for (let at = 0; at < 1_000; at++) ports.next(EGRESS, "198.51.100.2", 443);
+  const steps = mine.map((next, at) => past(before[at]!, next()));
+  // One of them may have the other's counter, by a chance of 1 in 8,000.
+  expect(steps.filter((step) => step < 1 || step > 4).length).toBeLessThanOrEqual(1);
+});
+
+test.each<[string, (at: number) => Parameters<LocalPorts["next"]>]>([
+  ["targets' ports", (at) => [EGRESS, "198.51.100.1", at + 1]],
+  ["targets' addresses", (at) => [EGRESS, `10.0.${at >> 8}.${at & 255}`, 443]],
+  ["the node's addresses", (at) => [`2001:db8::${at.toString(16)}`, "2001:db8:1::1", 443]],
+])("different %s have ports that lie anywhere", (_what, target) => {
+  const ports = new LocalPorts(RANGE);
+  const firsts = Array.from({ length: 2_000 }, (_, at) => ports.next(...target(at)));
+  const sixteenths = Array.from({ length: 16 }, () => 0);
+  for (const port of firsts) sixteenths[Math.floor(((port - RANGE[0]) * 16) / COUNT)]!++;
+  // 125 in each, give or take six times the deviation of 11.
+  expect(Math.min(...sixteenths)).toBeGreaterThan(59);
+  expect(Math.max(...sixteenths)).toBeLessThan(191);
+  // By chance 14 lie within 100 of the one before them.
+  const near = firsts.filter((port, at) => at > 0 && Math.abs(port - firsts[at - 1]!) <= 100);
+  expect(near.length).toBeLessThan(50);
+});
+
+test("two processes begin the same target elsewhere", () => {
+  const firstOf = () => new LocalPorts(RANGE).next(EGRESS, "198.51.100.1", 443);
+  expect(new Set(Array.from({ length: 8 }, firstOf)).size).toBeGreaterThan(6);
 });
 
 test.each([
