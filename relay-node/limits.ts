@@ -38,7 +38,7 @@ export const SEED_OPTIONS_MAX_BYTES = 1_000;
 
 // Dialling.
 
-/** How long the list of this host's addresses counts, which must not be dialled. */
+/** How long the list of this host's addresses counts, which must not be dialled: one that it gains may be, until then. */
 export const OWN_ADDRESSES_MS = 1_000;
 
 /** From the first connection attempt to the established one, over all addresses of a name. */

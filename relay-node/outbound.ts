@@ -47,7 +47,7 @@ export function dialerOf(config: NodeConfig, resolver: Resolver, address: Egress
   return provenDialer(dialer, address);
 }
 
-/** All addresses of the node, read anew each second: to ask the system costs a tenth of opening a tunnel. */
+/** All addresses of the node, read anew each second: to ask the system takes 45 µs, however few they are, and a dial would three times. */
 function ownAddresses(published: readonly string[]): () => readonly string[] {
   let known: readonly string[] = [];
   let readAt = -Infinity;
