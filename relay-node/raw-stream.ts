@@ -3,13 +3,7 @@ import { RelayError } from "../protocol/errors.ts";
 import { Heartbeat } from "../protocol/heartbeat.ts";
 import { RAW_MESSAGE_MAX_BYTES } from "../protocol/limits.ts";
 import type { NodeStream, StreamParts } from "./held-stream.ts";
-import {
-  RAW_CLOSE_MS,
-  RAW_UNREAD_MS,
-  STREAM_CLOSE_MS,
-  STREAM_CONTROL_UNREAD_BYTES,
-  STREAM_TURN_BYTES,
-} from "./limits.ts";
+import { RAW_CLOSE_MS, RAW_UNREAD_MS, STREAM_CLOSE_MS, STREAM_TURN_BYTES } from "./limits.ts";
 import { reset } from "./reset.ts";
 import type { UpgradedSocket } from "./stream-connection.ts";
 import type { StreamAccount } from "./stream-account.ts";
@@ -26,7 +20,6 @@ const ORDERLY: ReadonlySet<number> = new Set([1_000, 1_001, 1_005]);
 const BOUNDS: SocketBounds = {
   maxMessage: RAW_MESSAGE_MAX_BYTES,
   closeMs: RAW_UNREAD_MS,
-  maxUnread: STREAM_TURN_BYTES + STREAM_CONTROL_UNREAD_BYTES,
 };
 
 /**

@@ -13,13 +13,15 @@ export interface UpgradedSocket {
   readonly head: Buffer;
 }
 
-/** What may lie unread: bytes are bounded by the window, answers to pings are not. */
+/** What may lie unread of bytes: no more than the window, sent and sent again. */
 const UNREAD_MAX_BYTES = 2 * STREAM_WINDOW_BYTES + STREAM_CONTROL_UNREAD_BYTES;
+
+/** What may lie unread of control messages, each of which costs far more memory than it has bytes. */
+const CONTROLS_UNREAD_MAX = STREAM_CONTROL_UNREAD_BYTES / 256;
 
 const BOUNDS: SocketBounds = {
   maxMessage: STREAM_MESSAGE_MAX_BYTES,
   closeMs: STREAM_CLOSE_MS,
-  maxUnread: UNREAD_MAX_BYTES,
 };
 
 /** What a connection tells the stream that it carries. */
@@ -43,6 +45,7 @@ export class StreamConnection implements StreamPort {
   readonly #sentBlocks = new SentBlocks();
   readonly #heart = new Heartbeat(performance.now());
   #isCut = false;
+  #controlsUnread = 0;
 
   constructor({ wire, head }: UpgradedSocket, events: StreamConnectionEvents) {
     this.#wire = wire;
@@ -83,11 +86,19 @@ export class StreamConnection implements StreamPort {
   send(message: Uint8Array | string): void {
     if (this.#isCut) return;
     // Answers to pings pile up where nobody reads them.
-    if (this.#socket.bufferedAmount > UNREAD_MAX_BYTES) {
+    if (this.#controlsUnread >= CONTROLS_UNREAD_MAX || this.#socket.bufferedAmount > UNREAD_MAX_BYTES) {
       this.#socket.terminate();
       return;
     }
-    this.#socket.send(message, this.#sentBlocks.sending());
+    const onLeft = this.#sentBlocks.sending();
+    if (typeof message !== "string") this.#socket.send(message, onLeft);
+    else {
+      this.#controlsUnread++;
+      this.#socket.send(message, () => {
+        this.#controlsUnread--;
+        onLeft();
+      });
+    }
   }
 
   /** What is to be done about a silence. */

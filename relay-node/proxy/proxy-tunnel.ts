@@ -94,7 +94,9 @@ export class ProxyTunnel implements NodeStream {
     const { account } = this.#parts;
     return {
       mustRest: () => account.inDebt,
-      isPaced: account.isPaced,
+      get isPaced() {
+        return account.isPaced;
+      },
       moved: (bytes) => {
         this.#movedAt = performance.now();
         account.moved(direction, bytes);

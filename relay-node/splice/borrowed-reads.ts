@@ -89,8 +89,11 @@ async function trial(): Promise<boolean> {
     await once(server, "listening", { signal });
     const accepting = once(server, "connection", { signal });
     const near = connect((server.address() as AddressInfo).port, "127.0.0.1");
+    // What can't even connect to itself is told by nothing else, and would end the process.
+    near.on("error", () => near.destroy());
     sockets.push(near);
     const [far] = (await accepting) as [Socket];
+    far.on("error", () => far.destroy());
     sockets.push(far);
     const sent = Buffer.from("what is read comes in turns");
     const buffers = [Buffer.alloc(8), Buffer.alloc(8)] as const;

@@ -45,7 +45,8 @@ export class LendingPump implements Pump, Lender {
     // What the stream holds came before what is lent a buffer.
     const rest = source.readableLength > 0 ? (source.read() as Buffer | null) : null;
     const first = rest === null ? head : Buffer.concat([head, rest]);
-    if (rest !== null) source.pause();
+    // It was paused before its buffers were lent, which stops its stream alone: now the system's reads rest, too.
+    source.pause();
     if (first.length > 0) this.#waiting = first;
     // One that ended before it was listened to says so no more.
     if (source.readableEnded) this.#onEnd();
@@ -59,8 +60,7 @@ export class LendingPump implements Pump, Lender {
   took(bytes: number): boolean {
     const own = this.#own;
     if (this.#isBusy) {
-      // Bytes that wait may have been overwritten: better none than others.
-      this.#source.destroy(new Error("it was read although it was not to be"));
+      this.#tookBesides(bytes);
       return false;
     }
     // What is not written at once stays where it stands, and everybody reads into the shared one.
@@ -69,9 +69,20 @@ export class LendingPump implements Pump, Lender {
     const isGone = this.#pass(chunk);
     if (own === undefined) {
       if (bytes === SHARED.length) this.#lease();
-    } else if (bytes >= own.length / SMALL_PART) this.#smallReads = 0;
+    } else if (this.#own !== own) return false;
+    else if (bytes >= own.length / SMALL_PART) this.#smallReads = 0;
     else if (++this.#smallReads >= SPLICE_SMALL_READS && !this.#isBusy) this.#giveBack();
     return isGone && !this.#events.mustRest();
+  }
+
+  /** A read came while it was to rest: it waits behind what waits, where it has overwritten nothing. */
+  #tookBesides(bytes: number): void {
+    if (this.#own !== undefined) {
+      this.#source.destroy(new Error("it was read although it was not to be"));
+      return;
+    }
+    const chunk = Buffer.from(SHARED.subarray(0, bytes));
+    this.#waiting = this.#waiting === undefined ? chunk : Buffer.concat([this.#waiting, chunk]);
   }
 
   goOn(): void {

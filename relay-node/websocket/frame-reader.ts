@@ -1,7 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import { ByteQueue } from "../../protocol/byte-queue.ts";
 import { FrameError } from "./frame-error.ts";
-import { CONTROL_MAX_BYTES, FRAME_HEAD_MAX_BYTES } from "./limits.ts";
+import { CONTROL_MAX_BYTES, FRAME_HEAD_MAX_BYTES, TEXT_MAX_BYTES } from "./limits.ts";
 import { unmask } from "./mask.ts";
 
 /** What a reader tells. Buffers are the reader's own: what is to stay of them has to be copied. */
@@ -120,7 +120,9 @@ export class FrameReader {
       this.#messageLength = 0;
     }
     this.#messageLength += size;
-    if (this.#messageLength > this.#maxMessage) throw new FrameError(1_009, "a message is too long");
+    const most =
+      this.#message === OPCODE.text ? Math.min(this.#maxMessage, TEXT_MAX_BYTES) : this.#maxMessage;
+    if (this.#messageLength > most) throw new FrameError(1_009, "a message is too long");
   }
 
   #payload(piece: Buffer): void {

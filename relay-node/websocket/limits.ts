@@ -11,3 +11,6 @@ export const FRAME_COPIED_BYTES = 1_024;
 
 /** From here on a mask is undone by words of four bytes: below it, to look at the words costs more than they save. */
 export const WORDS_FROM_BYTES = 32;
+
+/** A text message is gathered before it is told: so much of one. */
+export const TEXT_MAX_BYTES = 1_048_576;

@@ -31,8 +31,6 @@ export interface SocketBounds {
   readonly maxMessage: number;
   /** Once it is being closed, the other end has so long. */
   readonly closeMs: number;
-  /** Answers to pings that may lie unread beside all else. */
-  readonly maxUnread: number;
 }
 
 /** RFC 6455 section 1.3. */
@@ -64,6 +62,10 @@ export class ServerSocket {
   #hasHeardClose = false;
   #isClosed = false;
   #closing: NodeJS.Timeout | undefined;
+  /** A pong has yet to leave. */
+  #isPonging = false;
+  /** What the last ping behind it carried. */
+  #nextPong: Buffer | undefined;
 
   /**
    * @param wire behind its handshake; nobody else listens to what it reads
@@ -147,9 +149,14 @@ export class ServerSocket {
       }
       this.#frame(8, payload);
       this.#hasSentClose = true;
-      this.#closing = setTimeout(() => this.#wire.destroy(), this.#bounds.closeMs);
     }
+    this.#beginClosing();
     if (this.#hasHeardClose) this.#wire.end();
+  }
+
+  /** Nobody's end is waited for without end: whoever reads nothing would never see ours. */
+  #beginClosing(): void {
+    this.#closing ??= setTimeout(() => this.#wire.destroy(), this.#bounds.closeMs);
   }
 
   #frame(opcode: number, payload: Uint8Array, onLeft?: () => void): void {
@@ -199,11 +206,23 @@ export class ServerSocket {
 
   #onPing(payload: Buffer): void {
     this.#events.sign();
-    if (this.#hasSentClose) return;
-    // Whoever asks and reads no answer would have them pile up.
-    if (this.bufferedAmount > this.#bounds.maxUnread) this.terminate();
-    else this.#frame(10, payload);
+    // Whoever asks and reads no answer would have them pile up: the last ping alone need be answered (RFC 6455 section 5.5.3).
+    if (this.#isPonging) this.#nextPong = Buffer.from(payload);
+    else this.#pong(payload);
   }
+
+  #pong(payload: Buffer): void {
+    if (this.#hasSentClose) return;
+    this.#isPonging = true;
+    this.#frame(10, payload, this.#onPongLeft);
+  }
+
+  readonly #onPongLeft = (): void => {
+    this.#isPonging = false;
+    const next = this.#nextPong;
+    this.#nextPong = undefined;
+    if (next !== undefined) this.#pong(next);
+  };
 
   #onCloseFrame(code: number): void {
     this.#closeCode = code;
@@ -220,6 +239,7 @@ export class ServerSocket {
   /** Without a close before it, the connection broke. */
   readonly #onEnd = (): void => {
     this.#hasSentClose = true;
+    this.#beginClosing();
     this.#wire.end();
   };
 

@@ -210,17 +210,39 @@ describe.each([
   });
 });
 
+test("early bytes that can't leave at once hold back what follows, and lose nothing", async () => {
+  const [user, client] = await pair();
+  const [target, origin] = await pair();
+  const fill = varied(8_000_000);
+  target.write(fill);
+  const owner = new Owner();
+  // As a connection comes from HTTP's server: it has been read, and is paused then.
+  client.resume();
+  await pause(20);
+  client.pause();
+  lending(client, target, Buffer.from("early "), owner);
+  await pause(20);
+  user.write("and the next words");
+  await pause(50);
+  expect(client.destroyed).toBe(false);
+  user.end();
+  const reading = readAll(origin);
+  origin.resume();
+  const read = await reading;
+  expect(read.subarray(fill.length).toString()).toBe("early and the next words");
+});
+
 describe("large buffers", () => {
   /** Whether a read fills the shared buffer is chance: it goes on until one was lent, where one is to be. */
   const flood = async (owner = new Owner(), isLent = () => true) => {
     const carried = await carry(lending, undefined, owner);
     let [sent, read] = [0, 0];
-    const count = (chunk: Buffer) => (read += chunk.length);
-    carried.to.on("data", count);
+    carried.to.on("data", (chunk: Buffer) => (read += chunk.length));
     do {
       carried.from.write(varied(4_000_000));
       sent += 4_000_000;
-      while (read < sent || owner.bytes < sent) await pause(5);
+      const all = { read: sent, told: sent };
+      await expect.poll(() => ({ read, told: owner.bytes }), { interval: 5, timeout: 20_000 }).toEqual(all);
     } while (!isLent());
     return carried;
   };

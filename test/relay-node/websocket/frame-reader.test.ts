@@ -154,6 +154,11 @@ describe("refused", () => {
     ["a part without a beginning", [frame(0, "x")], 1_002],
     ["a beginning within a message", [frame(2, "x", { fin: false }), frame(2, "y")], 1_002],
     ["a message that is too long", [frame(2, "x".repeat(101))], 1_009],
+    [
+      "a text of which more would be gathered",
+      [frame(1, "x".repeat(60), { fin: false }), frame(0, "x".repeat(41))],
+      1_009,
+    ],
     ["one that is so in parts", [frame(2, "x".repeat(60), { fin: false }), frame(0, "x".repeat(41))], 1_009],
     ["a length beyond all that is", [Buffer.from([0x82, 0xff, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0])], 1_009],
     ["a text that is no UTF-8", [frame(1, Buffer.from([0xc3, 0x28]))], 1_007],
@@ -169,4 +174,12 @@ describe("refused", () => {
   test("but not a length that is written longer than it need be", () => {
     expect(read([frame(2, "short", { long: true })])).toEqual(["bytes short"]);
   });
+});
+
+test("a text is gathered up to a length of its own, bytes go on", () => {
+  const most = 16_000_000;
+  const piece = frame(0, "x".repeat(500_000), { fin: false });
+  const first = (opcode: number) => frame(opcode, "", { fin: false });
+  expect(() => read([first(1), piece, piece, piece], most)).toThrow("a message is too long");
+  expect(() => read([first(2), piece, piece, piece], most)).not.toThrow();
 });
