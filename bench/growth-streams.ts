@@ -10,9 +10,9 @@ import { type Mode, StreamsRelay } from "./streams/relay.ts";
 import type { Figure, Section, Workload } from "./workload.ts";
 
 const SIZES = {
-  whole: { counts: [10, 100, 1_000, 2_500], echoes: 4_000 },
-  quick: { counts: [10, 1_000], echoes: 1_000 },
-};
+  whole: { modes: ["v1", "raw"], counts: [10, 100, 1_000, 2_500], echoes: 4_000 },
+  quick: { modes: ["v1"], counts: [1_000], echoes: 1_000 },
+} as const;
 
 /** What was begun with the streams is over by then. */
 const SETTLE_MS = 1_500;
@@ -23,14 +23,14 @@ export const growthStreams: Workload = {
   async run(options) {
     const { quick, dir } = options;
     const log = (line: string) => options.log(line);
-    const { counts, echoes } = quick ? SIZES.quick : SIZES.whole;
+    const { modes, counts, echoes } = quick ? SIZES.quick : SIZES.whole;
     const host = "127.0.0.1";
     const driver = await streamDriver(dir);
     const origin = await startOrigin(dir, { host, http: await freePort(), tcp: await freePort() });
     const target = `tcp://${host}:${origin.tcp}`;
     const sections: Section[] = [];
     try {
-      for (const mode of ["v1", "raw"] as const) {
+      for (const mode of modes) {
         const figures: Figure[] = [];
         for (const count of counts) {
           // A relay of its own for each: what others left behind would be in its memory.

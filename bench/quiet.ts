@@ -7,6 +7,8 @@ import { treeOf } from "./processes.ts";
 const OTHERS_MAX = 0.08;
 const TRIES = 4;
 const BETWEEN_MS = 500;
+/** The system counts by ticks of 10 ms, on each core: less than so much may be nothing. */
+const TOLD_MS = 50;
 const TICKS_PER_SECOND = 100;
 
 /**
@@ -21,8 +23,9 @@ export async function quietly<Sample>(
     const began = performance.now();
     const before = otherMs();
     const taken = await sample();
-    const share = (otherMs() - before) / (performance.now() - began);
-    if (share <= OTHERS_MAX) return taken;
+    const others = otherMs() - before;
+    const share = others / (performance.now() - began);
+    if (share <= OTHERS_MAX || others < TOLD_MS) return taken;
     const told = `other work took ${Math.round(share * 100)} % of a core`;
     if (tries === TRIES) {
       log(`${told}: kept`);
