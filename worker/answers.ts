@@ -5,26 +5,40 @@ import { WIRE } from "../protocol/headers.ts";
 /** How a node's answer becomes the edge's. Bodies go through untouched. */
 
 const PASSED = [WIRE.status, WIRE.node, WIRE.egress, WIRE.requestId, WIRE.envelope, WIRE.receipt] as const;
+const OF_FAILURES = ["content-type", WIRE.error, WIRE.reached, "proxy-status", "retry-after"] as const;
+
+type Fields = Record<string, string>;
+
+/** All of an answer's fields by one pass: to ask the runtime for each of many by itself costs more. */
+function fieldsOf({ headers }: Response): Partial<Fields> {
+  const fields: Partial<Fields> = {};
+  for (const [name, value] of headers) fields[name] = value;
+  return fields;
+}
 
 /** A plain object: a Headers of its own would only be copied. */
-function marks({ headers }: Response, timing: string): Record<string, string> {
-  const marked: Record<string, string> = {
+function marks(answered: Partial<Fields>, timing: string): Fields {
+  const marked: Fields = {
     [WIRE.timing]: timing,
     // What comes through the relay is nobody else's to keep.
     "cache-control": "no-store, no-transform",
   };
-  for (const name of PASSED) {
-    const value = headers.get(name);
-    if (value !== null) marked[name] = value;
+  return copied(marked, PASSED, answered);
+}
+
+function copied(to: Fields, names: readonly string[], from: Partial<Fields>): Fields {
+  for (const name of names) {
+    const value = from[name];
+    if (value !== undefined) to[name] = value;
   }
-  return marked;
+  return to;
 }
 
 /** A target's answer for our client: the envelope as the node made it. */
 export function relayed(answer: Response, timing: string): Response {
-  const headers = marks(answer, timing);
-  const { headers: answered } = answer;
-  wirePieces((name) => answered.get(name)).forEach((piece, index) => {
+  const answered = fieldsOf(answer);
+  const headers = marks(answered, timing);
+  wirePieces((name) => answered[name]).forEach((piece, index) => {
     headers[`${WIRE.fields}${index + 1}`] = piece;
   });
   return new Response(answer.body, { status: 200, headers });
@@ -32,11 +46,8 @@ export function relayed(answer: Response, timing: string): Response {
 
 /** A node's typed failure. */
 export function failureOf(answer: Response, timing: string): Response {
-  const headers = marks(answer, timing);
-  for (const name of ["content-type", WIRE.error, WIRE.reached, "proxy-status", "retry-after"]) {
-    const value = answer.headers.get(name);
-    if (value !== null) headers[name] = value;
-  }
+  const answered = fieldsOf(answer);
+  const headers = copied(marks(answered, timing), OF_FAILURES, answered);
   return new Response(answer.body, { status: answer.status, headers });
 }
 
@@ -80,7 +91,7 @@ export async function unwrapped(
     const edited = edit(lower, textOf(value));
     if (edited !== undefined) headers.append(name, edited);
   }
-  for (const [name, value] of Object.entries(marks(answer, timing))) {
+  for (const [name, value] of Object.entries(marks(fieldsOf(answer), timing))) {
     if (name !== WIRE.envelope && name !== "cache-control") headers.set(name, value);
   }
   if (empty) await answer.body?.cancel();

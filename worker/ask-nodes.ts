@@ -14,6 +14,8 @@ import type { EdgeClock } from "./timing.ts";
 export interface Answered {
   /** A target's answer, or with `Relay-Error` a failure that is the last word. */
   readonly answer: Response;
+  /** The error's code; null where the answer is a target's. */
+  readonly code: string | null;
   /** `Relay-Timing` for the caller. */
   readonly timing: string;
 }
@@ -62,9 +64,9 @@ export async function askNodes(
     errand.onCall?.(node);
     const outcome = await attemptAt({ ...errand, node, requestId: claims.jti, headers }, edge.pool);
     if (outcome.kind === "answer") {
-      const { answer } = outcome;
-      if (doubt !== undefined && answer.headers.has(WIRE.error)) throw await inDoubt(answer);
-      return { answer, timing: clock.timing(answer.headers.get(WIRE.timing)) };
+      const { answer, code } = outcome;
+      if (doubt !== undefined && code !== null) throw await inDoubt(answer, code);
+      return { answer, code, timing: clock.timing(answer.headers.get(WIRE.timing)) };
     }
     failure = outcome.error;
     // Also a node that sent nothing may have used up the id before it found that it can't go on.
@@ -83,8 +85,7 @@ export function inOrder({ nodes, claims }: Authorized, caller: Caller, { config,
 }
 
 /** An earlier attempt may have reached the target, whatever the last one's failure says of its own. */
-async function inDoubt(answer: Response): Promise<RelayError> {
-  const code = answer.headers.get(WIRE.error)!;
+async function inDoubt(answer: Response, code: string): Promise<RelayError> {
   const error = errorFromProblem(code, await answer.text(), answer.headers);
   return error.reached === "no" ? withReached(error, "unknown") : error;
 }

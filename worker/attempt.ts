@@ -15,7 +15,12 @@ import { watchNode } from "./watch.ts";
  * - `doubt`: it may have begun.
  */
 export type Outcome =
-  | { readonly kind: "answer"; readonly answer: Response }
+  | {
+      readonly kind: "answer";
+      readonly answer: Response;
+      /** Of the node's error; null where the answer is the target's. */
+      readonly code: string | null;
+    }
   | { readonly kind: "elsewhere" | "doubt"; readonly error: RelayError };
 
 /** What is asked of a node, of whichever one. */
@@ -101,12 +106,12 @@ async function judge(answer: Response, attempt: Attempt, pool: Pool): Promise<Ou
   const code = answer.headers.get(WIRE.error);
   if (code === null && answer.headers.get(WIRE.status) === "target") {
     pool.heard(node.id, Date.now());
-    return { kind: "answer", answer };
+    return { kind: "answer", answer, code };
   }
   // That it has another name, a node of another name says.
   if (code !== null && (answer.headers.get(WIRE.node) === node.id || code === "grant_node")) {
     pool.heard(node.id, Date.now());
-    if (!isNodesOwnFault(code)) return { kind: "answer", answer };
+    if (!isNodesOwnFault(code)) return { kind: "answer", answer, code };
     const error = errorFromProblem(code, await answer.text(), answer.headers);
     // Of the rest, a caller may have found out how to provoke it: that must not take node after node from the others.
     if (TAKES_NOTHING.has(code)) pool.failed(node.id, faultOf(error), Date.now());

@@ -20,6 +20,7 @@ import { CertificateMemory } from "./keyless/certificates.ts";
 import { IssuerKeys } from "./keyless/issuer-keys.ts";
 import { HEALTH_LOOK_MS } from "./limits.ts";
 import { ObservedTargets } from "./observations.ts";
+import { ProvenTokens } from "./proven-tokens.ts";
 import { RegistryCache } from "./registry/cache.ts";
 import type { Registry } from "./registry/registry.ts";
 import { Sealing } from "./sealing.ts";
@@ -49,6 +50,7 @@ export class Edge {
   rearmedAt = -Infinity;
   readonly issuerKeys = new IssuerKeys();
   readonly certificates = new CertificateMemory();
+  readonly provenTokens = new ProvenTokens();
   readonly routeRates = new RouteRates();
   readonly #grantKeys = new Map<string, GrantKey>();
   #signingKey: BoundKey | undefined;

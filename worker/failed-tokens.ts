@@ -1,5 +1,6 @@
 import type { ErrorCode } from "../protocol/errors.ts";
 import { TokenBucket } from "../protocol/token-bucket.ts";
+import { keepNewest } from "./keep-newest.ts";
 import {
   CEILING_SECONDS,
   FAILED_SENDERS_MAX,
@@ -82,9 +83,7 @@ export class FailedTokens {
 
   #bucketOf(sender: string, now: number): TokenBucket {
     const bucket = this.#senders.get(sender) ?? new TokenBucket(SIZE, now);
-    this.#senders.delete(sender);
-    this.#senders.set(sender, bucket);
-    if (this.#senders.size > this.#max) this.#senders.delete(this.#senders.keys().next().value!);
+    keepNewest(this.#senders, sender, bucket, this.#max);
     return bucket;
   }
 }

@@ -28,8 +28,8 @@ export async function forward(
     return forwardRaw(request, authorized, edge, clock, rawEnvelopeOf(request));
   }
   const fields: Fields = [...envelopeOf(request), [WIRE.envelope, "1"]];
-  const { answer, timing } = await send(request, authorized, edge, clock, fields);
-  return answer.headers.has(WIRE.error) ? failureOf(answer, timing) : relayed(answer, timing);
+  const { answer, code, timing } = await send(request, authorized, edge, clock, fields);
+  return code === null ? relayed(answer, timing) : failureOf(answer, timing);
 }
 
 type Fields = [string, string][];
@@ -49,8 +49,8 @@ export async function forwardRaw(
   edit?: FieldEdit,
 ): Promise<Response> {
   const fields: Fields = [...envelope, [WIRE.envelope, "1; head-only"]];
-  const { answer, timing } = await send(request, authorized, edge, clock, fields);
-  if (answer.headers.has(WIRE.error)) return failureOf(answer, timing);
+  const { answer, code, timing } = await send(request, authorized, edge, clock, fields);
+  if (code !== null) return failureOf(answer, timing);
   return unwrapped(answer, timing, authorized.claims.htm, edit);
 }
 

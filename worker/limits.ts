@@ -194,6 +194,10 @@ export const ISSUER_RETRY_MS = 5_000;
 /** Requests that wait for what another one fetches look for it this often. */
 export const ISSUER_LOOK_MS = 10;
 
+/** Tokens for many requests that an isolate remembers to have proven, and how long one may be to be remembered: 4 MB of them at most. */
+export const PROVEN_TOKENS_MAX = 1_000;
+export const PROVEN_TOKEN_MAX_BYTES = 4_096;
+
 /** Certificates that an isolate remembers to have proven, some 2 kB each. */
 export const CERTIFICATES_MAX = 1_000;
 

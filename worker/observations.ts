@@ -1,3 +1,4 @@
+import { keepNewest } from "./keep-newest.ts";
 import {
   OBSERVED_CLIENTS_MAX,
   OBSERVED_PENDING_MAX,
@@ -105,10 +106,4 @@ function pendingOf({ entries }: OfClient): number {
   let pending = 0;
   for (const kept of entries.values()) if (kept.pending !== undefined) pending++;
   return pending;
-}
-
-function keepNewest<T>(map: Map<string, T>, key: string, value: T, max: number): void {
-  map.delete(key);
-  map.set(key, value);
-  if (map.size > max) map.delete(map.keys().next().value!);
 }

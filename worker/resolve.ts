@@ -41,7 +41,7 @@ export async function resolve(c: Context<Hosting>): Promise<Response> {
     framing,
     ...eligibleNodes(edge.config.nodes, client, node),
   };
-  const { answer, timing } = await withHealth(c, edge, () =>
+  const { answer, code, timing } = await withHealth(c, edge, () =>
     askNodes(request, authorized, edge, c.get("clock"), {
       method: "POST",
       path: "/resolve",
@@ -52,7 +52,7 @@ export async function resolve(c: Context<Hosting>): Promise<Response> {
       signal: request.signal,
     }),
   );
-  if (answer.headers.has(WIRE.error)) return failureOf(answer, timing);
+  if (code !== null) return failureOf(answer, timing);
   const seeds = permittedSeeds(name, await jsonOf(answer), ({ host, port }) =>
     mayReach(streamTo(tunnelUrl(host, port)), client),
   );

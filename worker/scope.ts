@@ -52,7 +52,7 @@ export const proveScopeToken: Prove<ScopeAct | readonly ScopeAct[]> = async (
   const claims = checkScopeClaims(unverified.claims, origin, now, act, Number.MAX_SAFE_INTEGER);
   admit(edge.knows(claims.iss));
   const client = await edge.client(claims.iss, env, now * 1_000);
-  const signer = await proveSigner(unverified, client, edge, now);
+  const signer = await proveSigner(unverified, client, edge, now, edge.provenTokens);
   await edge.refuseRevoked(claims, env, now * 1_000);
   return { client, claims, ...signer, cred: claims.jti };
 };

@@ -2,6 +2,7 @@ import { type Unverified, verifySignature } from "../protocol/tokens.ts";
 import type { Client } from "./clients.ts";
 import type { Edge } from "./edge.ts";
 import { checkCertificate } from "./keyless/certificates.ts";
+import type { ProvenTokens } from "./proven-tokens.ts";
 
 /** Which key of a client's proves a token. */
 export interface Signer {
@@ -18,6 +19,7 @@ export interface Signer {
  * one place that decides which key stands for a client.
  *
  * @param now seconds since 1970
+ * @param proven what was proven before, where the token is good for many requests
  * @throws RelayError `token_signature`, `certificate_invalid`, `certificate_expired`, `edge_misconfigured`
  */
 export async function proveSigner(
@@ -25,14 +27,20 @@ export async function proveSigner(
   client: Client,
   edge: Edge,
   now: number,
+  proven?: ProvenTokens,
 ): Promise<Signer> {
-  const { certificate } = unverified;
+  const { certificate, token } = unverified;
   if (certificate === undefined) {
-    const key = await verifySignature(unverified, client.keys);
-    return { key: client.thumbprints[client.keys.indexOf(key)]!, certifiedUntil: undefined, rule: undefined };
+    const { keys, thumbprints } = client;
+    const signer =
+      thumbprints.find((thumbprint) => proven?.has(token, thumbprint)) ??
+      thumbprints[keys.indexOf(await verifySignature(unverified, keys))]!;
+    proven?.add(token, signer);
+    return { key: signer, certifiedUntil: undefined, rule: undefined };
   }
   const certified = await edge.certificates.prove(certificate, edge.config.origin, await edge.verifyingKey());
   const rule = checkCertificate(certified, client, now);
-  await verifySignature(unverified, [certified.key]);
+  if (proven?.has(token, certified.thumbprint) !== true) await verifySignature(unverified, [certified.key]);
+  proven?.add(token, certified.thumbprint);
   return { key: certified.thumbprint, certifiedUntil: certified.claims.exp, rule };
 }

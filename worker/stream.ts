@@ -1,6 +1,5 @@
 import { type Context, Hono } from "hono";
 import { errorFromProblem, RelayError } from "../protocol/errors.ts";
-import { WIRE } from "../protocol/headers.ts";
 import { failureOf } from "./answers.ts";
 import { askNodes } from "./ask-nodes.ts";
 import type { Authorized } from "./authorize.ts";
@@ -47,7 +46,7 @@ async function open(c: Context<Hosting>, upgrade: Upgrade, authorized: Authorize
   c.set("client", authorized.client);
   const edge = edgeOf(c.env);
   const { signal, established } = untilEstablished(c.req.raw.signal);
-  const { answer, timing } = await withHealth(c, edge, () =>
+  const { answer, code, timing } = await withHealth(c, edge, () =>
     askNodes(c.req.raw, authorized, edge, c.get("clock"), {
       method: "GET",
       path: "/stream",
@@ -63,7 +62,6 @@ async function open(c: Context<Hosting>, upgrade: Upgrade, authorized: Authorize
     }),
   );
   established();
-  const code = answer.headers.get(WIRE.error);
   if (code === null) {
     if (answer.status !== 101) {
       throw new RelayError("node_failed", `the node answered ${answer.status}, not 101`);

@@ -250,6 +250,23 @@ describe("refused", () => {
 });
 
 // They wait for what an isolate remembers to grow old: side by side.
+test.concurrent("a token that is used again and again ends with its key, and with its client", async () => {
+  const [one, two] = [await newClient("token-rotated"), await newClient("token-removed")];
+  const [rotated, removed] = [await scopeToken({}, one.relayUrl), await scopeToken({}, two.relayUrl)];
+  for (const token of [rotated, removed, rotated, removed]) (await open(token)).socket!.close();
+  const at = rotated.lastIndexOf(".") + 5;
+  const changed = `${rotated.slice(0, at)}${rotated[at] === "A" ? "B" : "A"}${rotated.slice(at + 1)}`;
+  expect((await open(changed)).refused?.code).toBe("token_signature");
+  await newClient("token-rotated", {}, "*");
+  await adminCall(pool.operator, "DELETE", "/admin/clients/token-removed", { ifMatch: "*" });
+  const codes = async () => {
+    const openings = await Promise.all([rotated, removed].map((token) => open(token)));
+    for (const { socket } of openings) socket?.close();
+    return openings.map(({ refused }) => refused?.code).join();
+  };
+  expect(await until(async () => (await codes()) === "token_signature,client_unknown")).toBe(true);
+}, 60_000);
+
 describe.concurrent("handles", () => {
   test("are told once, short and with what they stand for", async () => {
     const { id, handle, client, expires } = await newHandle(await scopeToken());

@@ -1,5 +1,6 @@
 import { RelayError } from "../../protocol/errors.ts";
 import { type BucketSize, TokenBucket } from "../../protocol/token-bucket.ts";
+import { keepNewest } from "../keep-newest.ts";
 import { REGISTRY_CACHE_ENTRIES } from "../limits.ts";
 import type { Route } from "./route.ts";
 
@@ -15,9 +16,7 @@ export class RouteRates {
     const size: BucketSize = { rate: requestsPerSecond, burst: Math.max(1, requestsPerSecond) };
     const bucket = this.#buckets.get(id) ?? new TokenBucket(size, now);
     // What was not called for long is the first to be forgotten.
-    this.#buckets.delete(id);
-    this.#buckets.set(id, bucket);
-    if (this.#buckets.size > REGISTRY_CACHE_ENTRIES) this.#buckets.delete(this.#buckets.keys().next().value!);
+    keepNewest(this.#buckets, id, bucket, REGISTRY_CACHE_ENTRIES);
     bucket.resize(size, now);
     if (bucket.take(1, now)) return;
     throw new RelayError(

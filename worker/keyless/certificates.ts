@@ -7,6 +7,7 @@ import {
 } from "../../protocol/certificates.ts";
 import { type BoundKey, importPublicKey } from "../../protocol/keys.ts";
 import type { Client } from "../clients.ts";
+import { keepNewest } from "../keep-newest.ts";
 import { CERTIFICATES_MAX } from "../limits.ts";
 import { trustingRule } from "./rules.ts";
 
@@ -42,8 +43,7 @@ export class CertificateMemory {
       key: await importPublicKey(jwk),
       thumbprint: await calculateJwkThumbprint(jwk),
     };
-    this.#proven.set(certificate, certified);
-    if (this.#proven.size > this.#max) this.#proven.delete(this.#proven.keys().next().value!);
+    keepNewest(this.#proven, certificate, certified, this.#max);
     return certified;
   }
 }

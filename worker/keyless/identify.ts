@@ -20,7 +20,7 @@ export async function identify(
   if (!client.issuers.some(({ issuer }) => issuer === iss)) throw untrusted();
   const { origin } = edge.config;
   const key = await edge.issuerKeys.find(iss, kid, origin.startsWith("http:"));
-  await provePlatformToken(token, key);
+  await provePlatformToken(token, key, edge.provenTokens);
   const verdict = judgeToken(client.issuers, claims, origin);
   if ("identity" in verdict) {
     const { identity, rule } = verdict;

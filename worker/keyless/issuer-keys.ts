@@ -1,5 +1,6 @@
 import type { JWK } from "jose";
 import { RelayError } from "../../protocol/errors.ts";
+import { keepNewest } from "../keep-newest.ts";
 import { ISSUER_DEADLINE_MS, ISSUER_DOCUMENT_MAX_BYTES, ISSUER_LOOK_MS, ISSUERS_MAX } from "../limits.ts";
 import { readAtMost } from "../read-at-most.ts";
 import {
@@ -49,9 +50,7 @@ export class IssuerKeys {
 
   #memoryOf(issuer: string): KeyMemory {
     const memory = this.#issuers.get(issuer) ?? new KeyMemory();
-    this.#issuers.delete(issuer);
-    this.#issuers.set(issuer, memory);
-    if (this.#issuers.size > ISSUERS_MAX) this.#issuers.delete(this.#issuers.keys().next().value!);
+    keepNewest(this.#issuers, issuer, memory, ISSUERS_MAX);
     return memory;
   }
 }

@@ -3,6 +3,7 @@ import { RelayError } from "../../protocol/errors.ts";
 import { CLOCK_LEEWAY_SECONDS, TOKEN_MAX_BYTES } from "../../protocol/limits.ts";
 import { decodeParts, isClaims, type TokenParts } from "../../protocol/tokens.ts";
 import { ISSUER_TEXT_MAX, PLATFORM_TOKEN_MAX_SECONDS } from "../limits.ts";
+import type { ProvenTokens } from "../proven-tokens.ts";
 import type { IssuerKey } from "./issuer-documents.ts";
 
 /** What stands in a platform's token before anything of it is proven. */
@@ -52,14 +53,22 @@ export function readPlatformToken(token: string, now: number): UnprovenToken {
 
 /**
  * Proves a platform's token by one of its issuer's keys, with the algorithm that the key fixes.
+ * @param proven what was proven before
  * @throws RelayError `platform_token_invalid`
  */
-export async function provePlatformToken({ token }: UnprovenToken, { key, algs }: IssuerKey): Promise<void> {
+export async function provePlatformToken(
+  { token }: UnprovenToken,
+  { key, algs }: IssuerKey,
+  proven: ProvenTokens,
+): Promise<void> {
+  // The key itself tells which one it is: an issuer that changes what its kid stands for has another.
+  if (proven.has(token, key)) return;
   try {
     await compactVerify(token, key, { algorithms: [...algs] });
   } catch {
     throw untrusted();
   }
+  proven.add(token, key);
 }
 
 /** The one answer to whoever has no token of an issuer that the client trusts: it doesn't tell which ones those are. */

@@ -1,3 +1,4 @@
+import { keepNewest } from "../keep-newest.ts";
 import { REGISTRY_CACHE_ENTRIES, REGISTRY_CACHE_MS } from "../limits.ts";
 
 /**
@@ -26,10 +27,10 @@ export class RegistryCache<T> {
     const until = now + REGISTRY_CACHE_MS;
     if (value === null) {
       this.#known.delete(id);
-      keepNewest(this.#unknown, id, until);
+      keepNewest(this.#unknown, id, until, REGISTRY_CACHE_ENTRIES);
     } else {
       this.#unknown.delete(id);
-      keepNewest(this.#known, id, { value, until });
+      keepNewest(this.#known, id, { value, until }, REGISTRY_CACHE_ENTRIES);
     }
   }
 
@@ -37,10 +38,4 @@ export class RegistryCache<T> {
   has(id: string): boolean {
     return this.#known.has(id);
   }
-}
-
-function keepNewest<T>(map: Map<string, T>, id: string, value: T): void {
-  map.delete(id);
-  map.set(id, value);
-  if (map.size > REGISTRY_CACHE_ENTRIES) map.delete(map.keys().next().value!);
 }
