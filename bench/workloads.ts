@@ -8,6 +8,7 @@ import { hooksBacklog, hooksRate, hooksStored } from "./hooks.ts";
 import { streamBulk } from "./stream-bulk.ts";
 import { warmEdge } from "./warm-edge.ts";
 import { warmNode } from "./warm-node.ts";
+import { warmRelay } from "./warm-relay.ts";
 import type { Workload } from "./workload.ts";
 
 /** All of the bench, in the order in which it runs. */
@@ -15,6 +16,7 @@ export const WORKLOADS: readonly Workload[] = [
   cold,
   warmNode,
   warmEdge,
+  warmRelay,
   connectRate,
   connectBulk,
   streamBulk,
