@@ -1,7 +1,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { createCa, issueCertificate } from "../dev/certificates.ts";
-import { buildWorker } from "../dev/workerd.ts";
 import { installMissing } from "../test/support/debian-packages.ts";
 import { PREPARED } from "../test/support/hosted-relay.ts";
 import { enterNamespaces, expectNamespaces } from "../test/support/namespaces.ts";
@@ -10,6 +9,7 @@ import type { Cold } from "./cold/inside.ts";
 import { type AnswerSize, WHOLE, WINDOW_SEGMENTS } from "./cold/limits.ts";
 import { DIRECT, FETCH, SQUID, WIDE_FETCH } from "./cold/sides.ts";
 import type { Ratios } from "./goals.ts";
+import { placeWorkerModule } from "./made-once.ts";
 import { median } from "./stats.ts";
 import type { Figure, Section, Workload } from "./workload.ts";
 
@@ -26,7 +26,7 @@ export const cold: Workload = {
     const ca = await createCa("Bench CA");
     const [{ key, cert }] = await Promise.all([
       issueCertificate(ca, { dns: Object.keys(NAMES) }),
-      buildWorker(dirname(join(dir, PREPARED.module))),
+      placeWorkerModule(join(dir, PREPARED.module)),
     ]);
     const files = { [PREPARED.ca]: ca.cert, [PREPARED.cert]: cert, [PREPARED.key]: key };
     for (const [name, text] of Object.entries(files)) writeFileSync(join(dir, name), text, { mode: 0o600 });

@@ -2,10 +2,10 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { calculateJwkThumbprint, type JWK } from "jose";
 import { adminCall } from "../client/admin.ts";
-import { buildWorker } from "../dev/workerd.ts";
 import { addClient } from "../test/support/operator-calls.ts";
 import { sqliteDatabase } from "../test/support/sqlite-storage.ts";
 import { freePort } from "../test/support/stack.ts";
+import { workerModule } from "./made-once.ts";
 import { compile } from "./native.ts";
 import { NO_LIMIT, startEdge, startNativeNode } from "./warm-edge/edge.ts";
 import { TARGET, writeRequests } from "./warm-edge/requests.ts";
@@ -22,14 +22,14 @@ export const growthClients: Workload = {
   async run(options) {
     const { quick, dir } = options;
     const log = (line: string) => options.log(line);
-    const driver = await compile("load", dir);
+    const driver = await compile("load");
     const nodes = [
       await startNativeNode(join(dir, "node-1"), "node-1"),
       await startNativeNode(join(dir, "node-2"), "node-2"),
     ];
     const place = {
       dir: join(dir, "edge"),
-      module: await buildWorker(join(dir, "worker")),
+      module: await workerModule(),
       nodes,
       port: await freePort(),
     };

@@ -25,8 +25,8 @@ export const growthStreams: Workload = {
     const log = (line: string) => options.log(line);
     const { modes, counts, echoes } = quick ? SIZES.quick : SIZES.whole;
     const host = "127.0.0.1";
-    const driver = await streamDriver(dir);
-    const origin = await startOrigin(dir, { host, http: await freePort(), tcp: await freePort() });
+    const driver = await streamDriver();
+    const origin = await startOrigin({ host, http: await freePort(), tcp: await freePort() });
     const target = `tcp://${host}:${origin.tcp}`;
     const sections: Section[] = [];
     try {

@@ -23,9 +23,9 @@ export const growthTargets: Workload = {
 async function run(options: WorkloadOptions): Promise<Findings> {
   const { dir, quick } = options;
   const log = (line: string) => options.log(line);
-  const driver = await compile("load", dir);
+  const driver = await compile("load");
   const [http, tcp] = [await freePort(), await freePort()];
-  const origin = await startOrigin(dir, { host: "0.0.0.0", http, tcp });
+  const origin = await startOrigin({ host: "0.0.0.0", http, tcp });
   const node = await startMeasuredNode(join(dir, "relay")).catch(async (error: unknown) => {
     await origin.process.stop();
     throw error;

@@ -1,8 +1,8 @@
 import { execFile } from "node:child_process";
-import { mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { installMissing } from "../test/support/debian-packages.ts";
+import { madeOnce } from "./made-once.ts";
 import { CORES, Process } from "./processes.ts";
 
 /** What a program is linked with, and the Debian packages that have it. */
@@ -15,23 +15,16 @@ const LIBRARIES: Readonly<
 
 const SOURCES = resolve(import.meta.dirname, "native");
 
-/** Compiles a program of bench/native; returns its path. */
-export async function compile(name: string, dir: string): Promise<string> {
-  const { flags, packages } = LIBRARIES[name] ?? { flags: [], packages: [] };
-  await installMissing(["gcc", "libc6-dev", ...packages], "bench");
-  mkdirSync(dir, { recursive: true });
-  const path = join(dir, name);
-  await promisify(execFile)("gcc", [
-    "-O2",
-    "-Wall",
-    "-Wextra",
-    "-Werror",
-    "-o",
-    path,
-    join(SOURCES, `${name}.c`),
-    ...flags,
-  ]);
-  return path;
+/** Compiles a program of bench/native, once; returns its path. */
+export function compile(name: string): Promise<string> {
+  return madeOnce(name, async (dir) => {
+    const { flags, packages } = LIBRARIES[name] ?? { flags: [], packages: [] };
+    await installMissing(["gcc", "libc6-dev", ...packages], "bench");
+    const path = join(dir, name);
+    const source = join(SOURCES, `${name}.c`);
+    await promisify(execFile)("gcc", ["-O2", "-Wall", "-Wextra", "-Werror", "-o", path, source, ...flags]);
+    return path;
+  });
 }
 
 /** Where the target listens: see native/origin.c for what it answers. */
@@ -47,11 +40,10 @@ export interface Origin {
  * @param answers files that hold whole answers, by the paths that they answer
  */
 export async function startOrigin(
-  dir: string,
   at: { host: string; http: number; tcp: number },
   answers: Readonly<Record<string, string>> = {},
 ): Promise<Origin> {
-  const path = await compile("origin", dir);
+  const path = await compile("origin");
   const args = [at.host, String(at.http), String(at.tcp), ...Object.entries(answers).flat()];
   return { ...at, process: await Process.start(path, args, { core: CORES.driver, ready: "says so" }) };
 }

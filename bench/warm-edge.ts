@@ -1,8 +1,8 @@
 import { join, resolve } from "node:path";
-import { buildWorker } from "../dev/workerd.ts";
 import { addClient } from "../test/support/operator-calls.ts";
 import { freePort } from "../test/support/stack.ts";
 import { startWorker } from "./bare-worker.ts";
+import { workerModule } from "./made-once.ts";
 import { compile } from "./native.ts";
 import { startPassThrough } from "./peers/pass-through.ts";
 import type { PeerPlace } from "./peers/peer.ts";
@@ -37,7 +37,7 @@ export const warmEdge: Workload = {
   async run(options) {
     const { quick, dir } = options;
     const log = (line: string) => options.log(line);
-    const driver = await compile("load", dir);
+    const driver = await compile("load");
     const running: Process[] = [];
     const started = <T extends { readonly process: Process }>(one: T): T => {
       running.push(one.process);
@@ -55,7 +55,7 @@ export const warmEdge: Workload = {
         started(await startNativeNode(join(dir, "node-2"), "node-2")),
       ];
       const to = `http://${nodes[0]!.host}:${nodes[0]!.http}`;
-      const module = await buildWorker(join(dir, "worker"));
+      const module = await workerModule();
       const edge = started(await startEdge({ dir: join(dir, "edge"), module, nodes }));
       const limits = { requestsPerSecond: NO_LIMIT, concurrent: NO_LIMIT };
       const client = await addClient(edge.operator, "bench", { allow: [TARGET], limits });
@@ -97,7 +97,7 @@ export const warmEdge: Workload = {
 
       // What is compiled only after many calls is compiled then.
       await measure(GET, 32, 3_000, 1);
-      const [count, rounds] = quick ? [2_000, 3] : [8_000, 7];
+      const [count, rounds] = quick ? [1_500, 2] : [8_000, 7];
       const at32 = await measure(GET, 32, count, rounds);
       const at1 = await measure(GET, 1, count / 2, quick ? 1 : 5);
       const at256 = await measure(GET, 256, count, quick ? 1 : 5);

@@ -63,7 +63,7 @@ async function run(options: WorkloadOptions): Promise<Findings> {
   const log = (line: string) => options.log(line);
   const running: { stop(): Promise<unknown> }[] = [];
   try {
-    const driver = await compile("load", dir);
+    const driver = await compile("load");
     const [http, tcp, squid, squidPlain, haproxy, secured, reference] = [
       await freePort(),
       await freePort(),
@@ -73,7 +73,7 @@ async function run(options: WorkloadOptions): Promise<Findings> {
       await freePort(),
       await freePort(),
     ];
-    const origin = await startOrigin(dir, { host: HOST, http, tcp });
+    const origin = await startOrigin({ host: HOST, http, tcp });
     running.push(origin.process);
     const node = await startMeasuredNode(join(dir, "relay"));
     running.push(node.stack);

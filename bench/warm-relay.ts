@@ -45,8 +45,8 @@ export const warmRelay: Workload = {
     const log = (line: string) => options.log(line);
     const running: { stop(): Promise<unknown> }[] = [];
     try {
-      const driver = await compile("load", dir);
-      const origin = await startOrigin(dir, { host: HOST, http: await freePort(), tcp: await freePort() });
+      const driver = await compile("load");
+      const origin = await startOrigin({ host: HOST, http: await freePort(), tcp: await freePort() });
       running.push(origin.process);
       const { stack, pid, certificate: tls } = await startMeasuredNode(join(dir, "relay"));
       running.push(stack);
@@ -77,8 +77,7 @@ export const warmRelay: Workload = {
         target: () => startHaproxy({ ...secured, core: CORES.driver, tls }, "http", `${HOST}:${origin.http}`),
       });
       const { target: beside, ...proxies } = peers;
-      if (beside === undefined)
-        throw new Error("HAProxy could not be had, which makes the target one of TLS");
+      if (beside === undefined) throw new Error("there is no HAProxy, which makes the target one of TLS");
       const others = Object.values(proxies).map((peer) => peer.process);
       running.push(beside.process, ...others);
 

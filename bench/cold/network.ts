@@ -46,7 +46,7 @@ export class LongLines extends Wire<Host> {
       [ADDRESSES.edge, ADDRESSES.node, ADDRESSES.proxy].map((one) => `ip addr add ${one}/32 dev lo`),
     );
     await sayNames(dir);
-    const program = await compile("delay-link", dir);
+    const program = await compile("delay-link");
     for (const host of ["client", "target"] as const) await lines.#lead(host, program);
     return lines;
   }

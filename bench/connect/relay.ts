@@ -1,9 +1,8 @@
-import { join } from "node:path";
 import { adminCall } from "../../client/admin.ts";
 import { createScopeToken } from "../../client/scope.ts";
 import { type Stack, startStack } from "../../dev/stack.ts";
-import { buildWorker } from "../../dev/workerd.ts";
 import { freePort } from "../../test/support/stack.ts";
+import { workerModule } from "../made-once.ts";
 import { CORES, pin } from "../processes.ts";
 
 /** The name that the development stack gives its client. */
@@ -55,7 +54,7 @@ export class TunnelRelay {
       targetPort: await freePort(),
       nodes: [await node("node-1", alone), await node("node-2", both), await node("node-3", both)],
       allow: [target],
-      workerModule: await buildWorker(join(dir, "worker")),
+      workerModule: await workerModule(),
       nodeConfig: { drainSeconds: 0 },
       nodeFlags,
     });

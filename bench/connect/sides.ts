@@ -55,8 +55,8 @@ export const TWO = "Holdfast, CONNECT, two processes";
 const NOT_IN_DEBIAN = { name: "3proxy", why: "not among the packages of this Debian" };
 
 export async function startBench(dir: string): Promise<Bench> {
-  const origin = await startOrigin(dir, { host: HOST, http: await freePort(), tcp: await freePort() });
-  const driver = new Driver(await compile("tunnels", dir));
+  const origin = await startOrigin({ host: HOST, http: await freePort(), tcp: await freePort() });
+  const driver = new Driver(await compile("tunnels"));
   const authority = `${HOST}:${origin.tcp}`;
   const relay = await TunnelRelay.start(join(dir, "relay"), `tcp://${authority}`);
   const place = async (name: string): Promise<PeerPlace> => ({

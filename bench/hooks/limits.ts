@@ -22,10 +22,10 @@ export const WHOLE: Sizes = {
 };
 
 export const QUICK: Sizes = {
-  rounds: 2,
+  rounds: 1,
   sendMs: 1_000,
-  deliveries: 500,
-  backlog: 5_000,
+  deliveries: 300,
+  backlog: 2_000,
   stored: [1_000, 10_000],
 };
 

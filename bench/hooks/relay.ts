@@ -1,15 +1,14 @@
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { adminCall } from "../../client/admin.ts";
 import { type Stack, startStack } from "../../dev/stack.ts";
-import { buildWorker } from "../../dev/workerd.ts";
 import type { DeliveryCounts } from "../../protocol/deliveries.ts";
 import { countsOf } from "../../test/chaos/hooks/stack.ts";
 import { type CountingTarget, startCountingTarget } from "../../test/support/counting-target.ts";
 import { addClient } from "../../test/support/operator-calls.ts";
 import { freePort } from "../../test/support/stack.ts";
+import { workerModule } from "../made-once.ts";
 import { cpuMs } from "../machine.ts";
 import { LOOK_MS, NO_LIMIT, PATIENCE_MS } from "./limits.ts";
 
@@ -49,7 +48,7 @@ export class BenchRelay {
         { id: NODES[0]!, port: one, egress: "127.0.0.2" },
         { id: NODES[1]!, port: two, egress: "127.0.0.3" },
       ],
-      workerModule: await buildWorker(join(dir, "worker")),
+      workerModule: await workerModule(),
       nodeConfig: { drainSeconds: 0 },
     });
     const { cert, key } = stack.keys;

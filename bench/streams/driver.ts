@@ -16,8 +16,8 @@ export interface Streamed {
 }
 
 /** Compiles the driver; returns its path. */
-export function streamDriver(dir: string): Promise<string> {
-  return compile("stream", dir);
+export function streamDriver(): Promise<string> {
+  return compile("stream");
 }
 
 /**

@@ -1,15 +1,14 @@
 import { writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { GrantsDesk } from "../../client/node/grants.ts";
 import { createSigner } from "../../client/signer.ts";
 import { streamClaims } from "../../client/stream-connection.ts";
 import { type Stack, startStack } from "../../dev/stack.ts";
-import { buildWorker } from "../../dev/workerd.ts";
 import { WIRE } from "../../protocol/headers.ts";
 import { STREAM_PROTOCOL } from "../../protocol/stream-messages.ts";
 import { newRequestId } from "../../protocol/tokens.ts";
 import { addClient } from "../../test/support/operator-calls.ts";
 import { freePort } from "../../test/support/stack.ts";
+import { workerModule } from "../made-once.ts";
 import { packed } from "../native.ts";
 import { cpuMs, residentMb } from "../machine.ts";
 import { CORES, pin } from "../processes.ts";
@@ -59,7 +58,7 @@ export class StreamsRelay {
       edgePort,
       targetPort,
       nodes: [{ id: NODE, port, egress: "127.0.0.2" }],
-      workerModule: await buildWorker(join(dir, "worker")),
+      workerModule: await workerModule(),
       nodeConfig: { drainSeconds: 0 },
     });
     const { relayUrl } = await addClient(stack.operator, CLIENT, {

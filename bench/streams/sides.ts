@@ -49,14 +49,14 @@ export interface Sides {
 /** Starts the relay, the bridge, both workers and the target. */
 export async function startSides(dir: string): Promise<Sides> {
   const host = "127.0.0.1";
-  const driver = await streamDriver(dir);
+  const driver = await streamDriver();
   const file = join(dir, "requests");
   const started: { stop(): Promise<void> }[] = [];
   const stop = async () => {
     for (const one of started.toReversed()) await one.stop();
   };
   try {
-    const origin = await startOrigin(dir, { host, http: await freePort(), tcp: await freePort() });
+    const origin = await startOrigin({ host, http: await freePort(), tcp: await freePort() });
     started.push(origin.process);
     const target = `tcp://${host}:${origin.tcp}`;
     const relay = await StreamsRelay.start(join(dir, "relay"), [target]);

@@ -58,7 +58,7 @@ export async function startNativeNode(dir: string, id: string): Promise<Origin> 
     ),
   );
   const at = { host: "127.0.0.1", http: await freePort(), tcp: await freePort() };
-  return startOrigin(dir, at, { "/fetch": files.fetch, "/healthz": files.healthz });
+  return startOrigin(at, { "/fetch": files.fetch, "/healthz": files.healthz });
 }
 
 function answer(fields: readonly [string, string][], body: Uint8Array): Buffer {

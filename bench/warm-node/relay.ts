@@ -1,8 +1,8 @@
 import { calculateJwkThumbprint } from "jose";
 import { join } from "node:path";
 import { type Stack, startStack } from "../../dev/stack.ts";
-import { buildWorker } from "../../dev/workerd.ts";
 import { freePort } from "../../test/support/stack.ts";
+import { workerModule } from "../made-once.ts";
 import { CORES, pin } from "../processes.ts";
 import { type GrantMaker, grantKeyOf } from "./requests.ts";
 
@@ -34,7 +34,7 @@ export async function startMeasuredNode(dir: string): Promise<MeasuredNode> {
       { id: NODE, port, egress: "127.0.0.2" },
       { id: "node-2", port: other, egress: "127.0.0.3" },
     ],
-    workerModule: await buildWorker(join(dir, "worker")),
+    workerModule: await workerModule(),
     nodeConfig: { drainSeconds: 0 },
   });
   const { pid } = stack.process(NODE);
