@@ -66,6 +66,26 @@ export const STREAM_LINGER_MS = 30_000;
 /** And, once it has arrived, for as long until the target has ended its side, too; else it is reset. */
 export const STREAM_CLOSE_MS = 2_000;
 
+/** A target that is expected has a path opened ahead of it for as long as it was asked for within this time. */
+export const SPARE_KEEP_MS = 60_000;
+
+/** Targets at once that have one. */
+export const SPARES_MAX = 8;
+
+/** For getting one; and when one was not to be had, or was lost soon, for the next try. */
+export const SPARE_OPEN_MS = 10_000;
+export const SPARE_RETRY_MS = 15_000;
+
+/** One that was lost after this time was lost with its edge or node, and is replaced after the second time. */
+export const SPARE_STEADY_MS = 5_000;
+export const SPARE_REPLACE_MS = 1_000;
+
+/** So long before a node would end it, it is replaced. */
+export const SPARE_MARGIN_MS = 3_000;
+
+/** A node that is told to dial has this long to say anything: a path may have died unseen. */
+export const SPARE_WORD_MS = 3_000;
+
 /** The largest window that a node may ask for: what a stream can hold in memory, each way. */
 export const STREAM_WINDOW_MAX_BYTES = 16_777_216;
 

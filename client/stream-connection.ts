@@ -1,7 +1,8 @@
-import { isRelayError, RelayError } from "../protocol/errors.ts";
+import { isRelayError, RelayError, withReached } from "../protocol/errors.ts";
 import {
   errorOfReset,
   type OpenMessage,
+  type ParkedMessage,
   parseStreamMessage,
   type StreamMessage,
 } from "../protocol/stream-messages.ts";
@@ -31,21 +32,27 @@ export interface StreamRequest {
   readonly node: string | readonly string[] | undefined;
   /** Where the stream goes on; undefined for a new one. */
   readonly resume: Resume | undefined;
-  /** Until it is open, in milliseconds. */
+  /** Until it is open, or parked, in milliseconds. */
   readonly deadlineMs: number;
+  /** The node is to dial only when it is told to. */
+  readonly park?: boolean;
 }
 
-/** What a connection tells, `open` first and `lost` last. */
+/** What a connection tells, `open` first, or `parked` before it, and `lost` last. */
 export interface ConnectionEvents {
+  parked?(message: ParkedMessage): void;
   open(message: OpenMessage): void;
   message(message: Uint8Array | string): void;
-  /** It has ended, once. Before `open` the error says why there is none. */
-  lost(error: RelayError): void;
+  /**
+   * It has ended, once. Before `open` the error says why there is none.
+   * @param isWord whether the node or the edge said so in band, before `open`: no byte has gone anywhere then
+   */
+  lost(error: RelayError, isWord: boolean): void;
 }
 
 /** The claims of a token that opens or resumes a stream: pure, with id and time passed in. */
 export function streamClaims(
-  { url, node, resume }: Pick<StreamRequest, "url" | "node" | "resume">,
+  { url, node, resume, park }: Pick<StreamRequest, "url" | "node" | "resume" | "park">,
   { edge, clientId }: Pick<Signer, "edge" | "clientId">,
   { id, seconds }: { readonly id: string; readonly seconds: number },
 ): RequestClaims {
@@ -61,14 +68,15 @@ export function streamClaims(
     framing: "none",
     ...(node !== undefined && { node }),
     ...(resume !== undefined && { resume }),
+    ...(park === true && { park }),
   };
 }
 
 /** One connection of a stream: signs its token, opens its wire, and reads its first message. A stream can have several, one after the other. */
 export class StreamConnection implements StreamPort {
   readonly #signer: StreamSigner;
-  readonly #events: ConnectionEvents;
-  readonly #deadline: ReturnType<typeof setTimeout>;
+  #events: ConnectionEvents;
+  #deadline: ReturnType<typeof setTimeout>;
   #wire: StreamWire | undefined;
   readonly #request: StreamRequest;
   /** What the edge was asked for last, and by which token. */
@@ -76,20 +84,48 @@ export class StreamConnection implements StreamPort {
   #token: string | undefined;
   /** Whether the edge did not take the certificate of the first attempt. */
   #isAnew = false;
-  #state: "opening" | "open" | "over" = "opening";
+  #state: "opening" | "parked" | "dialling" | "open" | "over" = "opening";
   #keepsAlive: boolean;
+  #dialMs = 0;
 
   constructor(signer: StreamSigner, request: StreamRequest, events: ConnectionEvents, keepsAlive: boolean) {
     this.#signer = signer;
     this.#request = request;
     this.#events = events;
     this.#keepsAlive = keepsAlive;
-    this.#deadline = setTimeout(() => {
-      this.#giveUp();
-      this.#lose(new RelayError("edge_unreachable", `no stream within ${request.deadlineMs} ms`));
-    }, request.deadlineMs);
-    keepAlive(this.#deadline, keepsAlive);
+    this.#deadline = this.#within(request.deadlineMs);
     this.#start();
+  }
+
+  /** Whether it waits for the word to dial. */
+  get isParked(): boolean {
+    return this.#state === "parked";
+  }
+
+  /** Somebody else is told from now on. */
+  handTo(events: ConnectionEvents): void {
+    this.#events = events;
+  }
+
+  /**
+   * Tells the node of a parked path to dial. What is sent from now on goes to the target once that is connected.
+   * @param wordMs until the node has said anything at all
+   * @param deadlineMs until the stream is open
+   */
+  dial(wordMs: number, deadlineMs: number): void {
+    this.#state = "dialling";
+    this.#dialMs = deadlineMs;
+    this.#deadline = this.#within(wordMs);
+    for (const type of ["dial", "ping"]) this.#wire!.send(JSON.stringify({ type }));
+  }
+
+  #within(ms: number): ReturnType<typeof setTimeout> {
+    const deadline = setTimeout(() => {
+      this.#giveUp();
+      this.#lose(new RelayError("edge_unreachable", `no stream within ${ms} ms`));
+    }, ms);
+    keepAlive(deadline, this.#keepsAlive);
+    return deadline;
   }
 
   send(message: Uint8Array | string): void {
@@ -154,18 +190,48 @@ export class StreamConnection implements StreamPort {
     if (this.#state === "over") return;
     try {
       const first = readFirst(message);
-      if (first.type === "rst") throw errorOfReset(first);
-      if (first.type !== "open") throw new RelayError("stream_protocol", "the first message is no open");
-      this.#state = "open";
+      const isDialling = this.#state === "dialling";
+      if (first.type === "rst") {
+        const error = errorOfReset(first);
+        return this.#lose(isDialling ? withReached(error, "no") : error, true);
+      }
+      if (isDialling && first.type === "pong") return this.#goOnDialling();
+      const isPark = this.#request.park === true && !isDialling;
+      if (isPark && first.type === "open") this.#undo();
+      if (first.type !== (isPark ? "parked" : "open")) {
+        throw new RelayError("stream_protocol", `the first message is no ${isPark ? "parked" : "open"}`);
+      }
       clearTimeout(this.#deadline);
-      this.#events.open(first);
+      if (first.type === "parked" && this.#state === "opening") {
+        this.#state = "parked";
+        this.#events.parked?.(first);
+      } else if (first.type === "open") {
+        this.#state = "open";
+        this.#events.open(first);
+      } else throw new RelayError("stream_protocol", "it is parked once");
     } catch (error) {
       if (!isRelayError(error)) throw error;
       this.#lose(error);
     }
   }
 
-  #lose(error: RelayError): void {
+  /** An older node has dialled at once: it would keep the connection for a while. */
+  #undo(): void {
+    const reset = { type: "rst", code: "stream_cancelled", detail: "a path was asked for, and no stream" };
+    this.#wire?.send(JSON.stringify(reset));
+    this.#wire?.close();
+    this.#wire = undefined;
+  }
+
+  /** The node is there: what is left is its dial. */
+  #goOnDialling(): void {
+    if (this.#dialMs === 0) return;
+    clearTimeout(this.#deadline);
+    this.#deadline = this.#within(this.#dialMs);
+    this.#dialMs = 0;
+  }
+
+  #lose(error: RelayError, isWord = false): void {
     if (this.#state === "over") return;
     const isFirst = this.#state === "opening" && !this.#isAnew;
     if (isFirst && this.#token !== undefined && this.#signer.refused(this.#token, error)) {
@@ -174,7 +240,7 @@ export class StreamConnection implements StreamPort {
       return this.#start();
     }
     this.#cut();
-    this.#events.lost(error);
+    this.#events.lost(error, isWord);
   }
 
   /**
@@ -183,7 +249,8 @@ export class StreamConnection implements StreamPort {
    */
   #giveUp(): void {
     const asked = this.#asked;
-    if (this.#state !== "opening" || asked === undefined || asked.resume !== undefined) return;
+    // A path that stands tells its end itself.
+    if (this.#state !== "opening" || asked === undefined || asked.resume !== undefined || asked.park) return;
     cancel(asked, this.#signer, this.#signer.underlying()).catch(() => {});
   }
 

@@ -1,10 +1,12 @@
 import { Heartbeat } from "../protocol/heartbeat.ts";
 import { isRelayError, RelayError, withReached } from "../protocol/errors.ts";
 import { STREAM_RESUME_SECONDS, STREAM_TICK_MS } from "../protocol/limits.ts";
+import { isNodesOwnFault } from "../protocol/node-faults.ts";
 import { StreamEnd, type StreamEvents } from "../protocol/stream-end.ts";
-import type { OpenMessage } from "../protocol/stream-messages.ts";
+import type { OpenMessage, ParkedMessage } from "../protocol/stream-messages.ts";
 import { tunnelUrl } from "../protocol/targets.ts";
 import {
+  SPARE_WORD_MS,
   STREAM_CLOSE_MS,
   STREAM_LINGER_MS,
   STREAM_OPEN_MS,
@@ -14,14 +16,22 @@ import {
   STREAM_STEADY_MS,
   STREAM_WINDOW_MAX_BYTES,
 } from "./limits.ts";
-import { StreamConnection, type StreamRequest, type StreamSigner } from "./stream-connection.ts";
+import {
+  type ConnectionEvents,
+  StreamConnection,
+  type StreamRequest,
+  type StreamSigner,
+} from "./stream-connection.ts";
 import { mayPass, retryDelay } from "./stream-retry.ts";
+import type { SparePath, Spares } from "./stream-spares.ts";
 import { keepAlive } from "./timers.ts";
 
 /** Everything that streams of one relay have in common. */
 export interface StreamSettings extends StreamSigner {
   /** How long a stream whose connection is lost is tried to be taken up again, in milliseconds. Default: as long as a node keeps it. */
   readonly resumeMs?: number;
+  /** Paths that are opened ahead of streams. */
+  readonly spares?: Spares;
 }
 
 /** A host and a port, as the app gives them. */
@@ -40,6 +50,8 @@ export interface SessionEvents extends StreamEvents {
  * A stream as an app's end has it: by one connection after the other, for as long as its node keeps it. This is the policy; a
  * `StreamConnection` is one attempt.
  *
+ *   dialling, by a path that stood, and then as ever where that came to nothing
+ *      ▼
  *   opening ──open──▶ connected ──lost──▶ waiting ──open──▶ connected …
  *      └─ refused ─▶ over ◀─ done, reset ─┘   └─ too long, refused ─▶ over
  */
@@ -50,7 +62,10 @@ export class StreamSession {
   readonly #url: string = "";
   #connection: StreamConnection | undefined;
   #end: StreamEnd | undefined;
+  #window = 0;
   #opened: OpenMessage | undefined;
+  /** Of the path that stood before, until the stream is open. */
+  #parked: ParkedMessage | undefined;
   #heart = new Heartbeat(0);
   readonly #startedAt = performance.now();
   /** When the current connection opened, and when the last one was lost. */
@@ -73,12 +88,19 @@ export class StreamSession {
     keepAlive(this.#ticks, false);
     try {
       this.#url = tunnelUrl(host, port);
-      this.#connect(STREAM_OPEN_MS);
+      const spare = settings.spares?.take(this.#url);
+      if (spare === undefined) this.#connect(STREAM_OPEN_MS);
+      else this.#dial(spare);
     } catch (error) {
       const failure = asRelayError(error);
       // Told like any other failure, once the owner has got hold of what it asked for.
       queueMicrotask(() => this.#fail(failure));
     }
+  }
+
+  /** Whether bytes may be sent ahead of its being open: they go to the target as soon as it is, or nowhere. */
+  get isEarly(): boolean {
+    return this.#end !== undefined && !this.#isOver;
   }
 
   /** Bytes that may be sent now. */
@@ -114,7 +136,7 @@ export class StreamSession {
   /** Nobody reads or writes any more: what was sent still arrives, what comes is dropped, and then it is over. */
   close(): void {
     if (this.#isOver || this.#closingAt !== undefined) return;
-    if (this.#end === undefined) {
+    if (this.#end === undefined || (this.#opened === undefined && this.#end.sent === 0)) {
       this.#over();
       this.#connection?.terminate();
       this.#events.done();
@@ -129,6 +151,17 @@ export class StreamSession {
     this.#keepsAlive = isWanted;
     this.#connection?.keepAlive(isWanted);
     if (this.#retry !== undefined) keepAlive(this.#retry, isWanted);
+  }
+
+  /** Opens the stream by a path that stands: it takes bytes at once. */
+  #dial({ connection, parked }: SparePath): void {
+    this.#parked = parked;
+    this.#connection = connection;
+    this.#end = this.#newEnd(parked.window);
+    connection.keepAlive(this.#keepsAlive);
+    connection.handTo(this.#connectionEvents());
+    connection.dial(SPARE_WORD_MS, STREAM_OPEN_MS);
+    this.#end.attach(connection, 0);
   }
 
   #connect(deadlineMs: number): void {
@@ -146,16 +179,20 @@ export class StreamSession {
     this.#connection = new StreamConnection(
       this.#settings,
       request,
-      {
-        open: (message) => this.#open(message),
-        message: (message) => {
-          this.#heart.heard(performance.now());
-          this.#end!.receive(message);
-        },
-        lost: (error) => this.#lost(error, performance.now()),
-      },
+      this.#connectionEvents(),
       this.#keepsAlive,
     );
+  }
+
+  #connectionEvents(): ConnectionEvents {
+    return {
+      open: (message) => this.#open(message),
+      message: (message) => {
+        this.#heart.heard(performance.now());
+        this.#end!.receive(message);
+      },
+      lost: (error, isWord) => this.#lost(error, isWord, performance.now()),
+    };
   }
 
   #open(message: OpenMessage): void {
@@ -163,16 +200,22 @@ export class StreamSession {
     if (message.window > STREAM_WINDOW_MAX_BYTES) {
       return this.#fail(broken(`a window of ${message.window} bytes is too large`));
     }
-    if (this.#opened !== undefined && this.#opened.stream !== message.stream) {
+    const known = this.#opened ?? this.#parked;
+    if (known !== undefined && known.stream !== message.stream) {
       return this.#fail(broken("the node went on with another stream"));
     }
+    if (isFirst && this.#end !== undefined && this.#window !== message.window) {
+      return this.#fail(broken("the node takes another window than that by which bytes were sent"));
+    }
+    const isAttached = this.#parked !== undefined;
+    this.#parked = undefined;
     this.#opened ??= message;
     this.#end ??= this.#newEnd(message.window);
     this.#openedAt = performance.now();
     this.#heart = new Heartbeat(this.#openedAt);
     this.#lostAt = undefined;
     try {
-      this.#end.attach(this.#connection!, message.received);
+      if (!isAttached) this.#end.attach(this.#connection!, message.received);
     } catch (error) {
       return this.#fail(asRelayError(error));
     }
@@ -180,6 +223,7 @@ export class StreamSession {
   }
 
   #newEnd(window: number): StreamEnd {
+    this.#window = window;
     const events = this.#events;
     return new StreamEnd(window, {
       data: (chunk) => {
@@ -206,10 +250,16 @@ export class StreamSession {
     });
   }
 
-  #lost(error: RelayError, now: number): void {
+  #lost(error: RelayError, isWord: boolean, now: number): void {
     if (this.#isOver) return;
     this.#connection = undefined;
     this.#end?.detach();
+    if (this.#parked !== undefined) {
+      this.#parked = undefined;
+      // What the node itself refuses it has sent nowhere; of a path that was lost nobody knows.
+      const mayGoOn = isWord ? isNodesOwnFault(error.code) || mayPass(error) : this.#end!.sent === 0;
+      return mayGoOn ? this.#connect(STREAM_OPEN_MS) : this.#fail(error);
+    }
     if (this.#opened === undefined) {
       // Nothing of the app's was sent yet. What is lost late was waiting for a target, and its time is up.
       const isEarly = now - this.#startedAt < STREAM_REOPEN_MS;
@@ -246,12 +296,13 @@ export class StreamSession {
     const connection = this.#connection;
     if (this.#closingAt !== undefined) this.#letGo(now);
     if (end === undefined || connection === undefined || this.#lostAt !== undefined) return;
+    if (this.#opened === undefined) return;
     end.acknowledge();
     const verdict = this.#heart.look(now, end.isWaiting);
     if (verdict === "ask") end.ping();
     if (verdict !== "lost") return;
     connection.terminate();
-    this.#lost(new RelayError("edge_unreachable", "the relay fell silent"), now);
+    this.#lost(new RelayError("edge_unreachable", "the relay fell silent"), false, now);
   }
 
   /** The owner left: the target has a while to end its side, too, since a reset could cost it what it has not read yet. */

@@ -57,6 +57,8 @@ export interface RequestClaims {
   readonly receipt?: boolean;
   /** Only with `stream`: the one that goes on, which `node` has. */
   readonly resume?: Resume;
+  /** Only with `stream`, and not with `resume`: the node answers at once, and dials when it is told to. */
+  readonly park?: boolean;
   /** Only with `enqueue`. */
   readonly delivery?: DeliveryOptions;
 }
@@ -122,6 +124,10 @@ export function checkRequestClaims(
   const { resume } = claims;
   if (resume !== undefined && (act !== "stream" || !isResume(resume))) {
     throw malformed("resume is not a stream's id with two counts of bytes");
+  }
+  const { park } = claims;
+  if (park !== undefined && (act !== "stream" || typeof park !== "boolean" || resume !== undefined)) {
+    throw malformed("park is neither true nor false, or stands where no stream is opened");
   }
   const { delivery } = claims;
   if (delivery !== undefined && (act !== "enqueue" || !isDeliveryOptions(delivery))) {

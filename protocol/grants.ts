@@ -49,6 +49,8 @@ export interface GrantClaims extends GrantSource {
   readonly tail?: number;
   /** Only with `stream`: the one that goes on. */
   readonly resume?: Resume;
+  /** Only with `stream`: the node answers at once, and dials when it is told to, if the grant may still be begun then. */
+  readonly park?: boolean;
   /** What the client's record asks of TLS to the target. */
   readonly tls?: TlsRules;
   /** What the node is to hold the client to: its share of the client's limits. */
@@ -170,7 +172,9 @@ export function verifyGrant(
     (claims.receipt !== undefined && typeof claims.receipt !== "boolean") ||
     (claims.tail !== undefined && (!isCount(claims.tail) || claims.tail > GRANT_TAIL_MAX_BYTES)) ||
     (claims.tls !== undefined && !areTlsRules(claims.tls)) ||
-    (claims.resume !== undefined && (act !== "stream" || !isResume(claims.resume)))
+    (claims.resume !== undefined && (act !== "stream" || !isResume(claims.resume))) ||
+    (claims.park !== undefined &&
+      (act !== "stream" || typeof claims.park !== "boolean" || claims.resume !== undefined))
   ) {
     throw badClaims();
   }

@@ -226,6 +226,8 @@ export class StreamEnd {
       case "pong":
         return;
       case "open":
+      case "parked":
+      case "dial":
         throw broken("a connection is opened once");
     }
   }

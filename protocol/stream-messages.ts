@@ -16,6 +16,9 @@ export const BEARER_PROTOCOL = "holdfast.bearer.";
  *
  * - `open`: node to client, first on every connection: the stream's id, the address that the target sees, the window for each
  *   direction, and how much the node has received.
+ * - `parked`: node to client, in place of the first `open` where the token says `park`: the node has dialled nothing. It tells what `open`
+ *   will, but for the address, and for how many seconds the path stays.
+ * - `dial`: client to node, once, on a path that is parked. Bytes may follow at once; `open` or `rst` is the answer.
  * - `ack`: how much of what came has been consumed; with `fin`, that this was all and its end has been passed on.
  * - `fin`: nothing more comes; `bytes` is how much there was in all.
  * - `rst`: the stream is over, and what of it is missing stays missing.
@@ -23,6 +26,8 @@ export const BEARER_PROTOCOL = "holdfast.bearer.";
  */
 export type StreamMessage =
   | OpenMessage
+  | ParkedMessage
+  | { readonly type: "dial" }
   | { readonly type: "ack"; readonly bytes: number; readonly fin?: boolean }
   | { readonly type: "fin"; readonly bytes: number }
   | { readonly type: "rst"; readonly code: string; readonly detail: string }
@@ -35,6 +40,14 @@ export interface OpenMessage {
   readonly node: string;
   readonly window: number;
   readonly received: number;
+}
+
+export interface ParkedMessage {
+  readonly type: "parked";
+  readonly stream: string;
+  readonly node: string;
+  readonly window: number;
+  readonly seconds: number;
 }
 
 /**
@@ -50,13 +63,14 @@ export function parseStreamMessage(text: string): StreamMessage {
     throw new RelayError("stream_protocol", "a control message is no JSON", { cause });
   }
   if (typeof value !== "object" || value === null) throw broken("a control message is no object");
-  const { type, bytes, fin, code, detail, stream, egress, node, window, received } = value as Record<
+  const { type, bytes, fin, code, detail, stream, egress, node, window, received, seconds } = value as Record<
     string,
     unknown
   >;
   switch (type) {
     case "ping":
     case "pong":
+    case "dial":
       return { type };
     case "ack":
       if (!isCount(bytes)) throw broken("ack counts no bytes");
@@ -80,6 +94,18 @@ export function parseStreamMessage(text: string): StreamMessage {
         throw broken("open lacks a member");
       }
       return { type, stream, egress, node, window, received };
+    case "parked":
+      if (
+        typeof stream !== "string" ||
+        !REQUEST_ID.test(stream) ||
+        typeof node !== "string" ||
+        !isCount(window) ||
+        window === 0 ||
+        !isCount(seconds)
+      ) {
+        throw broken("parked lacks a member");
+      }
+      return { type, stream, node, window, seconds };
     default:
       throw broken("a control message is of no known type");
   }

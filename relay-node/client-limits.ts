@@ -1,10 +1,11 @@
 import { RelayError } from "../protocol/errors.ts";
 import type { GrantLimits } from "../protocol/grants.ts";
+import { STREAMS_PARKED_PER_CLIENT } from "./limits.ts";
 import type { Standing } from "./revocations/running.ts";
 import { type BucketSize, TokenBucket } from "../protocol/token-bucket.ts";
 
-/** What counts towards which limit: requests and streams at once are counted apart. */
-export type SlotKind = "request" | "stream";
+/** What counts towards which limit: requests and streams at once are counted apart, and so is what may become a stream. */
+export type SlotKind = "request" | "stream" | "parked";
 
 /**
  * Holds each client to its limits at this node: requests per second, and requests and streams at once, are refused beyond
@@ -13,7 +14,7 @@ export type SlotKind = "request" | "stream";
 export class ClientLimits {
   readonly #budgets = new Map<string, Budget>();
   readonly #now: () => number;
-  readonly #slots = { request: 0, stream: 0 };
+  readonly #slots = { request: 0, stream: 0, parked: 0 };
 
   /** @param now milliseconds, from any origin that does not jump */
   constructor(now: () => number = () => performance.now()) {
@@ -51,8 +52,7 @@ export class ClientLimits {
     budget.admit(clientId, kind, now);
     this.#budgets.set(clientId, budget);
     this.#slots[kind]++;
-    return new ClientSlot(budget, kind, () => {
-      this.#slots[kind]--;
+    return new ClientSlot(clientId, budget, kind, this.#slots, () => {
       if (budget.isSpare(this.#now()) && this.#budgets.get(clientId) === budget) {
         this.#budgets.delete(clientId);
       }
@@ -76,15 +76,34 @@ export class ClientSlot {
   onPaid: (() => void) | undefined;
   /** Ends with it. */
   standing: Standing | undefined;
+  readonly #clientId: string;
   readonly #budget: Budget;
-  readonly #kind: SlotKind;
+  /** Over all clients. */
+  readonly #all: Slots;
+  #kind: SlotKind;
   #onLeave: (() => void) | undefined;
 
-  constructor(budget: Budget, kind: SlotKind, onLeave: () => void) {
+  constructor(clientId: string, budget: Budget, kind: SlotKind, all: Slots, onLeave: () => void) {
+    this.#clientId = clientId;
     this.#budget = budget;
     this.#kind = kind;
+    this.#all = all;
     this.#onLeave = onLeave;
     budget.slots[kind]++;
+  }
+
+  /**
+   * Goes on as something else, which has to have room. The rate was charged before.
+   * @throws RelayError `concurrency_limited`; it is what it was then
+   */
+  become(kind: SlotKind): void {
+    if (this.#onLeave === undefined) return;
+    this.#budget.assertRoom(this.#clientId, kind);
+    for (const slots of [this.#budget.slots, this.#all]) {
+      slots[this.#kind]--;
+      slots[kind]++;
+    }
+    this.#kind = kind;
   }
 
   /** Charges bytes that have passed; says whether this request's streams must rest until `onPaid`. */
@@ -105,14 +124,17 @@ export class ClientSlot {
     this.onPaid = undefined;
     this.standing?.leave();
     this.#budget.slots[this.#kind]--;
+    this.#all[this.#kind]--;
     this.#budget.forget(this);
     onLeave();
   }
 }
 
+type Slots = Record<SlotKind, number>;
+
 /** What one client may still use. */
 class Budget {
-  readonly slots = { request: 0, stream: 0 };
+  readonly slots: Slots = { request: 0, stream: 0, parked: 0 };
   bytes: TokenBucket | undefined;
   /** Whose streams rest, in the order in which they began to. */
   readonly waiting = new Set<ClientSlot>();
@@ -141,21 +163,27 @@ class Budget {
 
   /** @throws RelayError `concurrency_limited`, `rate_limited` */
   admit(clientId: string, kind: SlotKind, now: number): void {
-    const { rate, concurrent, streams, bytes } = this.#limits;
-    const most = kind === "stream" ? streams : concurrent;
-    if (most !== undefined && this.slots[kind] >= Math.max(1, Math.floor(most))) {
-      throw new RelayError(
-        "concurrency_limited",
-        `${clientId} has ${this.slots[kind]} ${kind}s under way at this node, as many as it may`,
-        { retryAfter: 1 },
-      );
-    }
+    const { rate, bytes } = this.#limits;
+    this.assertRoom(clientId, kind);
     if (bytes !== undefined && this.bytes!.level(now) < -bytes) {
       throw limited(`${clientId} moves more than ${bytes} bytes/s`, this.bytes!.waitMs(-bytes, now));
     }
     if (rate !== undefined && !this.#rate!.take(1, now)) {
       throw limited(`${clientId} makes more than ${rate} requests/s`, this.#rate!.waitMs(1, now));
     }
+  }
+
+  /** @throws RelayError `concurrency_limited` */
+  assertRoom(clientId: string, kind: SlotKind): void {
+    const { concurrent, streams } = this.#limits;
+    const most = { request: concurrent, stream: streams, parked: STREAMS_PARKED_PER_CLIENT }[kind];
+    if (most === undefined || this.slots[kind] < Math.max(1, Math.floor(most))) return;
+    const what = kind === "parked" ? "parked streams" : `${kind}s`;
+    throw new RelayError(
+      "concurrency_limited",
+      `${clientId} has ${this.slots[kind]} ${what} under way at this node, as many as it may`,
+      { retryAfter: 1 },
+    );
   }
 
   spend(bytes: number, slot: ClientSlot): boolean {
@@ -174,7 +202,8 @@ class Budget {
   }
 
   isSpare(now: number): boolean {
-    const isEmpty = this.slots.request === 0 && this.slots.stream === 0;
+    const { request, stream, parked } = this.slots;
+    const isEmpty = request + stream + parked === 0;
     return isEmpty && this.#rate?.isFull(now) !== false && this.bytes?.isFull(now) !== false;
   }
 

@@ -18,6 +18,6 @@ export function enter(
 ): ClientSlot {
   revocations.assertStands(grant);
   const slot = limits.enter(grant.sub, grant.limits, grant.iat, kind);
-  slot.standing = revocations.watch(grant, kind, onRevoked);
+  slot.standing = revocations.watch(grant, kind === "request" ? kind : "stream", onRevoked);
   return slot;
 }

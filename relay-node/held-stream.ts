@@ -10,7 +10,7 @@ import { reset } from "./reset.ts";
 import { TokenBucket } from "../protocol/token-bucket.ts";
 import { STREAM_RESUMES, STREAM_TURN_BYTES } from "./limits.ts";
 import type { StreamAccount } from "./stream-account.ts";
-import { StreamConnection, type UpgradedSocket } from "./stream-connection.ts";
+import { StreamConnection, type StreamConnectionEvents, type UpgradedSocket } from "./stream-connection.ts";
 import { targetFailure } from "./target-failure.ts";
 import { SocketReader } from "./socket-reader.ts";
 import { SocketWriter } from "./socket-writer.ts";
@@ -30,6 +30,14 @@ export interface NodeStream {
   destroy(): void;
 }
 
+/** A connection that has just been made tells nothing yet. */
+const SILENT: StreamConnectionEvents = {
+  message: () => {},
+  room: () => {},
+  broken: () => {},
+  lost: () => {},
+};
+
 /** What a stream is made of. */
 export interface StreamParts {
   readonly account: StreamAccount;
@@ -48,7 +56,7 @@ export interface StreamParts {
  * go. When it is over it can still be asked how it ended.
  */
 export class HeldStream implements NodeStream {
-  readonly id = newRequestId();
+  readonly id: string;
   readonly #parts: StreamParts;
   readonly #nodeId: string;
   readonly #resumeMs: number;
@@ -64,7 +72,9 @@ export class HeldStream implements NodeStream {
   #leftAt = performance.now();
   #isOver = false;
 
-  constructor(parts: StreamParts, nodeId: string, resumeMs: number) {
+  /** @param id where it was told before */
+  constructor(parts: StreamParts, nodeId: string, resumeMs: number, id: string = newRequestId()) {
+    this.id = id;
     this.#parts = parts;
     this.#nodeId = nodeId;
     this.#resumeMs = resumeMs;
@@ -168,7 +178,22 @@ export class HeldStream implements NodeStream {
    */
   connect(socket: UpgradedSocket, received: number): void {
     this.#connection?.cut();
-    const connection = new StreamConnection(socket, {
+    this.#carry(new StreamConnection(socket, SILENT), received);
+  }
+
+  /**
+   * Its first connection is one that stood before it.
+   * @param early what came by it meanwhile
+   */
+  adopt(connection: StreamConnection, early: readonly (Uint8Array | string)[]): void {
+    this.#carry(connection, 0);
+    for (const message of early) this.#end.receive(message);
+    connection.resume();
+  }
+
+  #carry(connection: StreamConnection, received: number): void {
+    this.#connection = connection;
+    connection.handTo({
       message: (message, isMore) => {
         this.#isMore = isMore;
         this.#end.receive(message);
@@ -177,7 +202,6 @@ export class HeldStream implements NodeStream {
       broken: (error) => this.fail(error),
       lost: () => this.#lost(connection),
     });
-    this.#connection = connection;
     const open: OpenMessage = {
       type: "open",
       stream: this.id,

@@ -148,8 +148,18 @@ export const LAST_ANSWER_MS = 5_000;
 
 // Streams.
 
-/** What a caller may send before its upgrade is answered. Whoever waits for the answer sends nothing. */
+/**
+ * What a caller may send before its upgrade is answered: whoever waits for the answer sends nothing. And what is read of a parked path
+ * while its target is dialled; the rest waits in the connection.
+ */
 export const STREAM_EARLY_BYTES = 65_536;
+
+/** How long a path is kept that is opened ahead of its dial. Its grant ends it as well: what begins late was not allowed. */
+export const STREAM_PARKED_SECONDS = 25;
+
+/** Paths that are opened ahead of their dials, some 50 kB each: of one client, and of all together. */
+export const STREAMS_PARKED_PER_CLIENT = 50;
+export const STREAMS_PARKED_MAX = 500;
 
 /** The most that one write to a target, or one message from it, carries: what streams of one client take turns by. */
 export const STREAM_TURN_BYTES = 65_536;

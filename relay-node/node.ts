@@ -229,6 +229,7 @@ export class RelayNode implements NodeContext {
     this.#draining = true;
     this.log.info({ active: this.#underway.size, seconds: this.config.drainSeconds }, "draining");
     this.#proxy?.stop();
+    this.#streams.endParked(new RelayError("node_draining", "the node has to go", { reached: "no" }));
     const drainMs = this.config.drainSeconds * 1_000;
     // Whoever would still send requests hears from an answer that it must not: from a closed port it might not be sure.
     const lingerMs = Math.min(drainMs, DRAIN_LINGER_MS);

@@ -44,15 +44,17 @@ export class StreamConnection implements StreamPort {
   readonly #wire: Duplex;
   readonly #sentBlocks = new SentBlocks();
   readonly #heart = new Heartbeat(performance.now());
+  #events: StreamConnectionEvents;
   #isCut = false;
   #controlsUnread = 0;
 
   constructor({ wire, head }: UpgradedSocket, events: StreamConnectionEvents) {
     this.#wire = wire;
+    this.#events = events;
     const take = (message: Uint8Array | string, isMore: boolean) => {
       if (this.#isCut) return;
       this.#heart.heard(performance.now());
-      events.message(message, isMore);
+      this.#events.message(message, isMore);
     };
     this.#socket = new ServerSocket(wire, head, BOUNDS, {
       bytes: (piece, isLast) => take(piece, !isLast),
@@ -60,17 +62,31 @@ export class StreamConnection implements StreamPort {
       sign: () => {},
       broken: (cause) => {
         if (this.#isCut) return;
-        events.broken(new RelayError("stream_protocol", `WebSocket: ${cause.message}`, { cause }));
+        this.#events.broken(new RelayError("stream_protocol", `WebSocket: ${cause.message}`, { cause }));
       },
       closed: () => {
         if (this.#isCut) return;
         this.#isCut = true;
-        events.lost();
+        this.#events.lost();
       },
     });
     wire.on("drain", () => {
-      if (!this.#isCut) events.room();
+      if (!this.#isCut) this.#events.room();
     });
+  }
+
+  /** Somebody else is told from now on. */
+  handTo(events: StreamConnectionEvents): void {
+    this.#events = events;
+  }
+
+  /** Reads no more: what comes waits in the connection. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
   }
 
   /** Whether what was written has yet to leave. */

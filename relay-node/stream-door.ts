@@ -21,7 +21,8 @@ import { switchingLines } from "./websocket/server-socket.ts";
 
 /**
  *   edge or client ──GET /stream, Upgrade, grant──▶ judge ▶ consume id ▶ dial ▶ 101 ▶ stream
- *                                                     └──────────────────▶ or take over one that stands
+ *                                                     ├──────────────────▶ or take over one that stands
+ *                                                     └──────────────────▶ or wait for the word to dial
  *
  * Who brings a grant is believed what stands in the grant, and nothing else that it says: the edge brings it, or a client that
  * the edge gave it to.
@@ -59,8 +60,9 @@ export class StreamDoor {
       const offered = checkHandshake(this.#request);
       await this.#judge();
       const isHeld = offered.includes(STREAM_PROTOCOL);
-      if (this.#claims!.resume === undefined) await this.#open(isHeld);
-      else this.#resume(isHeld);
+      if (this.#claims!.resume !== undefined) this.#resume(isHeld);
+      else if (this.#claims!.park === true) this.#park(isHeld);
+      else await this.#open(isHeld);
     } catch (error) {
       this.#refuse(asRelayError(error));
     }
@@ -111,6 +113,21 @@ export class StreamDoor {
     else this.#streams.openRaw(account, dialed, upgraded);
   }
 
+  /** The dial comes later, if it comes: what is looked at here is looked at again by then. */
+  #park(isHeld: boolean): void {
+    const account = this.#account;
+    const claims = this.#claims!;
+    const node = this.#node;
+    if (!isHeld) throw new RelayError("request_invalid", `a stream is parked under ${STREAM_PROTOCOL} alone`);
+    node.assertServing(true);
+    this.#streams.assertParkingRoom();
+    const slot = enter(node, claims, "parked", (error) => this.abort(withReached(error, "no")));
+    account.slot = slot;
+    this.#consume();
+    const upgraded = this.#upgrade(true);
+    this.#streams.park({ node, streams: this.#streams, claims, target: this.#target!, slot }, upgraded);
+  }
+
   /**
    * Nothing is begun by it, so that a node takes it that begins nothing; and its client's rate does not refuse it, since what
    * runs must not die of its client's haste: each stream has a measure of its own. It takes the place of what the client has already.
@@ -146,7 +163,8 @@ export class StreamDoor {
     if (!signal.aborted && wire.readable && wire.writable) {
       this.#letGo();
       wire.pause();
-      const fields = [WIRE.status, "target", ...markFields(this.#account.marks)];
+      const status = this.#claims!.park === true ? "parked" : "target";
+      const fields = [WIRE.status, status, ...markFields(this.#account.marks)];
       const lines = switchingLines(
         this.#request.headers["sec-websocket-key"]!,
         isHeld ? STREAM_PROTOCOL : undefined,

@@ -12,12 +12,12 @@ export class StreamMetrics {
   readonly #observe: (stage: string, ms: number) => void;
 
   /**
-   * @param gauges streams that are not over, and those of them without a connection
+   * @param gauges streams that are not over, those of them without a connection, and paths that wait for the word to dial
    * @param observe books a stage's milliseconds
    */
   constructor(
     registry: Registry,
-    gauges: { readonly open: () => number; readonly detached: () => number },
+    gauges: { readonly open: () => number; readonly detached: () => number; readonly parked: () => number },
     observe: (stage: string, ms: number) => void,
   ) {
     this.#observe = observe;
@@ -48,6 +48,7 @@ export class StreamMetrics {
         },
       });
     gauge("streams_open", "Streams that are not over", gauges.open);
+    gauge("streams_parked", "Paths that wait for the word to dial", gauges.parked);
     gauge("streams_detached", "Streams that wait for a connection to take over", gauges.detached);
   }
 

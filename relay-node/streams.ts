@@ -2,20 +2,21 @@ import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
-import { RelayError } from "../protocol/errors.ts";
+import { RelayError, withReached } from "../protocol/errors.ts";
 import type { GrantClaims } from "../protocol/grants.ts";
 import { STREAM_RESUME_SECONDS, STREAM_TICK_MS } from "../protocol/limits.ts";
 import type { TunnelTarget } from "../protocol/targets.ts";
 import type { NodeContext } from "./context.ts";
-import { STREAMS_MAX } from "./limits.ts";
+import { STREAM_PARKED_SECONDS, STREAMS_MAX, STREAMS_PARKED_MAX } from "./limits.ts";
 import { PROXY_HALF_CLOSED_MS, PROXY_TUNNELS_MAX } from "./proxy/limits.ts";
 import type { Dialed } from "./dialer.ts";
 import { HeldStream, type NodeStream, type StreamParts } from "./held-stream.ts";
 import type { Metrics } from "./metrics.ts";
+import { type ParkedParts, ParkedStream } from "./parked-stream.ts";
 import { ProxyTunnel } from "./proxy/proxy-tunnel.ts";
 import { RawStream } from "./raw-stream.ts";
 import type { StreamAccount, StreamMode } from "./stream-account.ts";
-import type { UpgradedSocket } from "./stream-connection.ts";
+import type { StreamConnection, UpgradedSocket } from "./stream-connection.ts";
 import { StreamDoor } from "./stream-door.ts";
 import { StreamMetrics } from "./stream-metrics.ts";
 
@@ -29,6 +30,10 @@ export interface StreamBounds {
   readonly maxStreams: number;
   /** Tunnels of the proxy door at once. */
   readonly maxTunnels: number;
+  /** Paths that wait for the word to dial, of all clients. */
+  readonly maxParked: number;
+  /** How long such a path waits, in seconds. */
+  readonly parkedSeconds: number;
   /** How long a tunnel of which one side has ended stands where nothing moves in the other direction. */
   readonly halfClosedMs: number;
 }
@@ -38,6 +43,8 @@ const BOUNDS: StreamBounds = {
   resumeMs: STREAM_RESUME_SECONDS * 1_000,
   maxStreams: STREAMS_MAX,
   maxTunnels: PROXY_TUNNELS_MAX,
+  maxParked: STREAMS_PARKED_MAX,
+  parkedSeconds: STREAM_PARKED_SECONDS,
   halfClosedMs: PROXY_HALF_CLOSED_MS,
 };
 
@@ -61,6 +68,7 @@ export class Streams {
   readonly #bounds: StreamBounds;
   readonly #onEnd: () => void;
   readonly #openings = new Set<Opening>();
+  readonly #parked = new Set<ParkedStream>();
   readonly #held = new Map<string, HeldStream>();
   /** Those that can't be resumed. */
   readonly #plain = new Set<NodeStream>();
@@ -83,7 +91,8 @@ export class Streams {
     this.#bounds = { ...BOUNDS, ...bounds };
     const detached = () => this.#count((stream) => stream instanceof HeldStream && stream.isDetached);
     const open = () => this.#count((stream) => !stream.isOver);
-    this.metrics = new StreamMetrics(metrics.registry, { open, detached }, metrics.observe);
+    const parked = () => this.#parked.size;
+    this.metrics = new StreamMetrics(metrics.registry, { open, detached, parked }, metrics.observe);
   }
 
   /** Streams under way, from the question for one until its client's connection has gone. */
@@ -112,24 +121,66 @@ export class Streams {
 
   /** Gives up the opening of a client's stream. */
   cancel(clientId: string, requestId: string, error: RelayError): void {
-    for (const opening of this.#openings) if (opening.is(clientId, requestId)) opening.abort(error);
+    for (const opening of [...this.#openings, ...this.#parked]) {
+      if (opening.is(clientId, requestId)) opening.abort(error);
+    }
+  }
+
+  /** Keeps a path until it is told to dial, or for as long as one may wait. It is not under way: nothing is lost with it. */
+  park(parts: ParkedParts, upgraded: UpgradedSocket): void {
+    this.#parked.add(new ParkedStream({ ...parts, seconds: this.#bounds.parkedSeconds }, upgraded));
+  }
+
+  /** It waits no longer. */
+  unpark(parked: ParkedStream): void {
+    this.#parked.delete(parked);
+  }
+
+  /** @throws RelayError `node_full` */
+  assertParkingRoom(): void {
+    const { maxParked } = this.#bounds;
+    if (this.#parked.size < maxParked) return;
+    throw new RelayError("node_full", `${maxParked} streams are parked here, as many as may be`);
+  }
+
+  /** Ends those that wait: a path that nobody uses keeps no node from going. */
+  endParked(error: RelayError): void {
+    for (const parked of this.#parked) parked.abort(error);
   }
 
   /** Keeps a stream that was opened, and gives it its first connection. */
-  openHeld(account: StreamAccount, { socket }: Dialed, upgraded: UpgradedSocket): void {
+  openHeld(account: StreamAccount, dialed: Dialed, upgraded: UpgradedSocket): void {
+    const stream = this.#hold(account, dialed);
+    stream.connect(upgraded, 0);
+    carries(stream, account);
+  }
+
+  /** The same of one whose connection was there before, under an id that was told. */
+  openParked(
+    account: StreamAccount,
+    dialed: Dialed,
+    id: string,
+    connection: StreamConnection,
+    early: readonly (Uint8Array | string)[],
+  ): void {
+    const stream = this.#hold(account, dialed, id);
+    stream.adopt(connection, early);
+    carries(stream, account);
+  }
+
+  #hold(account: StreamAccount, { socket }: Dialed, id?: string): HeldStream {
     const parts = {
       account,
       target: socket,
       onOver: () => this.#over(account, "stream"),
       onClosed: () => this.#onEnd(),
     };
-    const stream = new HeldStream(parts, this.#node.config.id, this.#bounds.resumeMs);
+    const stream = new HeldStream(parts, this.#node.config.id, this.#bounds.resumeMs, id);
     this.#held.set(stream.id, stream);
     this.#taken.stream++;
     account.opened(stream.id, "v1", this.#log, this.metrics, this.#node.usage);
     this.#tick();
-    stream.connect(upgraded, 0);
-    carries(stream, account);
+    return stream;
   }
 
   /** The same without a protocol. */
@@ -221,7 +272,7 @@ export class Streams {
 
   /** Ends all with a typed error, as when the node has to go. */
   fail(error: RelayError): void {
-    for (const opening of this.#openings) opening.abort(error);
+    for (const opening of [...this.#openings, ...this.#parked]) opening.abort(error);
     for (const stream of this.#all()) stream.fail(error);
   }
 
@@ -232,6 +283,8 @@ export class Streams {
     for (const stream of this.#all()) {
       if (clients.has(stream.account.claims?.sub ?? "")) stream.fail(error);
     }
+    const before = withReached(error, "no");
+    for (const parked of this.#parked) if (clients.has(parked.clientId)) parked.abort(before);
   }
 
   /** Cuts whatever stands. */
@@ -239,6 +292,7 @@ export class Streams {
     clearInterval(this.#ticking);
     for (const opening of this.#openings) opening.abort(new RelayError("node_draining", "the node has gone"));
     for (const stream of this.#all()) stream.destroy();
+    for (const parked of this.#parked) parked.destroy();
     this.#held.clear();
     this.#plain.clear();
   }

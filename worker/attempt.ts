@@ -92,6 +92,9 @@ function bodyOf(upload: Upload, withTail: Tailed | undefined): BodyInit | null {
   return upload.bytes.length === 0 ? null : upload.bytes;
 }
 
+/** `Relay-Status` of a target's answer, and of a path that is opened ahead of its dial. */
+const GOOD_STATUSES = new Set(["target", "parked"]);
+
 /** It serves nobody at present. */
 const TAKES_NOTHING = new Set(["node_draining", "node_out_of_service"]);
 
@@ -104,7 +107,7 @@ const NEVER_SENT = new Set([521, 523, 525, 526]);
 async function judge(answer: Response, attempt: Attempt, pool: Pool): Promise<Outcome> {
   const { node } = attempt;
   const code = answer.headers.get(WIRE.error);
-  if (code === null && answer.headers.get(WIRE.status) === "target") {
+  if (code === null && GOOD_STATUSES.has(answer.headers.get(WIRE.status) ?? "")) {
     pool.heard(node.id, Date.now());
     return { kind: "answer", answer, code };
   }

@@ -29,7 +29,7 @@ export async function grantFor(
   edge: Edge,
   { pass, attempt, tail }: Try,
 ): Promise<string> {
-  const { act, jti, iat, htm, url, digest, idempotent, receipt, resume } = claims;
+  const { act, jti, iat, htm, url, digest, idempotent, receipt, resume, park } = claims;
   const tls = tlsOf(client, url);
   // A request may have waited at another node: the grant counts from now.
   const now = Math.floor(Date.now() / 1_000);
@@ -56,6 +56,7 @@ export async function grantFor(
       ...(receipt !== undefined && { receipt }),
       ...(tail !== undefined && { tail }),
       ...(resume !== undefined && { resume }),
+      ...(park !== undefined && { park }),
       ...(tls !== undefined && { tls }),
       limits: shareOf(client, pool, edge),
     },

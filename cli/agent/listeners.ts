@@ -144,9 +144,9 @@ class Door {
     socket.on("error", () => {});
     try {
       const { host, port } = this.#destination;
-      const far: Duplex = await this.#open({ host, port, signal: this.#ended.signal });
-      this.#opened += 1;
-      far.once("error", (error) => this.#cut(error));
+      const far: Duplex = await this.#open({ host, port, signal: this.#ended.signal, early: true });
+      if (isConnecting(far)) this.#whenOpen(far);
+      else this.#openNow(far);
       await splice(socket, far);
     } catch (error) {
       reset(socket);
@@ -154,6 +154,22 @@ class Door {
     } finally {
       this.#sockets.delete(socket);
     }
+  }
+
+  #openNow(far: Duplex): void {
+    this.#opened += 1;
+    far.once("error", (error) => this.#cut(error));
+  }
+
+  /** Bytes go ahead of it meanwhile. */
+  #whenOpen(far: Duplex): void {
+    const fail = (error: unknown) => {
+      if (!this.#ended.signal.aborted) this.failed(...describe(error));
+    };
+    far.once("error", fail).once("connect", () => {
+      far.off("error", fail);
+      this.#openNow(far);
+    });
   }
 
   failed(code: string | undefined, detail: string): void {
@@ -182,6 +198,10 @@ class Door {
     this.#told = this.#now();
     this.#untold = 0;
   }
+}
+
+function isConnecting(far: Duplex): boolean {
+  return "connecting" in far && far.connecting === true;
 }
 
 function describe(error: unknown): [code: string | undefined, detail: string] {

@@ -1,4 +1,4 @@
-import type { RelayError } from "../../client/index.ts";
+import { isRelayError, type RelayError } from "../../client/index.ts";
 import { relayFailure } from "./messages.ts";
 import type { Opener } from "../../client/node/opener.ts";
 import { patientOpener } from "./patient-opener.ts";
@@ -6,6 +6,7 @@ import { awaitRelay, watchRefusals } from "./refusal-watch.ts";
 import { checkRelay } from "./relay-check.ts";
 import { openerOf } from "../../client/node/opener.ts";
 import { createSockets } from "../../client/node/sockets.ts";
+import type { StreamTarget } from "../../client/stream-session.ts";
 import type { Via } from "../../client/node/via.ts";
 
 /** How the relay is come to. */
@@ -25,6 +26,8 @@ export interface RelayAccessOptions {
 export interface RelayAccess {
   /** Tries again what fails by a fault that may pass. */
   readonly open: Opener;
+  /** Expects connections to a target: a path is opened ahead of the first one, and of others while there are any. */
+  readonly expect: (target: StreamTarget) => void;
   /** Resolves once what was written to connections that are closed by now has arrived, or never will. */
   readonly settled: () => Promise<void>;
   /** Resolves when the relay refuses the client's token; never where it doesn't. */
@@ -58,6 +61,14 @@ export async function accessRelay(options: RelayAccessOptions): Promise<RelayAcc
   }
   return {
     open: patientOpener(watchRefusals(plain, refuse)),
+    expect: (target) => {
+      try {
+        ended.signal.addEventListener("abort", sockets.expect(target), { once: true });
+      } catch (error) {
+        // Whoever connects to it is told.
+        if (!isRelayError(error)) throw error;
+      }
+    },
     settled: sockets.settled,
     refused,
     close: () => ended.abort(),

@@ -34,7 +34,7 @@ export const tunnelCommand: Command = {
     const listen = parseListen(values.listen);
     const via = viaHere(values.via);
     const relayUrl = await relayUrlHere();
-    return runService({ relayUrl, via, requireRelay: values.require === true }, async ({ open }) => {
+    return runService({ relayUrl, via, requireRelay: values.require === true }, async ({ open, expect }) => {
       // Port 0 is any that is free.
       const at = { address: "127.0.0.1", port: 0, ...listen };
       const { routes, close } = await startListeners(
@@ -42,6 +42,7 @@ export const tunnelCommand: Command = {
         open,
         { log: tell },
       );
+      expect({ host, port });
       return { lines: routes.map((route) => authorityOf({ host: route.address, port: route.port })), close };
     });
   },

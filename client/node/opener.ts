@@ -6,7 +6,16 @@ import { createSockets, type Sockets, type SocketsOptions } from "./sockets.ts";
  * Opens a connection by the relay. Rejects with a RelayError. The Duplex is half-open capable: `end()` sends FIN, 'end'
  * comes when the target's FIN came, `destroy(error)` resets.
  */
-export type Opener = (target: { host: string; port: number; signal?: AbortSignal }) => Promise<Duplex>;
+export type Opener = (target: OpenerTarget) => Promise<Duplex>;
+
+/** What is to be connected to. */
+export interface OpenerTarget {
+  readonly host: string;
+  readonly port: number;
+  readonly signal?: AbortSignal;
+  /** Where bytes can be sent ahead, the Duplex may come before it is connected; a failure is its `error` then. */
+  readonly early?: boolean;
+}
 
 /**
  * The opener that goes by the relay.
@@ -23,8 +32,9 @@ export function createOpener(url: string | undefined, options?: SocketsOptions):
 
 /** The same of sockets that are at hand. */
 export function openerOf(sockets: Sockets): Opener {
-  return async (target) => {
+  return async ({ early = false, ...target }) => {
     const socket = sockets.connect({ ...target, allowHalfOpen: true });
+    if (early && socket.isEarly) return socket;
     await once(socket, "connect");
     return socket;
   };

@@ -72,6 +72,11 @@ export class RelaySocket extends Duplex {
     return this.#session === undefined ? Promise.resolve() : this.#settled.promise;
   }
 
+  /** Whether what is written leaves at once, also while it connects: to a target that is never connected to it goes nowhere. */
+  get isEarly(): boolean {
+    return this.#session?.isEarly === true;
+  }
+
   get connecting(): boolean {
     return this.#session !== undefined && this.#opened === undefined && !this.destroyed;
   }
@@ -125,6 +130,7 @@ export class RelaySocket extends Duplex {
       done: () => this.#settled.resolve(),
     });
     if (!this.#isRef) this.#session.keepAlive(false);
+    if (this.isEarly) this.#flush();
     return this;
   }
 
@@ -225,7 +231,7 @@ export class RelaySocket extends Duplex {
   }
 
   #whenOpen(work: () => void): void {
-    if (this.#opened === undefined) this.#resume = work;
+    if (this.#opened === undefined && !this.isEarly) this.#resume = work;
     else work();
   }
 

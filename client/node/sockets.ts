@@ -1,8 +1,11 @@
 import { RelayError } from "../../protocol/errors.ts";
+import { tunnelUrl } from "../../protocol/targets.ts";
 import { type HostMatcher, parseHosts } from "../hosts.ts";
 import type { IdentityOptions } from "../platforms/options.ts";
 import { createSigner } from "../signer.ts";
+import type { StreamSigner } from "../stream-connection.ts";
 import type { StreamSettings, StreamTarget } from "../stream-session.ts";
+import { Spares } from "../stream-spares.ts";
 import { DirectWay } from "./direct-wire.ts";
 import { openNodeWire } from "./node-wire.ts";
 import { RelaySocket, type RelaySocketOptions } from "./relay-socket.ts";
@@ -41,6 +44,15 @@ export interface Sockets {
   /** A socket that is not connected: for those who call its `connect(port, host)` themselves. */
   readonly socket: (options?: RelaySocketOptions) => RelaySocket;
   /**
+   * Expects connections to a target, and the first one soon: a path to a node is kept open ahead of it while it is asked for now and
+   * then, so that a connection is made after one way there and back. Nothing is sent to the target before. Of more than a few targets
+   * it keeps none.
+   *
+   * @returns ends it
+   * @throws RelayError `url_invalid`
+   */
+  readonly expect: (target: StreamTarget) => () => void;
+  /**
    * Resolves once all that was written to sockets which are closed by now has arrived, or never will: to be awaited before the
    * process is ended by force.
    */
@@ -63,7 +75,7 @@ export function createSockets(url: string | undefined, options: SocketsOptions =
   const { edge, clientId, sign, refused } = createSigner(url, options);
   const { via = "edge" } = options;
   if (!isVia(via)) throw new RelayError("request_invalid", `via is none of ${VIAS.join(", ")}`);
-  const settings: StreamSettings = {
+  const signer: StreamSigner = {
     edge,
     clientId,
     sign,
@@ -72,6 +84,11 @@ export function createSockets(url: string | undefined, options: SocketsOptions =
     now: options.now ?? Date.now,
     openWire: via === "direct" ? new DirectWay().openWire : openNodeWire,
     underlying: () => globalThis.fetch,
+  };
+  const spares = new Spares(signer);
+  const settings: StreamSettings = {
+    ...signer,
+    spares,
     ...(options.resumeMs !== undefined && { resumeMs: options.resumeMs }),
   };
   const unsettled = new Set<RelaySocket>();
@@ -86,6 +103,7 @@ export function createSockets(url: string | undefined, options: SocketsOptions =
     connect: ({ host, port, signal, ...socketOptions }) =>
       endWith(signal, socket(socketOptions)).connect({ host, port }),
     socket,
+    expect: ({ host, port }) => spares.expect(tunnelUrl(host, port)),
     settled: async () => {
       const closed = [...unsettled].filter(({ destroyed }) => destroyed);
       await Promise.all(closed.map((one) => one.settled));

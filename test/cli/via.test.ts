@@ -41,8 +41,10 @@ const start = (args: string[], env: Record<string, string> = {}) =>
     cwd: dir,
   });
 const authority = () => `127.0.0.1:${echo.port}`;
-/** What went for the target, by which route of the edge's. */
-const asked = () => edge.seen.filter(({ claims }) => claims.url === echo.url).map(({ path }) => path);
+/** By which routes of the edge's what went for the target went, paths that are opened ahead included. */
+const asked = () => [
+  ...new Set(edge.seen.filter(({ claims }) => claims.url === echo.url).map(({ path }) => path)),
+];
 
 async function talk(port: number): Promise<string> {
   const socket = connect({ host: "127.0.0.1", port, allowHalfOpen: true });

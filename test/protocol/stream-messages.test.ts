@@ -11,6 +11,13 @@ const OPEN = {
   window: 1_048_576,
   received: 0,
 };
+const PARKED = {
+  type: "parked",
+  stream: "AAAAAAAAAAAAAAAAAAAAAA",
+  node: "fra-1",
+  window: 1_048_576,
+  seconds: 25,
+};
 const without = (name: keyof typeof OPEN) =>
   Object.fromEntries(Object.entries(OPEN).filter(([key]) => key !== name));
 
@@ -29,6 +36,8 @@ describe("a control message", () => {
     ],
     ["rst without a detail", { type: "rst", code: "x" }, { type: "rst", code: "x", detail: "" }],
     ["open", OPEN, OPEN],
+    ["parked", PARKED, PARKED],
+    ["dial, with what a later version may add", { type: "dial", more: 1 }, { type: "dial" }],
   ])("%s is read", (_what, message, read) => {
     expect(parseStreamMessage(JSON.stringify(message))).toEqual(read);
   });
@@ -53,6 +62,10 @@ describe("a control message", () => {
     ...Object.keys(OPEN)
       .filter((name) => name !== "type")
       .map((name) => [`open without ${name}`, JSON.stringify(without(name as keyof typeof OPEN))] as const),
+    ...Object.keys(PARKED)
+      .filter((name) => name !== "type")
+      .map((name) => [`parked without ${name}`, JSON.stringify({ ...PARKED, [name]: undefined })] as const),
+    ["parked without a window", JSON.stringify({ ...PARKED, window: 0 })],
     ["open with an id that is none", JSON.stringify({ ...OPEN, stream: "x" })],
     ["open without a window", JSON.stringify({ ...OPEN, window: 0 })],
   ])("%s is refused", (_what, text) => {

@@ -50,7 +50,7 @@ export async function startDirectEdge(nodes: readonly KnownNode[]): Promise<Dire
     return claims;
   };
   /** As an edge does: those that the token names, or all. */
-  const grantsOf = ({ jti, iat, url, resume, node }: RequestClaims) => {
+  const grantsOf = ({ jti, iat, url, resume, park, node }: RequestClaims) => {
     const pass = newPass();
     const named = [node ?? []].flat();
     return edge.nodes
@@ -59,7 +59,7 @@ export async function startDirectEdge(nodes: readonly KnownNode[]): Promise<Dire
         node: one.id,
         url: one.url ?? `https://localhost:${one.port}`,
         grant: one.grant({
-          claims: { act: "stream", jti, tat: iat, url, resume, pass, attempt, sub: CLIENT_ID },
+          claims: { act: "stream", jti, tat: iat, url, resume, park, pass, attempt, sub: CLIENT_ID },
         }),
         at: one,
       }));

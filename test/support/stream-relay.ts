@@ -33,6 +33,14 @@ export interface StreamRelay {
   readonly cut: () => void;
   /** From now on: what connections are refused with before they are read; `silent` gives no answer at all. */
   refuse: RelayError | "silent" | "destroy" | "destroy once" | "page" | undefined;
+  /** Whether it knows paths that are parked; what does not takes `park` for nothing. */
+  parks: boolean;
+  /** From now on: what becomes of a parked path that is told to dial, in place of the dial. */
+  dials: RelayError | "silent" | "destroy" | undefined;
+  /** What parked paths are told of how long they stay. */
+  parkedSeconds: number;
+  /** Paths that are parked. */
+  readonly parked: () => number;
   /** The connections that there are carry nothing more, and stand: as over a path that has gone dead. */
   readonly freeze: () => void;
   /** Forgets every stream, as a node that was started anew. */
@@ -62,6 +70,7 @@ export async function startStreamRelay({
   const used = new Set<string>();
   const connections = new Set<Duplex>();
   let attempts = 0;
+  const parked = new Set<WebSocket>();
   let freezes = 0;
   const sockets = new WebSocketServer({ noServer: true, handleProtocols: () => STREAM_PROTOCOL });
   const desk = await openTokenDesk(() => origin);
@@ -80,7 +89,7 @@ export async function startStreamRelay({
     return claims;
   };
 
-  const dial = (url: string): Promise<Kept> => {
+  const dial = (url: string, id = newRequestId()): Promise<Kept> => {
     const { host, port } = parseTunnelUrl(url);
     const target = connect({ host, port, allowHalfOpen: true, noDelay: true });
     const end: StreamEnd = new StreamEnd(window, {
@@ -93,7 +102,7 @@ export async function startStreamRelay({
       },
       done: () => setTimeout(drop, 2_000).unref(),
     });
-    const one: Kept = { id: newRequestId(), url, end, target, socket: undefined };
+    const one: Kept = { id, url, end, target, socket: undefined };
     const drop = () => {
       kept.delete(one.id);
       one.socket?.close(1000);
@@ -177,6 +186,38 @@ export async function startStreamRelay({
     end.attach({ send }, claims.resume?.received ?? 0);
   };
 
+  const park = (claims: RequestClaims, socket: WebSocket) => {
+    const id = newRequestId();
+    const say = (message: object) => socket.send(JSON.stringify(message));
+    parked.add(socket);
+    socket.on("close", () => parked.delete(socket));
+    const early: [data: Buffer, isBinary: boolean][] = [];
+    const take = (data: Buffer, isBinary: boolean) => {
+      const { type } = isBinary ? {} : (JSON.parse(data.toString()) as { type?: string });
+      if (type !== "dial") return void early.push([data, isBinary]);
+      parked.delete(socket);
+      const refuse = (error: RelayError) => {
+        say({ type: "rst", code: error.code, detail: error.detail });
+        socket.close(1000);
+      };
+      const { dials } = relay;
+      if (dials === "silent") return;
+      // What follows at once is taken still.
+      if (dials === "destroy") return void setTimeout(() => socket.terminate(), 50);
+      if (dials !== undefined) return refuse(dials);
+      dial(claims.url, id).then(
+        (one) => {
+          socket.off("message", take);
+          serve(one, claims, socket);
+          for (const message of early) socket.emit("message", ...message);
+        },
+        (error: unknown) => refuse(error as RelayError),
+      );
+    };
+    socket.on("message", take);
+    say({ type: "parked", stream: id, node: NODE, window, seconds: relay.parkedSeconds });
+  };
+
   server.on("upgrade", (request, connection, head) => {
     attempts += 1;
     connections.add(connection);
@@ -201,11 +242,15 @@ export async function startStreamRelay({
       if (refuse !== undefined) throw refuse;
       const claims = await prove(request, bearer);
       relay.seen.push(claims);
-      return { claims, one: await find(claims) };
+      const isParked = relay.parks && claims.park === true;
+      return { claims, one: isParked ? undefined : await find(claims) };
     };
     open().then(
       ({ claims, one }) =>
-        sockets.handleUpgrade(request, connection, head, (socket) => serve(one, claims, socket)),
+        sockets.handleUpgrade(request, connection, head, (socket) => {
+          if (one === undefined) park(claims, socket);
+          else serve(one, claims, socket);
+        }),
       (cause: unknown) => {
         const error = isRelayError(cause) ? cause : new RelayError("edge_internal", String(cause));
         if (inBand === undefined) return writeProblem(connection, error);
@@ -237,6 +282,10 @@ export async function startStreamRelay({
     held: () => [...kept.values()].reduce((sum, { end }) => sum + window - end.room, 0),
     cut,
     refuse: undefined,
+    parks: false,
+    parkedSeconds: 25,
+    dials: undefined,
+    parked: () => parked.size,
     freeze: () => {
       freezes += 1;
     },

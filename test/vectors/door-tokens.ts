@@ -143,6 +143,16 @@ export function doorTokenVectors({ private: keys, ed25519 }: Toolbox): object {
         { ...resume, received: null },
       ].map((value) => noRequest(`resume ${JSON.stringify(value)}`, "token_malformed", { resume: value })),
 
+      request("a stream that is parked", { park: true }),
+      request("a stream that is expressly not", { park: false }),
+      noRequest("park and resume", "token_malformed", { node: "fra-1", resume, park: true }),
+      ...["fetch", "resolve", "cancel"].map((act) =>
+        noRequest(`park with act ${act}`, "token_malformed", { park: true }, act),
+      ),
+      ...[null, 1, "true", {}].map((value) =>
+        noRequest(`park ${JSON.stringify(value)}`, "token_malformed", { park: value }),
+      ),
+
       request("a delivery", CALL, "enqueue"),
       request("a delivery of no body, its digest left out", { ...CALL, framing: "none" }, "enqueue"),
       ...[

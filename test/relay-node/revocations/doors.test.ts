@@ -128,6 +128,28 @@ const DOORS: readonly [door: string, begin: () => Promise<() => Promise<unknown>
     ["revoked", "revoked"],
   ],
   [
+    "a path that is parked",
+    async () => {
+      const { inbox } = await askStream(node, streamClaims({ park: true }));
+      const parked = JSON.parse(String(await inbox.next())) as { type: string };
+      return async () => [parked.type, (JSON.parse(String(await inbox.next())) as { code: string }).code];
+    },
+    ["parked", "revoked"],
+  ],
+  [
+    "a path that was parked, while it dials",
+    async () => {
+      const url = `tcp://127.0.0.1:${hole.port}`;
+      const { inbox, socket } = await askStream(node, streamClaims({ park: true, url }));
+      await inbox.next();
+      socket.send(JSON.stringify({ type: "dial" }));
+      socket.send(Buffer.from("early"));
+      await pause(100);
+      return async () => (JSON.parse(String(await inbox.next())) as { code: string }).code;
+    },
+    "revoked",
+  ],
+  [
     "a stream that waits for its client to come back",
     async () => {
       const stream = await ClientStream.open(node, streamClaims());

@@ -1,0 +1,161 @@
+import type { ParkedMessage } from "../protocol/stream-messages.ts";
+import {
+  SPARE_KEEP_MS,
+  SPARE_MARGIN_MS,
+  SPARE_OPEN_MS,
+  SPARE_REPLACE_MS,
+  SPARE_RETRY_MS,
+  SPARE_STEADY_MS,
+  SPARES_MAX,
+} from "./limits.ts";
+import { StreamConnection, type StreamSigner } from "./stream-connection.ts";
+import { keepAlive } from "./timers.ts";
+
+/** A path to a node that waits for the word to dial. */
+export interface SparePath {
+  readonly connection: StreamConnection;
+  readonly parked: ParkedMessage;
+}
+
+/**
+ * Keeps a path open ahead of each target that is expected to be asked for: one, for as long as it is asked for now and then. A stream
+ * that takes it is open after one way there and back. Nothing hangs on one: where there is none, a stream is opened as ever.
+ */
+export class Spares {
+  readonly #signer: StreamSigner;
+  readonly #spares = new Map<string, Spare>();
+
+  constructor(signer: StreamSigner) {
+    this.#signer = signer;
+  }
+
+  /**
+   * Expects streams to a target, the first one soon.
+   * @param url `tcp://host:port`
+   * @returns ends it
+   */
+  expect(url: string): () => void {
+    if (this.#spares.has(url) || this.#spares.size >= SPARES_MAX) return () => {};
+    const spare = new Spare(this.#signer, url);
+    this.#spares.set(url, spare);
+    spare.use();
+    return () => {
+      this.#spares.delete(url);
+      spare.end();
+    };
+  }
+
+  /** The path to a target, which is the caller's from now on; undefined where there is none. */
+  take(url: string): SparePath | undefined {
+    return this.#spares.get(url)?.take();
+  }
+}
+
+/** One target's. */
+class Spare {
+  readonly #signer: StreamSigner;
+  readonly #url: string;
+  #connection: StreamConnection | undefined;
+  #parked: ParkedMessage | undefined;
+  /** By the wall: a machine that slept has slept through a path's life, whatever its other clocks say. */
+  #parkedAt = 0;
+  #usedAt = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  /** Nothing there knows such paths, or nobody expects any more. */
+  #isOff = false;
+
+  constructor(signer: StreamSigner, url: string) {
+    this.#signer = signer;
+    this.#url = url;
+  }
+
+  take(): SparePath | undefined {
+    const [connection, parked] = [this.#connection, this.#parked];
+    const isFresh = parked !== undefined && this.#ageMs < parked.seconds * 1_000 - SPARE_MARGIN_MS;
+    const isGood = isFresh && connection?.isParked === true;
+    if (parked !== undefined) {
+      // It was the path's own.
+      clearTimeout(this.#timer);
+      this.#timer = undefined;
+      if (!isGood) this.#drop();
+      this.#connection = undefined;
+      this.#parked = undefined;
+    }
+    this.use();
+    return isGood ? { connection, parked } : undefined;
+  }
+
+  /** It was asked for: there is to be one. */
+  use(): void {
+    this.#usedAt = this.#signer.now();
+    if (this.#connection === undefined && this.#timer === undefined) this.#open();
+  }
+
+  end(): void {
+    this.#isOff = true;
+    clearTimeout(this.#timer);
+    this.#drop();
+  }
+
+  get #ageMs(): number {
+    return Math.abs(this.#signer.now() - this.#parkedAt);
+  }
+
+  #open(): void {
+    if (this.#isOff || this.#signer.now() - this.#usedAt >= SPARE_KEEP_MS) return;
+    const request = {
+      url: this.#url,
+      node: this.#signer.node,
+      resume: undefined,
+      deadlineMs: SPARE_OPEN_MS,
+      park: true,
+    };
+    const connection: StreamConnection = new StreamConnection(
+      this.#signer,
+      request,
+      {
+        parked: (message) => {
+          this.#parked = message;
+          this.#parkedAt = this.#signer.now();
+          this.#after(message.seconds * 1_000 - SPARE_MARGIN_MS, () => {
+            this.#drop();
+            this.#open();
+          });
+        },
+        open: () => {},
+        message: () => {},
+        lost: ({ code }) => {
+          if (this.#connection !== connection) return;
+          const wasSteady = this.#parked !== undefined && this.#ageMs >= SPARE_STEADY_MS;
+          // An edge or a node of an older version has dialled.
+          if (code === "stream_protocol") this.#isOff = true;
+          this.#connection = undefined;
+          this.#parked = undefined;
+          this.#after(wasSteady ? SPARE_REPLACE_MS : SPARE_RETRY_MS, () => this.#open());
+        },
+      },
+      false,
+    );
+    this.#connection = connection;
+  }
+
+  #drop(): void {
+    const connection = this.#connection;
+    this.#connection = undefined;
+    this.#parked = undefined;
+    if (connection?.isParked === true) connection.close();
+    else connection?.terminate();
+  }
+
+  #after(ms: number, work: () => void): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = undefined;
+        work();
+      },
+      Math.max(0, ms),
+    );
+    keepAlive(this.#timer, false);
+  }
+}
