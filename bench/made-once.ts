@@ -1,6 +1,6 @@
-import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { buildWorker } from "../dev/workerd.ts";
 
 /** What every workload of a run needs is made once, in a folder that goes with the process. */
@@ -30,5 +30,7 @@ export function workerModule(): Promise<string> {
 
 /** The same under another path. */
 export async function placeWorkerModule(path: string): Promise<void> {
-  copyFileSync(await workerModule(), path);
+  const module = await workerModule();
+  mkdirSync(dirname(path), { recursive: true });
+  copyFileSync(module, path);
 }
