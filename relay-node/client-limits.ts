@@ -111,6 +111,11 @@ export class ClientSlot {
     return this.#budget.bytes !== undefined && this.#onLeave !== undefined && this.#budget.spend(bytes, this);
   }
 
+  /** Whether the client has a share of bytes, by the newest grant. */
+  get isPaced(): boolean {
+    return this.#budget.bytes !== undefined;
+  }
+
   /** Whether this request's streams must rest. */
   get inDebt(): boolean {
     return this.#budget.waiting.has(this);

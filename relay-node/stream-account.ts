@@ -44,7 +44,7 @@ export class StreamAccount extends Call {
 
   /** Whether the client has a share of bytes at all. */
   get isPaced(): boolean {
-    return this.claims?.limits?.bytes !== undefined;
+    return this.slot?.isPaced === true;
   }
 
   get bytesUp(): number {

@@ -17,10 +17,12 @@ export const SWEEPS_PER_SECOND_MAX = 1_000;
 /** The longest reason for a pause, in characters. */
 export const PAUSE_REASON_MAX = 256;
 
-/** How often an isolate that nodes ask looks whether a store has lost its alarm, how many it is told of at once, and looks at at once. */
+/** How often an isolate that nodes ask looks whether a store has lost its alarm, and how many it is told of at once. */
 export const REARM_EVERY_MS = 600_000;
 export const REARM_PAGE = 100;
-export const REARM_AT_ONCE = 4;
+
+/** How many stores are called at once. */
+export const STORES_AT_ONCE = 4;
 
 /** How many stores a change of a client's record wakes; any beyond see it by themselves, within seconds. */
 export const WAKE_AT_MOST = 200;

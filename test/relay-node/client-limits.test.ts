@@ -37,6 +37,16 @@ describe("requests per second", () => {
   });
 });
 
+test("whether bytes have a share is the newest grant's to say, for what stands already, too", () => {
+  const slot = enter({});
+  expect(slot.isPaced).toBe(false);
+  enter({ bytes: 1_000 }, "app", 101);
+  expect(slot.isPaced).toBe(true);
+  enter({ bytes: 1_000 }, "other").leave();
+  enter({}, "app", 102);
+  expect(slot.isPaced).toBe(false);
+});
+
 describe("requests at once", () => {
   test("as many as there are slots; each is freed once, however often it is left", () => {
     const slots = Array.from({ length: 3 }, () => enter({ concurrent: 3 }));

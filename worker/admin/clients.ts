@@ -58,7 +58,8 @@ clients.delete("/:id", async (c) => {
 /** What delivers by a client goes by its record as it is now. */
 async function wakeStoresOf(env: Env, client: string): Promise<void> {
   try {
-    await wakeStores(env, await registryOf(env).storesOfClient(client, WAKE_AT_MOST));
+    // Nothing of a target's: a record may be written every minute.
+    await wakeStores(env, await registryOf(env).storesOfClient(client, WAKE_AT_MOST), false);
   } catch (error) {
     console.error(`the stores that deliver by ${client} can't be told of a change`, error);
   }

@@ -82,7 +82,7 @@ deliveries.post("/:owner/pause", async (c) => {
   const { owner, stores } = await ownerOf(c);
   const reason = readReason(jsonOf(c.get("body")));
   const pause = await registryCall(() => registryOf(c.env).pauseFor(owner, reason, c.get("author")));
-  await wakeStores(c.env, stores);
+  await wakeStores(c.env, stores, true);
   return c.json({ pause });
 });
 
@@ -91,7 +91,7 @@ deliveries.post("/:owner/resume", async (c) => {
   expectThere(named);
   const { owner, stores } = named;
   const pause = await registryCall(() => registryOf(c.env).resumeOwner(owner, c.get("author")));
-  await wakeStores(c.env, stores);
+  await wakeStores(c.env, stores, true);
   return c.json({ ended: pause });
 });
 

@@ -2,6 +2,8 @@ import type { Context } from "hono";
 import { isOwner, type Owner } from "../../protocol/deliveries.ts";
 import { RelayError } from "../../protocol/errors.ts";
 import { nameOf, placeOf, type StorePlace, storeAt } from "../deliveries/stores.ts";
+import { inTurns } from "../in-turns.ts";
+import { STORES_AT_ONCE } from "../limits.ts";
 import { type Env, registryCall, registryOf } from "../edge.ts";
 import type { OwnerState } from "../registry/delivery-owners.ts";
 import type { AdminHosting } from "./operator.ts";
@@ -36,14 +38,17 @@ export async function storesFor(
   return stores.filter((place) => place.index === index);
 }
 
-/** Tells stores that something of their owner's changed. One that doesn't hear of it sees it by itself, a little later. */
-export async function wakeStores(env: Env, stores: readonly StorePlace[]): Promise<void> {
+/**
+ * Tells stores that something of their owner's changed. One that doesn't hear of it sees it by itself, a little later.
+ * @param isMended whether targets that failed are worth another try at once
+ */
+export async function wakeStores(env: Env, stores: readonly StorePlace[], isMended: boolean): Promise<void> {
   const wake = async (place: StorePlace) => {
     try {
-      await storeAt(env, place).wake();
+      await storeAt(env, place).wake(isMended);
     } catch (error) {
       console.error(`the store ${nameOf(place)} was not told of a change`, error);
     }
   };
-  await Promise.all(stores.map((place) => wake(place)));
+  await inTurns(stores, STORES_AT_ONCE, wake);
 }

@@ -65,7 +65,7 @@ routes.delete("/:id", async (c) => {
 
 async function wake(env: Env, id: string): Promise<void> {
   const { stores } = await registryCall(() => registryOf(env).ownerState(`route:${id}`));
-  await wakeStores(env, stores);
+  await wakeStores(env, stores, true);
 }
 
 /**

@@ -141,11 +141,14 @@ export class Deliveries extends DurableObject<Env> {
     });
   }
 
-  /** Something of the owner's changed: what is remembered of it is forgotten, and what is due goes on. */
-  async wake(): Promise<void> {
+  /**
+   * Something of the owner's changed: what is remembered of it is forgotten, and what is due goes on.
+   * @param isMended whether targets that failed are worth another try at once
+   */
+  async wake(isMended: boolean): Promise<void> {
     // With the clients and routes that it remembers: that one is not there, too.
     this.#edge = undefined;
-    await this.#engine.wake();
+    await this.#engine.wake(isMended);
   }
 
   /** Sets the alarm again, where it was lost. */

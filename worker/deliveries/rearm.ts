@@ -1,5 +1,6 @@
 import { type Edge, type Env, registryOf } from "../edge.ts";
-import { REARM_AT_ONCE, REARM_EVERY_MS, REARM_PAGE } from "../limits.ts";
+import { REARM_EVERY_MS, REARM_PAGE, STORES_AT_ONCE } from "../limits.ts";
+import { inTurns } from "../in-turns.ts";
 import type { StorePlace } from "./owner.ts";
 import { nameOf, storeAt } from "./stores.ts";
 
@@ -12,11 +13,7 @@ export async function rearmStores(env: Env): Promise<void> {
     for (;;) {
       const places = await registryOf(env).nextStores(REARM_PAGE);
       if (places.length === 0) return;
-      const waiting = [...places];
-      const rearmer = async () => {
-        for (let place = waiting.pop(); place !== undefined; place = waiting.pop()) await rearm(env, place);
-      };
-      await Promise.all(Array.from({ length: REARM_AT_ONCE }, () => rearmer()));
+      await inTurns(places, STORES_AT_ONCE, (place) => rearm(env, place));
     }
   } catch (error) {
     console.error("the stores of deliveries that are in use can't be told", error);

@@ -122,7 +122,7 @@ test("the counts always add up, and say what there is", async () => {
         else if (one.do === "crash") store.crash();
         else if (one.do === "wake") {
           store.owner = OWNER;
-          await store.engine.wake();
+          await store.engine.wake(true);
         } else {
           await store.change(() => {
             const now = Date.now();

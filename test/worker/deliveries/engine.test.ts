@@ -238,7 +238,7 @@ describe("the registry's word", () => {
     expect(store.sent).toEqual([]);
     expect(store.counts()).toMatchObject({ accepted: 3, pending: 3 });
     store.owner = routeWith({});
-    await store.engine.wake();
+    await store.engine.wake(true);
     await passes(1_000);
     expect(store.counts().delivered).toBe(3);
   });
@@ -259,7 +259,7 @@ describe("the registry's word", () => {
     });
     await passes(1_000);
     store.owner = routeWith({});
-    await store.engine.wake();
+    await store.engine.wake(true);
     goOn();
     await passes(1_000);
     expect(store.detail(waiting.id).state).toBe("delivered");
@@ -281,7 +281,7 @@ describe("the registry's word", () => {
       await passes(1_000);
     }
     expect(owner).toHaveBeenCalledTimes(1);
-    await store.engine.wake();
+    await store.engine.wake(true);
     await acceptMany(store, 1);
     await passes(1_000);
     expect(owner).toHaveBeenCalledTimes(2);
@@ -301,7 +301,7 @@ describe("the registry's word", () => {
     expect(store.sent.length).toBeLessThanOrEqual(6);
     store.owner = routeWith({});
     store.deliver = () => answered(200);
-    await store.engine.wake();
+    await store.engine.wake(true);
     await passes(1_000);
     expect(store.counts()).toMatchObject({ delivered: 5, pending: 0 });
   });
@@ -325,6 +325,9 @@ describe("a failing target", () => {
     };
     for (let n = 0; n < 30; n++) await store.accept(call(down));
     await passes(10_000);
+    expect(store.store.breakers.get(down)?.probeAt).toBeGreaterThan(Date.now());
+    // A change of the client's record says nothing of the target.
+    await store.engine.wake(false);
     expect(store.store.breakers.get(down)?.probeAt).toBeGreaterThan(Date.now());
     const before = store.sent.length;
     most = 0;
@@ -359,7 +362,7 @@ describe("a failing target", () => {
     const tried = details.find(({ spent }) => spent > 0)!;
     expect(tried.reason).toMatch(/^the target answered 500; its target failed/);
     store.deliver = () => answered(200);
-    await store.engine.wake();
+    await store.engine.wake(true);
     await passes(HOUR_MS);
     expect(store.store.detail(store.store.events.byId(held.id)!)).toMatchObject({ due: null, reason: null });
   });
@@ -371,7 +374,7 @@ describe("a failing target", () => {
     await passes(20_000);
     const before = store.sent.length;
     store.deliver = () => answered(200);
-    await store.engine.wake();
+    await store.engine.wake(true);
     await passes(2_000);
     expect(store.sent.length).toBeGreaterThan(before + 10);
   });

@@ -97,12 +97,15 @@ export class Engine {
     await this.arm();
   }
 
-  /** Something of the owner's changed, or of what the engine goes by: it looks anew. */
-  async wake(): Promise<void> {
+  /**
+   * Something of the owner's changed, or of what the engine goes by: it looks anew.
+   * @param isMended whether targets that failed are worth another try at once
+   */
+  async wake(isMended: boolean): Promise<void> {
     this.facts.forget();
     this.#backoff = NO_BACKOFF;
     this.#heldUntil = 0;
-    this.#parts.transaction(() => this.#store.breakers.clear());
+    if (isMended) this.#parts.transaction(() => this.#store.breakers.clear());
     await this.rearm();
     this.#signal.set();
   }
