@@ -1,12 +1,12 @@
 import type { ServerResponse } from "node:http";
 import { STATUS_CODES } from "./node-http.ts";
-import type { Duplex } from "node:stream";
 import { encodeResponseSection, type ResponseHead, sectionToWire } from "../protocol/envelope.ts";
 import { problemResponse, RelayError } from "../protocol/errors.ts";
 import { WIRE } from "../protocol/headers.ts";
 import { FIELDS_IN_HEAD_BYTES, FIELDS_MAX_BYTES, FIELDS_MAX_COUNT } from "../protocol/limits.ts";
 import { isBodiless } from "./exchange.ts";
 import { LAST_ANSWER_MS } from "./limits.ts";
+import type { Connection } from "./tcp/connection.ts";
 
 /** What every answer says of the call, as far as it is known. */
 export interface AnswerMarks {
@@ -105,7 +105,7 @@ export function writeFailure(
 
 /** The same on a socket that a request to upgrade came on: HTTP's server has let go of it. It is closed behind the answer. */
 export function writeRawFailure(
-  socket: Duplex,
+  socket: Connection,
   error: RelayError,
   marks: AnswerMarks,
   more: readonly string[] = [],

@@ -42,7 +42,7 @@ export class Call {
   #lapped = this.#started;
   /** The target is connected and has not answered. */
   #waiting = false;
-  #dialed: Dialed | undefined;
+  #dialed: Dialed<unknown> | undefined;
   #isCounted = false;
   readonly #config: NodeConfig;
 
@@ -65,7 +65,7 @@ export class Call {
   };
 
   /** Notes the connection that is used. */
-  connected(dialed: Dialed, warm: boolean): void {
+  connected(dialed: Dialed<unknown>, warm: boolean): void {
     this.#dialed = dialed;
     this.warm = warm;
     this.#waiting = true;
@@ -133,7 +133,7 @@ export class Call {
     };
   }
 
-  protected get dialed(): Dialed | undefined {
+  protected get dialed(): Dialed<unknown> | undefined {
     return this.#dialed;
   }
 

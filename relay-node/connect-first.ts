@@ -1,15 +1,15 @@
-import type { Socket } from "node:net";
 import { type ErrorCode, RelayError } from "../protocol/errors.ts";
 import { CONNECT_STAGGER_MS } from "./limits.ts";
+import type { Connection } from "./tcp/connection.ts";
 
 /** Several ways to one connection. */
-export interface ConnectFirstOptions<Candidate> {
+export interface ConnectFirstOptions<Candidate, Made extends Connection> {
   /** The target, for error messages: `api.bank.com port 443`. */
   readonly what: string;
   /** In order of preference; at least one. */
   readonly candidates: readonly Candidate[];
   /** Begins to connect, after so many tries of this very candidate. What it throws ends the whole dial. */
-  readonly open: (candidate: Candidate, tried: number) => Socket;
+  readonly open: (candidate: Candidate, tried: number) => Made;
   /** Whether a failure says nothing of the candidate, which is opened again at once then. Never where left out. */
   readonly again?: ((error: NodeJS.ErrnoException, tried: number) => boolean) | undefined;
   /** For all of it, in milliseconds. */
@@ -34,12 +34,12 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
  * await connectFirst({ what: "api.bank.com port 443", candidates: ["192.0.2.1", "192.0.2.2"], open,
  * deadlineMs: 5_000 });
  */
-export function connectFirst<Candidate>(
-  options: ConnectFirstOptions<Candidate>,
-): Promise<{ readonly socket: Socket; readonly candidate: Candidate }> {
+export function connectFirst<Candidate, Made extends Connection>(
+  options: ConnectFirstOptions<Candidate, Made>,
+): Promise<{ readonly socket: Made; readonly candidate: Candidate }> {
   const { what, candidates, open, again, deadlineMs, signal } = options;
   return new Promise((resolve, reject) => {
-    const pending = new Set<Socket>();
+    const pending = new Set<Made>();
     const failures: (NodeJS.ErrnoException | undefined)[] = candidates.map(() => undefined);
     let next = 0;
     let stagger: NodeJS.Timeout | undefined;
@@ -74,7 +74,7 @@ export function connectFirst<Candidate>(
 
     function begin(index: number, tried: number): void {
       const candidate = candidates[index]!;
-      let socket: Socket;
+      let socket: Made;
       try {
         socket = open(candidate, tried);
       } catch (error) {

@@ -1,6 +1,9 @@
-import type { Socket } from "node:net";
 import { senderOf } from "../protocol/senders.ts";
 import { reset } from "./reset.ts";
+import type { Connection } from "./tcp/connection.ts";
+
+/** One that was accepted. */
+type Accepted = Connection & { readonly remoteAddress?: string | undefined };
 
 /** How many connections may be open. */
 export interface CapSizes {
@@ -12,7 +15,7 @@ export interface CapSizes {
 /** Counts the open connections of one listener, or of several together, and cuts those that are too many. */
 export class ConnectionCaps {
   readonly #sizes: CapSizes;
-  readonly #open = new Set<Socket>();
+  readonly #open = new Set<Connection>();
   readonly #bySender = new Map<string, number>();
 
   constructor(sizes: CapSizes) {
@@ -25,7 +28,7 @@ export class ConnectionCaps {
   }
 
   /** Counts one that was accepted; false: it was cut, since there are too many. */
-  admit(socket: Socket): boolean {
+  admit(socket: Accepted): boolean {
     const sender = senderOf(socket.remoteAddress ?? "");
     const count = (this.#bySender.get(sender) ?? 0) + 1;
     this.#open.add(socket);

@@ -6,6 +6,8 @@ import { isSameIp, parseIp } from "./ip-address.ts";
 import { CONNECT_ADDRESSES_MAX, CONNECT_DEADLINE_MS, LOCAL_PORT_TRIES, TLS_DEADLINE_MS } from "./limits.ts";
 import { isPortTaken, LocalPorts } from "./local-ports.ts";
 import { connectFirst } from "./connect-first.ts";
+import { BareSocket } from "./tcp/bare-socket.ts";
+import type { Connection } from "./tcp/connection.ts";
 import type { ResolvedAddress, Resolver } from "./resolver.ts";
 import { createTlsClient } from "./tls-client.ts";
 
@@ -32,28 +34,32 @@ export interface DialerOptions {
 /** Told the milliseconds of a stage when it ends, also where it fails. */
 export type OnStage = (stage: keyof Dialed["timings"], ms: number) => void;
 
-/** One connection to open. */
-export interface DialRequest {
+/** Where to. */
+export interface DialTarget {
   /** A DNS name, or an IP literal without brackets. */
   readonly host: string;
   readonly port: number;
+  readonly signal?: AbortSignal | undefined;
+  readonly onStage?: OnStage | undefined;
+}
+
+/** One connection to open. */
+export interface DialRequest extends DialTarget {
   /** `alpn` may be empty: no protocol is negotiated then. `rules` ask for more than the verification that is always made. */
   readonly tls: false | { readonly alpn: readonly string[]; readonly rules?: TlsRules | undefined };
   /** Whose TLS sessions may be resumed: different keys, and different rules, never share one. Without a key none is kept. */
   readonly sessionKey?: string | undefined;
   /** Whether the socket stays writable once the target has ended its side. */
   readonly allowHalfOpen?: boolean | undefined;
-  readonly signal?: AbortSignal | undefined;
-  readonly onStage?: OnStage | undefined;
 }
 
 /**
  * An open connection; the caller owns the socket. An error that comes before the caller listens does not end
  * the process: the socket is destroyed then, and says so.
  */
-export interface Dialed {
+export interface Dialed<Connected = Socket> {
   /** A `TLSSocket` where `tls` was asked for; TCP_NODELAY is set. */
-  readonly socket: Socket;
+  readonly socket: Connected;
   /** The target's address that was dialled. */
   readonly address: string;
   readonly port: number;
@@ -77,6 +83,8 @@ export interface Dialer {
    * `connect_failed`, `tls_certificate`, `tls_failed`; or the signal's reason
    */
   dial(request: DialRequest): Promise<Dialed>;
+  /** The same without TLS, for a socket without streams, where this Node has them. It is half-open capable. */
+  dialBare(request: DialTarget): Promise<Dialed<BareSocket>>;
 }
 
 /**
@@ -131,28 +139,28 @@ export function createDialer(options: DialerOptions): Dialer {
   }
 
   /** An address may be found to have drifted at any moment of a dial: nothing more is sent over the connection then. */
-  function admitFamily(host: string, family: 4 | 6, socket?: Socket): void {
+  function admitFamily(host: string, family: 4 | 6, socket?: Opened): void {
     if (mayLeave(family)) return;
     socket?.destroy();
     throw new RelayError("connect_failed", `${host} was given up: the IPv${family} egress is out of service`);
   }
 
-  function open(request: DialRequest, { address, family }: ResolvedAddress, tried: number): Socket {
-    judge(request.host, address);
-    admitFamily(request.host, family);
+  /** Where a connection to a judged address leaves from: right before it is made. */
+  function leave(target: DialTarget, { address, family }: ResolvedAddress, tried: number) {
+    judge(target.host, address);
+    admitFamily(target.host, family);
     const localAddress = egress[family]!;
+    const localPort = tried < portTries ? ports!.next(localAddress, address, target.port) : 0;
+    return { port: target.port, family, localAddress, localPort };
+  }
+
+  function open(request: DialRequest, candidate: ResolvedAddress, tried: number): Socket {
+    const from = leave(request, candidate, tried);
     const socket = new Socket({ allowHalfOpen: request.allowHalfOpen ?? false });
     // What is written goes at once: Nagle's algorithm against delayed ACKs costs 40 ms a turn.
     socket.setNoDelay(true);
     try {
-      return socket.connect({
-        host: address,
-        port: request.port,
-        family,
-        localAddress,
-        localPort: tried < portTries ? ports!.next(localAddress, address, request.port) : 0,
-        autoSelectFamily: false,
-      });
+      return socket.connect({ host: candidate.address, ...from, autoSelectFamily: false });
     } catch (error) {
       // connect() throws on a bad port only after it has made the handle.
       socket.destroy();
@@ -160,62 +168,87 @@ export function createDialer(options: DialerOptions): Dialer {
     }
   }
 
-  /** An address is tried again where its local port alone was in the way, in the end with one that the system chooses. */
-  function connect(request: DialRequest, candidates: readonly ResolvedAddress[]) {
-    return connectFirst({
-      what: `${request.host} port ${request.port}`,
+  function openBare(target: DialTarget, candidate: ResolvedAddress, tried: number): BareSocket {
+    return BareSocket.connect({ address: candidate.address, ...leave(target, candidate, tried) });
+  }
+
+  /** Reaches an address of the target's, by connections that `make` begins. */
+  async function reach<Made extends Opened, Target extends DialTarget>(
+    target: Target,
+    make: (target: Target, candidate: ResolvedAddress, tried: number) => Made,
+    timings: Timings,
+  ) {
+    const { host, port, signal } = target;
+    const { addresses, cached } = await timed("dns", timings, target, resolver.resolve(host, signal));
+    const candidates = admit(host, addresses);
+    signal?.throwIfAborted();
+    // An address is tried again where its local port alone was in the way, in the end with one that the system chooses.
+    const connecting = connectFirst<ResolvedAddress, Made>({
+      what: `${host} port ${port}`,
       candidates,
-      open: (address, tried) => open(request, address, tried),
+      open: (candidate, tried) => make(target, candidate, tried),
       again: (error, tried) => tried < portTries && isPortTaken(error),
       deadlineMs: connectDeadlineMs,
-      signal: request.signal,
+      signal,
     });
+    const { socket, candidate } = await timed("connect", timings, target, connecting);
+    socket.on("error", ignore);
+    const { address, family } = candidate;
+    // One that is bound to an address leaves from no other.
+    const local = socket instanceof Socket ? socket.localAddress : undefined;
+    checkPeer(socket, host, address);
+    admitFamily(host, family, socket);
+    return { socket, address, port, family, egress: local ?? egress[family]!, dnsCached: cached };
   }
 
   return {
     async dial(request) {
-      const { host, port, tls, sessionKey, signal, onStage } = request;
-      const timings = { dns: 0, connect: 0, tls: 0 };
-      const timed = async <T>(stage: keyof typeof timings, work: Promise<T>): Promise<T> => {
-        const began = performance.now();
-        try {
-          return await work;
-        } finally {
-          timings[stage] = performance.now() - began;
-          onStage?.(stage, timings[stage]);
-        }
-      };
-      const { addresses, cached } = await timed("dns", resolver.resolve(host, signal));
-      const usable = admit(host, addresses);
-      signal?.throwIfAborted();
-      const { socket: plain, candidate } = await timed("connect", connect(request, usable));
-      plain.on("error", ignore);
-      const local = plain.localAddress;
-      checkPeer(plain, host, candidate.address);
-      admitFamily(host, candidate.family, plain);
-      const { address, family } = candidate;
-      const dialed = { address, port, family, egress: local ?? egress[family]!, dnsCached: cached };
-      if (tls === false) {
-        return {
-          ...dialed,
-          socket: plain,
-          alpn: undefined,
-          tlsVersion: undefined,
-          tlsResumed: false,
-          timings,
-        };
-      }
+      const { host, port, tls, sessionKey, signal } = request;
+      const timings = noTimings();
+      const { socket: plain, ...dialed } = await reach(request, open, timings);
+      if (tls === false) return { ...dialed, ...WITHOUT_TLS, socket: plain, timings };
       const handshake = tlsClient.secure(plain, { host, port, ...tls, sessionKey, signal });
-      const secured = await timed("tls", handshake).catch((error: unknown) => {
+      const secured = await timed("tls", timings, request, handshake).catch((error: unknown) => {
         // Also where the handshake could not even begin, for instance with an ALPN name that is too long.
         plain.destroy();
         throw error;
       });
       secured.socket.on("error", ignore);
-      admitFamily(host, family, secured.socket);
+      admitFamily(host, dialed.family, secured.socket);
       return { ...dialed, ...secured, timings };
     },
+
+    async dialBare(target) {
+      const timings = noTimings();
+      return { ...(await reach(target, openBare, timings)), ...WITHOUT_TLS, timings };
+    },
   };
+}
+
+/** A connection that was made, of either kind. */
+type Opened = Connection & { readonly remoteAddress?: string | undefined };
+
+type Timings = Record<keyof Dialed["timings"], number>;
+
+const WITHOUT_TLS = { alpn: undefined, tlsVersion: undefined, tlsResumed: false } as const;
+
+function noTimings(): Timings {
+  return { dns: 0, connect: 0, tls: 0 };
+}
+
+async function timed<T>(
+  stage: keyof Timings,
+  timings: Timings,
+  { onStage }: Pick<DialTarget, "onStage">,
+  work: Promise<T>,
+): Promise<T> {
+  const began = performance.now();
+  try {
+    return await work;
+  } finally {
+    timings[stage] = performance.now() - began;
+    onStage?.(stage, timings[stage]);
+  }
 }
 
 function ignore(): void {}
@@ -225,7 +258,7 @@ function always(): boolean {
 }
 
 /** What the kernel says of the peer is the last word; it has none once the peer has already gone. */
-function checkPeer(socket: Socket, host: string, judged: string): void {
+function checkPeer(socket: Opened, host: string, judged: string): void {
   const { remoteAddress } = socket;
   if (remoteAddress === judged) return;
   const peer = parseIp(remoteAddress ?? "");

@@ -39,9 +39,9 @@ const SILENT: StreamConnectionEvents = {
 };
 
 /** What a stream is made of. */
-export interface StreamParts {
+export interface StreamParts<Target = Socket> {
   readonly account: StreamAccount;
-  readonly target: Socket;
+  readonly target: Target;
   /** Called once, when it is over: what ends it is in the account by then. */
   readonly onOver: () => void;
   /** Called when it is closed. */

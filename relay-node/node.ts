@@ -33,6 +33,7 @@ import { type Health, routesOf } from "./routes.ts";
 import type { SeedResolver } from "./seeds.ts";
 import { tryBorrowing } from "./splice/borrowed-reads.ts";
 import { Streams, type StreamBounds } from "./streams.ts";
+import { tryBareSockets } from "./tcp/trial.ts";
 import { Underway } from "./underway.ts";
 import { UsageReporter } from "./usage/reporter.ts";
 import { Usage } from "./usage/usage.ts";
@@ -137,7 +138,7 @@ export class RelayNode implements NodeContext {
     log: Logger = logger(config),
     bounds?: Partial<NodeBounds>,
   ): Promise<RelayNode> {
-    await tryBorrowing();
+    await Promise.all([tryBorrowing(), tryBareSockets()]);
     const keys = config.grantKeys.map((bytes) => grantVerifier(bytes));
     const node = new RelayNode(config, keys, log, bounds);
     const peers = await Peers.open(config, node.consumed, node.#tls, () => node.now(), log);

@@ -1,5 +1,4 @@
 import type { IncomingMessage } from "node:http";
-import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
 import { RelayError, withReached } from "../protocol/errors.ts";
@@ -11,6 +10,7 @@ import { STREAM_PARKED_SECONDS, STREAMS_MAX, STREAMS_PARKED_MAX } from "./limits
 import { PROXY_HALF_CLOSED_MS, PROXY_TUNNELS_MAX } from "./proxy/limits.ts";
 import type { Dialed } from "./dialer.ts";
 import { HeldStream, type NodeStream, type StreamParts } from "./held-stream.ts";
+import type { Connection } from "./tcp/connection.ts";
 import type { Metrics } from "./metrics.ts";
 import { type ParkedParts, ParkedStream } from "./parked-stream.ts";
 import { ProxyTunnel } from "./proxy/proxy-tunnel.ts";
@@ -196,8 +196,8 @@ export class Streams {
   openTunnel(
     account: StreamAccount,
     mode: StreamMode,
-    { socket }: Dialed,
-    client: Duplex,
+    { socket }: Dialed<Connection>,
+    client: Connection,
     head: Buffer,
   ): void {
     this.#openPlain(
@@ -209,12 +209,12 @@ export class Streams {
     );
   }
 
-  #openPlain(
+  #openPlain<Target>(
     account: StreamAccount,
     kind: StreamKind,
     mode: StreamMode,
-    target: Socket,
-    make: (parts: StreamParts) => NodeStream,
+    target: Target,
+    make: (parts: StreamParts<Target>) => NodeStream,
   ): void {
     this.#taken[kind]++;
     account.opened(undefined, mode, this.#log, this.metrics, this.#node.usage);

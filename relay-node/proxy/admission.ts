@@ -1,10 +1,9 @@
-import type { Socket } from "node:net";
-import type { Duplex } from "node:stream";
 import { Counter, Gauge, type Registry } from "prom-client";
 import type { RelayError } from "../../protocol/errors.ts";
 import { type CapSizes, ConnectionCaps } from "../connection-caps.ts";
 import { PROXY_LISTENER, PROXY_STRANGERS_MAX, PROXY_STRANGERS_PER_SENDER } from "./limits.ts";
 import { carrierOf } from "../reset.ts";
+import type { Connection } from "../tcp/connection.ts";
 import { Strangers } from "./strangers.ts";
 
 /** How many connections there may be, and how many of them strangers'; what the limits have where nothing else is said. */
@@ -47,12 +46,12 @@ export class Admission {
   }
 
   /** Takes one that was accepted, or destroys it, where there are too many. */
-  stranger(connection: Socket): void {
+  stranger(connection: Connection & { readonly remoteAddress?: string | undefined }): void {
     if (this.#caps.admit(connection)) this.#strangers.enter(connection);
   }
 
   /** Its user's credentials were found good. */
-  known(connection: Duplex): void {
+  known(connection: Connection): void {
     this.#strangers.known(carrierOf(connection));
   }
 

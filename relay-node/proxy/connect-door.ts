@@ -1,13 +1,33 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import { checkHost, connectTarget, readProxyRequest } from "../../protocol/proxy-requests.ts";
+import { checkHost, connectTarget, type ProxyRequest, readProxyRequest } from "../../protocol/proxy-requests.ts";
 import { fieldLines, markFields } from "../answer.ts";
 import { asRelayError } from "../failure.ts";
+import type { BareSocket } from "../tcp/bare-socket.ts";
+import type { Connection } from "../tcp/connection.ts";
+import type { ProxyUser } from "./authorizer.ts";
 import type { ProxyContext } from "./proxy-context.ts";
 import { writeRawProxyFailure } from "./proxy-failure.ts";
 import { proxyUser } from "./proxy-user.ts";
 import { type OpenedTunnel, TunnelOpening } from "./tunnel-opening.ts";
 import { WaitingUser } from "./waiting-user.ts";
+
+/** Who asks for a tunnel, and where to: `tcp://host:port`. */
+export interface ConnectAsked {
+  readonly user: ProxyUser;
+  readonly target: string;
+}
+
+/**
+ * What a CONNECT asks for.
+ * @param from the address that its connection came from
+ * @throws RelayError `request_invalid`, `url_invalid`, `proxy_credentials_missing`, `proxy_credentials_invalid`
+ */
+export function readConnect(request: ProxyRequest, from: string | undefined): ConnectAsked {
+  const target = connectTarget(request);
+  checkHost(request, target);
+  return { user: proxyUser(request, from), target: `tcp://${target.authority}` };
+}
 
 /**
  *   user ──CONNECT host:port──▶ strict? ▶ authorize ▶ limits ▶ dial ▶ 200 ▶ ProxyTunnel
@@ -17,10 +37,32 @@ import { WaitingUser } from "./waiting-user.ts";
  * @param request of HTTP's `connect` event, with what came with it
  * @param onKnown called once the user's credentials were found good
  */
-export async function serveConnect(
+export function serveConnect(
   context: ProxyContext,
   request: IncomingMessage,
   socket: Duplex,
+  head: Buffer,
+  onKnown: () => void,
+): Promise<void> {
+  const { remoteAddress } = request.socket;
+  return serve(context, () => readConnect(readProxyRequest(request), remoteAddress), socket, head, onKnown);
+}
+
+/** The same for a CONNECT that was read already, at a socket without streams. */
+export function serveBareConnect(
+  context: ProxyContext,
+  asked: ConnectAsked,
+  socket: BareSocket,
+  head: Buffer,
+  onKnown: () => void,
+): Promise<void> {
+  return serve(context, () => asked, socket, head, onKnown);
+}
+
+async function serve(
+  context: ProxyContext,
+  ask: () => ConnectAsked,
+  socket: Connection,
   head: Buffer,
   onKnown: () => void,
 ): Promise<void> {
@@ -29,11 +71,8 @@ export async function serveConnect(
   const { account } = opening;
   let opened: OpenedTunnel;
   try {
-    const asked = readProxyRequest(request);
-    const target = connectTarget(asked);
-    checkHost(asked, target);
-    const user = proxyUser(asked, request.socket.remoteAddress);
-    opened = await opening.open(waiting, user, `tcp://${target.authority}`);
+    const { user, target } = ask();
+    opened = await opening.open(waiting, user, target);
   } catch (error) {
     waiting.release();
     const known = asRelayError(error);

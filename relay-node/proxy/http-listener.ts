@@ -5,15 +5,17 @@ import { CONNECT_TCP_PREFIX, CONNECT_TCP_TOKENS } from "../../protocol/connect-t
 import { RelayError } from "../../protocol/errors.ts";
 import type { ProxyGrantClaims } from "../../protocol/proxy-grants.ts";
 import { asRelayError } from "../failure.ts";
-import { PROXY_LISTENER } from "./limits.ts";
+import { PROXY_LISTENER, PROXY_SILENT_MS } from "./limits.ts";
 import { type ListenAddress, type ListenerBounds, listenHttp, type OnSocket } from "../listener.ts";
 import { reset } from "../reset.ts";
+import type { BareSocket } from "../tcp/bare-socket.ts";
 import type { Standing } from "../revocations/running.ts";
 import type { Admission } from "./admission.ts";
-import { serveConnect } from "./connect-door.ts";
+import { type ConnectAsked, serveBareConnect, serveConnect } from "./connect-door.ts";
 import { serveConnectTcp } from "./connect-tcp.ts";
 import { serveForward } from "./forward-door.ts";
 import { type ForwardRequest, readForwardRequest } from "./forward-form.ts";
+import { PlainConnects } from "./plain-connects.ts";
 import type { ProxyContext } from "./proxy-context.ts";
 import { refuseRequest, writeProxyFailure, writeRawProxyFailure } from "./proxy-failure.ts";
 import { StartLines } from "./start-lines.ts";
@@ -78,7 +80,10 @@ export class HttpListener {
       connect: listener.#taking(serveConnect),
       unreadable: (error: NodeJS.ErrnoException, socket: Duplex) => listener.#onUnreadable(error, socket),
     };
-    listener.#server = await listenHttp(listen, handlers, listener.#bounds, context.log);
+    const server = await listenHttp(listen, handlers, listener.#bounds, context.log);
+    listener.#server = server;
+    // TLS needs streams.
+    if (listen.cert === undefined) listener.#standAhead(server);
     return listener;
   }
 
@@ -86,6 +91,20 @@ export class HttpListener {
   stop(): void {
     this.#isStopped = true;
     this.#server?.close();
+  }
+
+  #standAhead(server: Server): void {
+    const admission = this.#admission;
+    const handlers = {
+      admit: (socket: BareSocket) => {
+        admission.stranger(socket);
+        return !socket.destroyed;
+      },
+      connect: (asked: ConnectAsked, socket: BareSocket, head: Buffer) =>
+        void serveBareConnect(this.#context, asked, socket, head, () => admission.known(socket)),
+    };
+    const { headMs, tcpKeepAliveMs: keepAliveMs } = this.#bounds;
+    PlainConnects.install(server, handlers, { silentMs: Math.min(PROXY_SILENT_MS, headMs / 3), keepAliveMs });
   }
 
   #listenTo(socket: Duplex): void {

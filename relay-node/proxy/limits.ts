@@ -54,6 +54,9 @@ export const PROXY_SENDERS_MAX = 10_000;
 /** From a connection's beginning to the end of its TLS handshake, of a request's head, or of a SOCKS request. */
 export const PROXY_HEAD_MS = 10_000;
 
+/** Who has said nothing for so long, or twice that, is HTTP's server's to wait for: one that waits costs little until then. */
+export const PROXY_SILENT_MS = 500;
+
 /** The longest head of a request: a JWT's 16 kB in it are the most that any field needs. */
 export const PROXY_HEAD_MAX_BYTES = 65_536;
 

@@ -1,11 +1,11 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Duplex } from "node:stream";
 import { CONNECT_TCP_TOKENS } from "../../protocol/connect-tcp.ts";
 import type { RelayError } from "../../protocol/errors.ts";
 import { type AnswerMarks, failureAnswer, writeFailure, writeRawFailure } from "../answer.ts";
 import { dropRest } from "../late-upload.ts";
 import { LAST_ANSWER_MS } from "../limits.ts";
 import { hasBody } from "../request-body.ts";
+import type { Connection } from "../tcp/connection.ts";
 
 /** What whoever has shown no good credentials is asked for. */
 const CHALLENGES = [
@@ -37,7 +37,7 @@ export function writeProxyFailure(response: ServerResponse, error: RelayError, m
 }
 
 /** The same on a socket that HTTP's server has let go of. It is closed behind the answer, in a way that lets it arrive. */
-export function writeRawProxyFailure(socket: Duplex, error: RelayError, marks: AnswerMarks): void {
+export function writeRawProxyFailure(socket: Connection, error: RelayError, marks: AnswerMarks): void {
   const { more, told } = telling(error);
   if (socket.writable) writeRawFailure(socket, error, marks, more, told);
   else socket.on("error", () => {}).destroy();

@@ -1,7 +1,7 @@
-import type { Duplex } from "node:stream";
 import { isRelayError, RelayError } from "../../protocol/errors.ts";
 import type { NodeStream, StreamParts } from "../held-stream.ts";
 import { reset } from "../reset.ts";
+import type { Connection } from "../tcp/connection.ts";
 import { type Pump, pump, type PumpEvents } from "../splice/pump.ts";
 import type { StreamAccount } from "../stream-account.ts";
 import { targetFailure } from "../target-failure.ts";
@@ -15,8 +15,8 @@ import { targetFailure } from "../target-failure.ts";
  * cut stream for a whole one.
  */
 export class ProxyTunnel implements NodeStream {
-  readonly #parts: StreamParts;
-  readonly #client: Duplex;
+  readonly #parts: StreamParts<Connection>;
+  readonly #client: Connection;
   readonly #up: Pump;
   readonly #down: Pump;
   readonly #halfClosedMs: number;
@@ -28,7 +28,7 @@ export class ProxyTunnel implements NodeStream {
    * @param head what came of them already
    * @param halfClosedMs how long one side may say nothing once the other one has ended
    */
-  constructor(parts: StreamParts, client: Duplex, head: Buffer, halfClosedMs: number) {
+  constructor(parts: StreamParts<Connection>, client: Connection, head: Buffer, halfClosedMs: number) {
     this.#parts = parts;
     this.#halfClosedMs = halfClosedMs;
     this.#client = client;
@@ -106,7 +106,7 @@ export class ProxyTunnel implements NodeStream {
     };
   }
 
-  #onClose(side: Duplex): void {
+  #onClose(side: Connection): void {
     const isWhole = side.readableEnded && side.writableFinished;
     if (!isWhole) {
       const [code, whose] =

@@ -1,6 +1,6 @@
-import type { Duplex } from "node:stream";
 import { senderOf } from "../../protocol/senders.ts";
 import { reset } from "../reset.ts";
+import type { Connection } from "../tcp/connection.ts";
 
 /** How many there may be. */
 export interface StrangerCounts {
@@ -16,8 +16,8 @@ export interface StrangerCounts {
 export class Strangers {
   readonly #counts: StrangerCounts;
   /** In the order in which they came, with the sender of each. */
-  readonly #connections = new Map<Duplex, string>();
-  readonly #bySender = new Map<string, Set<Duplex>>();
+  readonly #connections = new Map<Connection, string>();
+  readonly #bySender = new Map<string, Set<Connection>>();
 
   constructor(counts: StrangerCounts) {
     this.#counts = counts;
@@ -28,7 +28,7 @@ export class Strangers {
   }
 
   /** Counts one that was accepted, until it is closed or its user is known. */
-  enter(connection: Duplex & { readonly remoteAddress?: string | undefined }): void {
+  enter(connection: Connection & { readonly remoteAddress?: string | undefined }): void {
     const sender = senderOf(connection.remoteAddress ?? "");
     const own = this.#bySender.get(sender) ?? new Set();
     this.#bySender.set(sender, own.add(connection));
@@ -39,7 +39,7 @@ export class Strangers {
   }
 
   /** Its user's credentials were found good. */
-  known(connection: Duplex): void {
+  known(connection: Connection): void {
     const sender = this.#connections.get(connection);
     if (sender === undefined) return;
     this.#connections.delete(connection);
@@ -48,7 +48,7 @@ export class Strangers {
     if (own.size === 0) this.#bySender.delete(sender);
   }
 
-  #cutFirst(connections: Iterable<Duplex>): void {
+  #cutFirst(connections: Iterable<Connection>): void {
     const [oldest] = connections;
     this.known(oldest!);
     reset(oldest!);

@@ -4,6 +4,7 @@ import { newRequestId } from "../../protocol/tokens.ts";
 import type { Dialed } from "../dialer.ts";
 import { enter } from "../enter.ts";
 import { reset } from "../reset.ts";
+import type { Connection } from "../tcp/connection.ts";
 import { StreamAccount } from "../stream-account.ts";
 import type { Opening } from "../streams.ts";
 import type { ProxyUser } from "./authorizer.ts";
@@ -12,7 +13,7 @@ import type { WaitingUser } from "./waiting-user.ts";
 
 /** The target's connection, and what came of the user before it stood. */
 export interface OpenedTunnel {
-  readonly dialed: Dialed;
+  readonly dialed: Dialed<Connection>;
   readonly early: Buffer;
 }
 
@@ -44,7 +45,7 @@ export class TunnelOpening implements Opening {
    *   `node_full`, and what `abort` was given; the account has been told of it
    */
   async open(waiting: WaitingUser, user: ProxyUser, target: string): Promise<OpenedTunnel> {
-    const dialed = await this.#context.streams.opening(this, this.#open(user, target));
+    const dialed = await this.#context.streams.opening(this, this.#open(user, target, waiting.isBare));
     const early = waiting.release();
     if (!waiting.isGone) return { dialed, early };
     reset(dialed.socket);
@@ -62,7 +63,7 @@ export class TunnelOpening implements Opening {
   /** The user went away. */
   readonly onGone = (): void => this.abort(gone());
 
-  async #open(user: ProxyUser, target: string): Promise<Dialed> {
+  async #open(user: ProxyUser, target: string, isBare: boolean): Promise<Dialed<Connection>> {
     const { node, streams, authorizer } = this.#context;
     const { account } = this;
     const { signal } = this.#gone;
@@ -85,14 +86,10 @@ export class TunnelOpening implements Opening {
     account.lap("node_queue");
     const { host, port, authority } = parseTunnelUrl(target);
     account.host = authority;
-    const dialed = await node.dialer.dial({
-      host,
-      port,
-      tls: false,
-      allowHalfOpen: true,
-      signal,
-      onStage: account.onStage,
-    });
+    const to = { host, port, signal, onStage: account.onStage };
+    const dialed: Dialed<Connection> = isBare
+      ? await node.dialer.dialBare(to)
+      : await node.dialer.dial({ ...to, tls: false, allowHalfOpen: true });
     account.connected(dialed, false);
     if (!signal.aborted) return dialed;
     dialed.socket.destroy();

@@ -1,5 +1,6 @@
-import type { Duplex } from "node:stream";
 import { STREAM_EARLY_BYTES } from "../limits.ts";
+import { BareSocket } from "../tcp/bare-socket.ts";
+import type { Connection } from "../tcp/connection.ts";
 
 /**
  * A user that waits for its tunnel: what it sends ahead is kept, and that it leaves is heard.
@@ -8,20 +9,25 @@ import { STREAM_EARLY_BYTES } from "../limits.ts";
  * from a close: whoever gives up does no more.
  */
 export class WaitingUser {
-  readonly #socket: Duplex;
+  readonly #socket: Connection;
   readonly #onGone: () => void;
   readonly #early: Buffer[];
   #bytes: number;
   #isGone = false;
 
   /** @param head what came behind its request already */
-  constructor(socket: Duplex, head: Buffer, onGone: () => void) {
+  constructor(socket: Connection, head: Buffer, onGone: () => void) {
     this.#socket = socket;
     this.#onGone = onGone;
     this.#early = [head];
     this.#bytes = head.length;
     socket.on("data", this.#onData).on("end", this.#onEnd).on("close", this.#leave);
     socket.on("error", this.#leave);
+  }
+
+  /** Whether its connection is a socket without streams: such a one is spliced to another of its kind. */
+  get isBare(): boolean {
+    return this.#socket instanceof BareSocket;
   }
 
   get isGone(): boolean {

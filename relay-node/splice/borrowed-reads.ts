@@ -1,20 +1,10 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, Socket } from "node:net";
-import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
+import { BareSocket } from "../tcp/bare-socket.ts";
+import type { Connection } from "../tcp/connection.ts";
+import type { Lender } from "./lender.ts";
 import { SPLICE_TRIAL_MS } from "./limits.ts";
-
-/** Lends a socket the buffers that it reads into. */
-export interface Lender {
-  /** Where the next read goes: asked for at first, and behind each read. */
-  buffer(): Buffer;
-  /**
-   * So many bytes were read, and stand at the buffer's beginning: until this returns, and where `buffer` names another one then, for
-   * as long as whoever lends likes.
-   * @returns whether reading goes on; where not, it does by `socket.resume()`
-   */
-  took(bytes: number): boolean;
-}
 
 /**
  * What `onread` of `net.connect` is made of. It is public for connections that are made, and not for those that are accepted or made
@@ -46,19 +36,27 @@ export function canBorrow(): boolean {
  *
  * @returns false where this can't be done, and nothing has changed
  */
-export function borrow(socket: Duplex, lender: Lender): boolean {
+export function borrow(socket: Connection, lender: Lender): boolean {
+  if (socket instanceof BareSocket) {
+    socket.lend(lender);
+    return true;
+  }
   return isTried && install(socket, lender);
 }
 
 /** Makes a socket that borrows read into what `buffer` names now, without a read in between. Costs some bytes until the socket is closed. */
-export function rebind(socket: Duplex, lender: Lender): void {
+export function rebind(socket: Connection, lender: Lender): void {
+  if (socket instanceof BareSocket) {
+    socket.rebind();
+    return;
+  }
   const inside = socket as unknown as Insides;
   const buffer = lender.buffer();
   inside[BUFFER!] = buffer;
   (inside[HANDLE] as Handle | null)?.useUserBuffer?.(buffer);
 }
 
-function install(socket: Duplex, lender: Lender): boolean {
+function install(socket: Connection, lender: Lender): boolean {
   if (BUFFER === undefined || CALLBACK === undefined || GENERATOR === undefined) return false;
   // TLS goes on with what it has decrypted, also where it was told to stop.
   if (!(socket instanceof Socket) || socket instanceof TLSSocket) return false;

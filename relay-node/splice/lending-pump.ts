@@ -1,6 +1,7 @@
-import type { Duplex } from "node:stream";
-import { type Lender, rebind } from "./borrowed-reads.ts";
+import type { Connection } from "../tcp/connection.ts";
+import { rebind } from "./borrowed-reads.ts";
 import type { BufferPool } from "./buffer-pool.ts";
+import type { Lender } from "./lender.ts";
 import { SPLICE_LEASES_MAX, SPLICE_SHARED_BYTES, SPLICE_SMALL_READS } from "./limits.ts";
 import type { Pump, PumpEvents } from "./pump.ts";
 
@@ -16,8 +17,8 @@ const SMALL_PART = 16;
  * left: until then the source is not read.
  */
 export class LendingPump implements Pump, Lender {
-  readonly #source: Duplex;
-  readonly #sink: Duplex;
+  readonly #source: Connection;
+  readonly #sink: Connection;
   readonly #events: PumpEvents;
   readonly #pool: BufferPool;
   #own: Buffer | undefined;
@@ -31,7 +32,7 @@ export class LendingPump implements Pump, Lender {
   #hasMoved = false;
   #isDropped = false;
 
-  constructor(source: Duplex, sink: Duplex, events: PumpEvents, pool: BufferPool) {
+  constructor(source: Connection, sink: Connection, events: PumpEvents, pool: BufferPool) {
     this.#source = source;
     this.#sink = sink;
     this.#events = events;

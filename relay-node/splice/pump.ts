@@ -1,4 +1,5 @@
 import type { Duplex } from "node:stream";
+import type { Connection } from "../tcp/connection.ts";
 import { borrow } from "./borrowed-reads.ts";
 import { BufferPool } from "./buffer-pool.ts";
 import { LendingPump } from "./lending-pump.ts";
@@ -40,11 +41,12 @@ const pool = new BufferPool();
  * @param source paused
  * @param head what came of its bytes before
  */
-export function pump(source: Duplex, sink: Duplex, head: Buffer, events: PumpEvents): Pump {
+export function pump(source: Connection, sink: Connection, head: Buffer, events: PumpEvents): Pump {
   const lending = new LendingPump(source, sink, events, pool);
   if (borrow(source, lending)) {
     lending.start(head);
     return lending;
   }
-  return new StreamPump(source, sink, head, events);
+  // Whatever lends nothing is a stream of Node's, and so is what it is spliced to.
+  return new StreamPump(source as Connection & Duplex, sink as Connection & Duplex, head, events);
 }
