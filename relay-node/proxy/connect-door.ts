@@ -1,6 +1,11 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import { checkHost, connectTarget, type ProxyRequest, readProxyRequest } from "../../protocol/proxy-requests.ts";
+import {
+  checkHost,
+  connectTarget,
+  type ProxyRequest,
+  readProxyRequest,
+} from "../../protocol/proxy-requests.ts";
 import { fieldLines, markFields } from "../answer.ts";
 import { asRelayError } from "../failure.ts";
 import type { BareSocket } from "../tcp/bare-socket.ts";

@@ -33,8 +33,8 @@ export class ProxyTunnel implements NodeStream {
     this.#halfClosedMs = halfClosedMs;
     this.#client = client;
     const { account, target } = parts;
-    target.on("error", (error) => this.fail(targetFailure(error)));
-    client.on("error", (cause) => {
+    target.on("error", (error: Error) => this.fail(targetFailure(error)));
+    client.on("error", (cause: Error) => {
       const why = "the client's connection broke";
       this.fail(isRelayError(cause) ? cause : new RelayError("stream_cancelled", why, { cause }));
     });

@@ -54,7 +54,7 @@ export class BareSocket extends EventEmitter implements Connection {
     super();
     this.#handle = handle;
     this.#handle.owner = this;
-    handle.onread = BareSocket.#onRead;
+    handle.onread = onRead;
   }
 
   /**
@@ -140,9 +140,7 @@ export class BareSocket extends EventEmitter implements Connection {
     if (handle === undefined || this.writableEnded) return false;
     const request = (this.#spare ??= new insides!.WriteWrap());
     const error =
-      typeof chunk === "string"
-        ? handle.writeUtf8String(request, chunk)
-        : handle.writeBuffer(request, chunk);
+      typeof chunk === "string" ? handle.writeUtf8String(request, chunk) : handle.writeBuffer(request, chunk);
     if (error !== 0) {
       this.destroy(systemError(error, "write"));
       return false;
@@ -219,13 +217,8 @@ export class BareSocket extends EventEmitter implements Connection {
     else owner.destroy(systemError(status, "connect"));
   }
 
-  static #onRead(this: TcpHandle, bytes?: ArrayBuffer): Uint8Array | undefined {
-    const { owner } = this as OwnHandle;
-    return owner === undefined ? undefined : owner.#read(bytes);
-  }
-
-  /** @returns what is read into next, where that is another buffer */
-  #read(bytes: ArrayBuffer | undefined): Uint8Array | undefined {
+  /** For its handle. @returns what is read into next, where that is another buffer */
+  heard(bytes: ArrayBuffer | undefined): Uint8Array | undefined {
     const { streamBaseState, kReadBytesOrError, kArrayBufferOffset } = insides!;
     const length = streamBaseState[kReadBytesOrError]!;
     if (length === 0 || this.destroyed) return undefined;
@@ -272,6 +265,11 @@ export class BareSocket extends EventEmitter implements Connection {
 
 /** ENOTCONN, as libuv has it. */
 const NOT_CONNECTED = -107;
+
+function onRead(this: TcpHandle, bytes?: ArrayBuffer): Uint8Array | undefined {
+  const { owner } = this as OwnHandle;
+  return owner === undefined ? undefined : owner.heard(bytes);
+}
 
 function tellClosed(): void {
   const sockets = closing;

@@ -58,15 +58,18 @@ export const insides: Insides | undefined = find();
 
 function find(): Insides | undefined {
   try {
-    const { binding } = process as unknown as { binding(name: string): Record<string, unknown> };
-    const found = { ...binding("tcp_wrap"), ...binding("stream_wrap") } as unknown as Insides;
+    const node = process as unknown as { binding(name: string): Record<string, unknown> };
+    const found = { ...node.binding("tcp_wrap"), ...node.binding("stream_wrap") } as unknown as Insides;
     const { TCP, TCPConnectWrap, WriteWrap, ShutdownWrap, constants } = found;
     const isThere = [TCP, TCPConnectWrap, WriteWrap, ShutdownWrap].every((one) => typeof one === "function");
     const { kReadBytesOrError, kArrayBufferOffset, kBytesWritten, kLastWriteWasAsync } = found;
     const numbers = [
       constants.SOCKET,
       constants.UV_TCP_IPV6ONLY,
-      ...[kReadBytesOrError, kArrayBufferOffset, kBytesWritten, kLastWriteWasAsync],
+      kReadBytesOrError,
+      kArrayBufferOffset,
+      kBytesWritten,
+      kLastWriteWasAsync,
     ];
     return isThere && ArrayBuffer.isView(found.streamBaseState) && numbers.every(Number.isInteger)
       ? found

@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { isErrorCode, RelayError } from "../../protocol/errors.ts";
 import {
@@ -196,6 +197,24 @@ describe("what real clients send is taken:", () => {
     expect(first.toString()).toMatch(
       /^HTTP\/1\.1 (200 Connection established|502 Bad Gateway \(connect_refused\))/,
     );
+  });
+
+  test.each<[what: string, cut: number, pauseMs: number]>([
+    ["in two pieces", 30, 20],
+    ["behind a while of silence", 0, 1_300],
+    ["byte by byte at first", 1, 5],
+  ])("one that comes %s", async (_what, cut, pauseMs) => {
+    const bytes = TAKEN["a CONNECT"]!();
+    const socket = await node.connect();
+    if (cut > 0) socket.write(bytes.slice(0, cut));
+    await pause(pauseMs);
+    socket.write(bytes.slice(cut));
+    const [first] = (await once(socket, "data")) as [Buffer];
+    expect(first.toString()).toMatch(/^HTTP\/1\.1 200 Connection established/);
+    socket.write("x");
+    const [echoed] = (await once(socket, "data")) as [Buffer];
+    expect(echoed.toString()).toBe("x");
+    socket.destroy();
   });
 
   test("the default port may be left out of Host", async () => {
