@@ -5,6 +5,7 @@
  * @example senderOf("2001:db8::1") // "2001:db8:0:0::/64"
  */
 export function senderOf(address: string): string {
+  if (!address.includes(":")) return address;
   const plain = address.replace(/^::ffff:(?=\d+\.)/i, "");
   if (!plain.includes(":")) return plain;
   const [front = "", back] = plain.split("::");

@@ -1,4 +1,5 @@
 import { type ErrorCode, RelayError } from "../protocol/errors.ts";
+import type { Cancel } from "./cancellation.ts";
 import { CONNECT_STAGGER_MS } from "./limits.ts";
 import type { Connection } from "./tcp/connection.ts";
 
@@ -14,7 +15,7 @@ export interface ConnectFirstOptions<Candidate, Made extends Connection> {
   readonly again?: ((error: NodeJS.ErrnoException, tried: number) => boolean) | undefined;
   /** For all of it, in milliseconds. */
   readonly deadlineMs: number;
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: Cancel | undefined;
 }
 
 /** The errors of a connect that say more than "failed". */
@@ -106,7 +107,7 @@ export function connectFirst<Candidate, Made extends Connection>(
         }
       };
       socket.on("error", onError);
-      socket.once("connect", () => {
+      socket.on("connect", () => {
         if (!pending.delete(socket)) return;
         socket.off("error", onError);
         settle();

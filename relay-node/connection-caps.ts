@@ -33,7 +33,7 @@ export class ConnectionCaps {
     const count = (this.#bySender.get(sender) ?? 0) + 1;
     this.#open.add(socket);
     this.#bySender.set(sender, count);
-    socket.once("close", () => {
+    socket.on("close", () => {
       this.#open.delete(socket);
       const left = this.#bySender.get(sender)! - 1;
       if (left === 0) this.#bySender.delete(sender);

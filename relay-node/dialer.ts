@@ -1,6 +1,7 @@
 import { Socket } from "node:net";
 import { RelayError } from "../protocol/errors.ts";
 import type { TlsRules } from "../protocol/tls-rules.ts";
+import type { Cancel } from "./cancellation.ts";
 import type { Guard } from "./guard.ts";
 import { isSameIp, parseIp } from "./ip-address.ts";
 import { CONNECT_ADDRESSES_MAX, CONNECT_DEADLINE_MS, LOCAL_PORT_TRIES, TLS_DEADLINE_MS } from "./limits.ts";
@@ -8,7 +9,7 @@ import { isPortTaken, LocalPorts } from "./local-ports.ts";
 import { connectFirst } from "./connect-first.ts";
 import { BareSocket } from "./tcp/bare-socket.ts";
 import type { Connection } from "./tcp/connection.ts";
-import type { ResolvedAddress, Resolver } from "./resolver.ts";
+import type { Resolution, ResolvedAddress, Resolver } from "./resolver.ts";
 import { createTlsClient } from "./tls-client.ts";
 
 /** What a dialer is made of. */
@@ -39,12 +40,13 @@ export interface DialTarget {
   /** A DNS name, or an IP literal without brackets. */
   readonly host: string;
   readonly port: number;
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: Cancel | undefined;
   readonly onStage?: OnStage | undefined;
 }
 
 /** One connection to open. */
 export interface DialRequest extends DialTarget {
+  readonly signal?: AbortSignal | undefined;
   /** `alpn` may be empty: no protocol is negotiated then. `rules` ask for more than the verification that is always made. */
   readonly tls: false | { readonly alpn: readonly string[]; readonly rules?: TlsRules | undefined };
   /** Whose TLS sessions may be resumed: different keys, and different rules, never share one. Without a key none is kept. */
@@ -172,6 +174,21 @@ export function createDialer(options: DialerOptions): Dialer {
     return BareSocket.connect({ address: candidate.address, ...leave(target, candidate, tried) });
   }
 
+  /** What is known of its addresses without waiting. */
+  function known({ host, onStage }: DialTarget, timings: Timings) {
+    const began = performance.now();
+    let resolution: Resolution | undefined;
+    try {
+      resolution = resolver.known?.(host);
+    } catch {
+      // Told of by what waits for it.
+    }
+    if (resolution === undefined) return undefined;
+    timings.dns = performance.now() - began;
+    onStage?.("dns", timings.dns);
+    return resolution;
+  }
+
   /** Reaches an address of the target's, by connections that `make` begins. */
   async function reach<Made extends Opened, Target extends DialTarget>(
     target: Target,
@@ -179,7 +196,8 @@ export function createDialer(options: DialerOptions): Dialer {
     timings: Timings,
   ) {
     const { host, port, signal } = target;
-    const { addresses, cached } = await timed("dns", timings, target, resolver.resolve(host, signal));
+    const { addresses, cached } =
+      known(target, timings) ?? (await timed("dns", timings, target, resolver.resolve(host, signal)));
     const candidates = admit(host, addresses);
     signal?.throwIfAborted();
     // An address is tried again where its local port alone was in the way, in the end with one that the system chooses.
@@ -220,7 +238,7 @@ export function createDialer(options: DialerOptions): Dialer {
 
     async dialBare(target) {
       const timings = noTimings();
-      return { ...(await reach(target, openBare, timings)), ...WITHOUT_TLS, timings };
+      return Object.assign(await reach(target, openBare, timings), WITHOUT_TLS, { timings });
     },
   };
 }

@@ -20,6 +20,10 @@ export interface GuardOptions {
   readonly own: () => readonly string[];
 }
 
+/** Verdicts that are remembered: what is dialled is judged three times over, and often again. */
+const GUARD_VERDICTS_MAX = 1_000;
+const GUARD_ADDRESS_MAX = 64;
+
 const ALLOWED: Verdict = Object.freeze({ allowed: true });
 const refused = (reason: string): Verdict => Object.freeze({ allowed: false, reason });
 const UNPARSEABLE = refused("unparseable");
@@ -66,19 +70,36 @@ export function createGuard({ open, own }: GuardOptions): Guard {
   const single = opened.filter(({ bits, words }) => bits === words.length * 32);
   const isNamed = (ip: IpAddress) => single.some((range) => isSameIp(range, ip));
   const ownIps = readOwn(own);
+  /** What was said of addresses, for as long as the node's own ones are these. */
+  const said = new Map<string, Verdict>();
+  let saidFor: readonly IpAddress[] | undefined;
+
+  function verdictOn(address: string, mine: readonly IpAddress[] | undefined): Verdict {
+    const ip = parseIp(address);
+    if (ip === undefined) return address.includes("%") ? ZONE : UNPARSEABLE;
+    const carrier = carrierOf(ip);
+    if (carrier !== undefined) return carrier;
+    if (mine === undefined) return OWN_UNREADABLE;
+    if (mine.some((one) => isSameIp(one, ip))) return isNamed(ip) ? ALLOWED : OWN;
+    if (METADATA_IPS.some((one) => isSameIp(one, ip))) return isNamed(ip) ? ALLOWED : METADATA;
+    const verdict = rangeVerdict(ip);
+    return verdict === undefined || opened.some((range) => isInRange(ip, range)) ? ALLOWED : verdict;
+  }
 
   return {
     judge(address) {
-      const ip = parseIp(address);
-      if (ip === undefined) return address.includes("%") ? ZONE : UNPARSEABLE;
-      const carrier = carrierOf(ip);
-      if (carrier !== undefined) return carrier;
       const mine = ownIps();
-      if (mine === undefined) return OWN_UNREADABLE;
-      if (mine.some((one) => isSameIp(one, ip))) return isNamed(ip) ? ALLOWED : OWN;
-      if (METADATA_IPS.some((one) => isSameIp(one, ip))) return isNamed(ip) ? ALLOWED : METADATA;
-      const verdict = rangeVerdict(ip);
-      return verdict === undefined || opened.some((range) => isInRange(ip, range)) ? ALLOWED : verdict;
+      if (mine !== saidFor) {
+        said.clear();
+        saidFor = mine;
+      }
+      const before = said.get(address);
+      if (before !== undefined) return before;
+      const verdict = verdictOn(address, mine);
+      if (said.size >= GUARD_VERDICTS_MAX) said.clear();
+      // No address is longer.
+      if (address.length <= GUARD_ADDRESS_MAX) said.set(address, verdict);
+      return verdict;
     },
   };
 }

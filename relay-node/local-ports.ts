@@ -11,6 +11,15 @@ const COUNTERS = 65_536;
 /** The largest step from one port to the next: some noise over what a counter tells, which Linux adds too. */
 const STEP_MAX = 4;
 
+/** Ends of connections whose hashes are remembered. */
+const WAYS_MAX = 1_000;
+
+/** Where the ports of two ends begin, and which counter counts them. */
+interface Way {
+  readonly offset: number;
+  readonly counter: number;
+}
+
 /** What can be wrong with a port that was chosen here: another connection of the same two ends has it, or something listens on it. */
 const TAKEN: ReadonlySet<string | undefined> = new Set(["EADDRINUSE", "EADDRNOTAVAIL"]);
 
@@ -32,6 +41,7 @@ export class LocalPorts {
   readonly #count: number;
   readonly #reserved: ReadonlySet<number>;
   readonly #secret = randomBytes(32).toString("base64");
+  readonly #ways = new Map<string, Way>();
   readonly #counters = randomFillSync(new Uint16Array(COUNTERS));
 
   /** @param range the first and the last port, of which not all may be reserved */
@@ -53,11 +63,20 @@ export class LocalPorts {
     }
   }
 
+  /** By the secret's hash; those of the last ways are remembered. */
+  #wayTo(ends: string): Way {
+    const known = this.#ways.get(ends);
+    if (known !== undefined) return known;
+    const digest = hash("sha256", `${this.#secret} ${ends}`, "buffer");
+    const way = { offset: digest.readUInt32BE(0), counter: digest.readUInt32BE(4) % COUNTERS };
+    if (this.#ways.size >= WAYS_MAX) this.#ways.clear();
+    this.#ways.set(ends, way);
+    return way;
+  }
+
   /** The next one from a local address to a target's address and port. */
   next(egress: string, address: string, port: number): number {
-    const digest = hash("sha256", `${this.#secret} ${egress} ${address} ${port}`, "buffer");
-    const offset = digest.readUInt32BE(0);
-    const counter = digest.readUInt32BE(4) % COUNTERS;
+    const { offset, counter } = this.#wayTo(`${egress} ${address} ${port}`);
     for (;;) {
       const at = (this.#counters[counter]! + 1 + randomInt(STEP_MAX)) % this.#count;
       this.#counters[counter] = at;

@@ -1,5 +1,6 @@
 import { promises as dns } from "node:dns";
 import { RelayError } from "../protocol/errors.ts";
+import type { Cancel } from "./cancellation.ts";
 import { type Answer, conclude } from "./dns-answers.ts";
 import { createDnsCache, type DnsEntry } from "./dns-cache.ts";
 import { parseIp } from "./ip-address.ts";
@@ -24,7 +25,9 @@ export interface Resolver {
    * @param host a DNS name in ASCII, without a trailing dot, or an IP literal without brackets
    * @throws RelayError `dns_failed`, `dns_timeout`; or the signal's reason
    */
-  resolve(host: string, signal?: AbortSignal): Promise<Resolution>;
+  resolve(host: string, signal?: Cancel): Promise<Resolution>;
+  /** The same where no query has to be made; undefined where one has. @throws RelayError as `resolve` */
+  known?(host: string): Resolution | undefined;
 }
 
 /** How names are looked up. */
@@ -102,15 +105,22 @@ export function createResolver(options: ResolverOptions): Resolver {
     return entry;
   }
 
+  function known(host: string): Resolution | undefined {
+    const here = withoutQuery(host, families);
+    if (here !== undefined) return { addresses: here, cached: true };
+    const name = host.toLowerCase();
+    checkName(name);
+    const kept = cache.get(name);
+    return kept === undefined ? undefined : { addresses: addressesOf(kept), cached: true };
+  }
+
   return {
+    known,
     async resolve(host, signal) {
       signal?.throwIfAborted();
-      const known = withoutQuery(host, families);
-      if (known !== undefined) return { addresses: known, cached: true };
+      const kept = known(host);
+      if (kept !== undefined) return kept;
       const name = host.toLowerCase();
-      checkName(name);
-      const kept = cache.get(name);
-      if (kept !== undefined) return { addresses: addressesOf(kept), cached: true };
       let pending = underway.get(name);
       if (pending === undefined) {
         pending = lookUp(name);
@@ -152,11 +162,11 @@ function addressesOf({ addresses, failure }: DnsEntry): readonly ResolvedAddress
 }
 
 /** Lets one waiter go without ending what others wait for. */
-export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+export async function unlessAborted<T>(promise: Promise<T>, signal: Cancel | undefined): Promise<T> {
   if (signal === undefined) return promise;
   let onAbort: (() => void) | undefined;
   const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(signal.reason as Error);
+    onAbort = () => reject(signal.reason!);
     signal.addEventListener("abort", onAbort, { once: true });
   });
   try {

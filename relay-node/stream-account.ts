@@ -17,6 +17,13 @@ export type StreamMode = "v1" | "raw" | ProxyMode;
 /** What a user of the proxy door asks for a tunnel by. */
 export type ProxyMode = "connect" | "connect-tcp" | "socks5";
 
+/** Where it is told and counted that a stream was opened. */
+export interface StreamBooks {
+  readonly log: Logger;
+  readonly metrics: StreamMetrics;
+  readonly usage: Usage;
+}
+
 /** What is known of one stream: what it moved, what its client's limits say of it, and its two lines in the log. */
 export class StreamAccount extends Call {
   resumes = 0;
@@ -78,8 +85,15 @@ export class StreamAccount extends Call {
   /**
    * @param id of a stream that can be resumed: a line holds a hash of it, since the id itself is a part of what resumes it. Any other
    *   one has a name of its own there
+   * @param written it is counted with all else of this turn of the event loop, and this is called then; else it is on file when this
+   *   returns
    */
-  opened(id: string | undefined, mode: StreamMode, log: Logger, metrics: StreamMetrics, usage: Usage): void {
+  opened(
+    id: string | undefined,
+    mode: StreamMode,
+    { log, metrics, usage }: StreamBooks,
+    written?: () => void,
+  ): void {
     this.#stream = (id === undefined ? newRequestId() : hash("sha256", id, "base64url")).slice(0, 11);
     this.#mode = mode;
     this.#metrics = metrics;
@@ -87,10 +101,11 @@ export class StreamAccount extends Call {
     this.#movedAt = this.#openedAt;
     metrics.opened(mode, this.timings);
     this.#usage = usage;
-    usage.stream(this.claims!.sub);
+    if (written === undefined) usage.stream(this.claims!.sub);
+    else usage.streamInTurn(this.claims!.sub, written);
     usage.began(this, true);
     const ms = rounded({ ...this.timings, total: this.totalMs });
-    log.info({ ...this.#head, decision: "relayed", ms }, "stream opened");
+    log.info(Object.assign(this.#head, { decision: "relayed", ms }), "stream opened");
   }
 
   /** Nothing more will happen; `error` says why, if it was not both sides' end. */
@@ -101,7 +116,8 @@ export class StreamAccount extends Call {
     this.#metrics?.closed(reason);
     const { up, down, resumes } = this;
     const ms = rounded({ total: performance.now() - this.#openedAt });
-    log.info({ ...this.#head, reason, bytes_up: up, bytes_down: down, resumes, ms }, "stream closed");
+    const line = Object.assign(this.#head, { reason, bytes_up: up, bytes_down: down, resumes, ms });
+    log.info(line, "stream closed");
   }
 
   /** A connection took over. */

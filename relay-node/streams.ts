@@ -72,6 +72,8 @@ export class Streams {
   readonly #held = new Map<string, HeldStream>();
   /** Those that can't be resumed. */
   readonly #plain = new Set<NodeStream>();
+  /** Tunnels that are counted at the end of this turn, and run then. */
+  #beginning = 0;
   /** Those that run or are being opened. */
   readonly #taken: Record<StreamKind, number> = { stream: 0, tunnel: 0 };
   /** Runs while there is anything to look at: one for all. */
@@ -90,14 +92,14 @@ export class Streams {
     this.#onEnd = onEnd;
     this.#bounds = { ...BOUNDS, ...bounds };
     const detached = () => this.#count((stream) => stream instanceof HeldStream && stream.isDetached);
-    const open = () => this.#count((stream) => !stream.isOver);
+    const open = () => this.#beginning + this.#count((stream) => !stream.isOver);
     const parked = () => this.#parked.size;
     this.metrics = new StreamMetrics(metrics.registry, { open, detached, parked }, metrics.observe);
   }
 
   /** Streams under way, from the question for one until its client's connection has gone. */
   get size(): number {
-    return this.#openings.size + this.#count((stream) => !stream.isClosed);
+    return this.#openings.size + this.#beginning + this.#count((stream) => !stream.isClosed);
   }
 
   /** Takes a request to upgrade. */
@@ -178,20 +180,24 @@ export class Streams {
     const stream = new HeldStream(parts, this.#node.config.id, this.#bounds.resumeMs, id);
     this.#held.set(stream.id, stream);
     this.#taken.stream++;
-    account.opened(stream.id, "v1", this.#log, this.metrics, this.#node.usage);
+    account.opened(stream.id, "v1", this.#books);
     this.#tick();
     return stream;
   }
 
   /** The same without a protocol. */
   openRaw(account: StreamAccount, { socket }: Dialed, upgraded: UpgradedSocket): void {
-    this.#openPlain(account, "stream", "raw", socket, (parts) => new RawStream(parts, upgraded));
+    this.#taken.stream++;
+    account.opened(undefined, "raw", this.#books);
+    this.#carry(account, "stream", socket, (parts) => new RawStream(parts, upgraded));
   }
 
   /**
    * Keeps a tunnel of the proxy door.
    * @param client speaks the user's bytes; half-open capable, and paused
    * @param head what came of them already
+   * @param counted the tunnel may wait for the end of this turn of the event loop, when all are counted on file together: this is called
+   *   then, before a byte passes. Whoever can wait for it lets errors of both sides end nothing until then
    */
   openTunnel(
     account: StreamAccount,
@@ -199,25 +205,35 @@ export class Streams {
     { socket }: Dialed<Connection>,
     client: Connection,
     head: Buffer,
+    counted?: () => void,
   ): void {
-    this.#openPlain(
-      account,
-      "tunnel",
-      mode,
-      socket,
-      (parts) => new ProxyTunnel(parts, client, head, this.#bounds.halfClosedMs),
-    );
+    this.#taken.tunnel++;
+    const { halfClosedMs } = this.#bounds;
+    const carry = () =>
+      this.#carry(account, "tunnel", socket, (parts) => new ProxyTunnel(parts, client, head, halfClosedMs));
+    if (counted === undefined) {
+      account.opened(undefined, mode, this.#books);
+      carry();
+      return;
+    }
+    this.#beginning++;
+    account.opened(undefined, mode, this.#books, () => {
+      this.#beginning--;
+      counted();
+      carry();
+    });
   }
 
-  #openPlain<Target>(
+  get #books() {
+    return { log: this.#log, metrics: this.metrics, usage: this.#node.usage };
+  }
+
+  #carry<Target>(
     account: StreamAccount,
     kind: StreamKind,
-    mode: StreamMode,
     target: Target,
     make: (parts: StreamParts<Target>) => NodeStream,
   ): void {
-    this.#taken[kind]++;
-    account.opened(undefined, mode, this.#log, this.metrics, this.#node.usage);
     const parts = {
       account,
       target,

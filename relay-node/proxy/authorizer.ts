@@ -25,5 +25,7 @@ export interface ProxyAuthorizer {
    * @throws RelayError `proxy_credentials_invalid`, `authorization_unavailable`, `rate_limited`, and what the edge refuses with
    */
   authorize(user: ProxyUser, target: string, signal?: AbortSignal): Promise<ProxyAdmission>;
+  /** The same where it is known already. Undefined: it has to be asked. @throws RelayError as `authorize` */
+  remembered?(user: ProxyUser, target: string): ProxyAdmission | undefined;
   close(): Promise<void>;
 }

@@ -6,6 +6,7 @@ import {
   type ProxyRequest,
   readProxyRequest,
 } from "../../protocol/proxy-requests.ts";
+import type { TunnelTarget } from "../../protocol/targets.ts";
 import { fieldLines, markFields } from "../answer.ts";
 import { asRelayError } from "../failure.ts";
 import type { BareSocket } from "../tcp/bare-socket.ts";
@@ -17,10 +18,10 @@ import { proxyUser } from "./proxy-user.ts";
 import { type OpenedTunnel, TunnelOpening } from "./tunnel-opening.ts";
 import { WaitingUser } from "./waiting-user.ts";
 
-/** Who asks for a tunnel, and where to: `tcp://host:port`. */
+/** Who asks for a tunnel, and where to. */
 export interface ConnectAsked {
   readonly user: ProxyUser;
-  readonly target: string;
+  readonly target: TunnelTarget;
 }
 
 /**
@@ -31,7 +32,7 @@ export interface ConnectAsked {
 export function readConnect(request: ProxyRequest, from: string | undefined): ConnectAsked {
   const target = connectTarget(request);
   checkHost(request, target);
-  return { user: proxyUser(request, from), target: `tcp://${target.authority}` };
+  return { user: proxyUser(request, from), target };
 }
 
 /**
@@ -85,7 +86,8 @@ async function serve(
     writeRawProxyFailure(socket, known, account.marks);
     return;
   }
-  socket.write(`HTTP/1.1 200 Connection established\r\n${fieldLines(markFields(account.marks))}\r\n`);
   const { dialed, early } = opened;
-  context.streams.openTunnel(account, "connect", dialed, socket, early);
+  context.streams.openTunnel(account, "connect", dialed, socket, early, () => {
+    socket.write(`HTTP/1.1 200 Connection established\r\n${fieldLines(markFields(account.marks))}\r\n`);
+  });
 }

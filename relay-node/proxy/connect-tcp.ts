@@ -49,7 +49,7 @@ export async function serveConnectTcp(
     if (request.headers.expect?.toLowerCase() === "100-continue") {
       socket.write("HTTP/1.1 100 Continue\r\n\r\n");
     }
-    opened = await opening.open(waiting, user, `tcp://${target.authority}`);
+    opened = await opening.open(waiting, user, target);
   } catch (error) {
     waiting.release();
     refuse(opening, socket, asRelayError(error));

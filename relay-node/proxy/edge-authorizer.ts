@@ -102,11 +102,23 @@ export class EdgeAuthorizer implements ProxyAuthorizer {
       }
     } catch (error) {
       // What the caller's signal says is no failure of the user's.
-      if (isRelayError(error) && signal?.aborted !== true) {
-        this.#log.debug({ reason: error.code, from: user.from }, "proxy user refused");
-      }
+      if (signal?.aborted !== true) this.#tellRefused(error, user);
       throw error;
     }
+  }
+
+  remembered(user: ProxyUser, target: string): ProxyAdmission | undefined {
+    try {
+      const credential = this.#unasked(() => this.#forms.check(user, this.#now()));
+      return this.#unasked(() => this.#remembered({ credential, user, target }));
+    } catch (error) {
+      this.#tellRefused(error, user);
+      throw error;
+    }
+  }
+
+  #tellRefused(error: unknown, { from }: ProxyUser): void {
+    if (isRelayError(error)) this.#log.debug({ reason: error.code, from }, "proxy user refused");
   }
 
   async close(): Promise<void> {

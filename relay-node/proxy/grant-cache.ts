@@ -63,6 +63,8 @@ export class GrantCache {
   readonly #maxEach: number;
   // A Map keeps the order of insertion: what is used moves to its end.
   readonly #grants = new Map<string, Kept>();
+  /** The one that was used or put last: it is at the end of each order. */
+  #last = "";
   /** The keys of each credential's grants. */
   readonly #byCredential = new Map<string, Set<string>>();
   /** And of each client's, in the order in which they were used. */
@@ -89,11 +91,15 @@ export class GrantCache {
       this.#drop(key, kept);
       return undefined;
     }
-    this.#grants.delete(key);
-    this.#grants.set(key, kept);
-    const own = this.#byClient.get(admission.grant.sub)!;
-    own.delete(key);
-    own.add(key);
+    // Many tunnels in a row are one user's to one target.
+    if (key !== this.#last) {
+      this.#last = key;
+      this.#grants.delete(key);
+      this.#grants.set(key, kept);
+      const own = this.#byClient.get(admission.grant.sub)!;
+      own.delete(key);
+      own.add(key);
+    }
     return { standing, admission };
   }
 
@@ -103,6 +109,7 @@ export class GrantCache {
     this.drop(credential, target);
     const key = grantKey(credential, target);
     this.#grants.set(key, { credential, target, admission, askedAt });
+    this.#last = key;
     const keys = this.#byCredential.get(credential) ?? new Set();
     this.#byCredential.set(credential, keys.add(key));
     const own = this.#byClient.get(sub) ?? new Set();

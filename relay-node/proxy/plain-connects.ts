@@ -27,8 +27,8 @@ export class PlainConnects {
   readonly #server: Server;
   readonly #handlers: PlainConnectHandlers;
   /** Those that have said nothing since the clock was looked at last, and those before. */
-  #young = new Set<WaitingHead>();
-  #old = new Set<WaitingHead>();
+  #young = new Set<BareSocket>();
+  #old = new Set<BareSocket>();
   readonly #silentMs: number;
   #timer: NodeJS.Timeout | undefined;
 
@@ -65,16 +65,17 @@ export class PlainConnects {
   #accepted(handle: TcpHandle): void {
     const socket = new BareSocket(handle);
     if (!this.#handlers.admit(socket)) return;
-    const waiting = new WaitingHead(socket, (bytes) => this.#judge(waiting, bytes));
-    this.#young.add(waiting);
+    this.#young.add(socket);
     this.#timer ??= setInterval(() => this.#tick(), this.#silentMs).unref();
+    const judge = (bytes?: Buffer) => this.#judge(socket, bytes);
+    socket.hearer = { data: judge, end: judge, close: judge };
+    socket.resume();
   }
 
   /** @param bytes the first that came; undefined where none did */
-  #judge(waiting: WaitingHead, bytes: Buffer | undefined): void {
-    if (!this.#young.delete(waiting)) this.#old.delete(waiting);
-    const { socket } = waiting;
-    waiting.leave();
+  #judge(socket: BareSocket, bytes: Buffer | undefined): void {
+    socket.hearer = undefined;
+    if (!this.#young.delete(socket)) this.#old.delete(socket);
     if (bytes === undefined) {
       socket.destroy();
       return;
@@ -94,9 +95,9 @@ export class PlainConnects {
   }
 
   #tick(): void {
-    for (const waiting of this.#old) {
-      waiting.leave();
-      if (!waiting.socket.destroyed) this.#handOver(waiting.socket, undefined);
+    for (const socket of this.#old) {
+      socket.hearer = undefined;
+      if (!socket.destroyed) this.#handOver(socket, undefined);
     }
     this.#old = this.#young;
     this.#young = new Set();
@@ -104,27 +105,6 @@ export class PlainConnects {
     clearInterval(this.#timer);
     this.#timer = undefined;
   }
-}
-
-/** A connection of which nothing was heard. */
-class WaitingHead {
-  readonly socket: BareSocket;
-  readonly #onFirst: (bytes: Buffer | undefined) => void;
-
-  /** @param onFirst hears what comes first; undefined: it has ended */
-  constructor(socket: BareSocket, onFirst: (bytes: Buffer | undefined) => void) {
-    this.socket = socket;
-    this.#onFirst = onFirst;
-    socket.on("data", onFirst).on("end", this.#onEnd).on("close", this.#onEnd);
-    socket.resume();
-  }
-
-  /** Listens no more. */
-  leave(): void {
-    this.socket.off("data", this.#onFirst).off("end", this.#onEnd).off("close", this.#onEnd);
-  }
-
-  readonly #onEnd = (): void => this.#onFirst(undefined);
 }
 
 /** As HTTP's server makes its own; what the system sends at once, and when it asks after a peer, it has from the listening socket. */

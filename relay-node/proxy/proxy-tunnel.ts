@@ -94,9 +94,7 @@ export class ProxyTunnel implements NodeStream {
     const { account } = this.#parts;
     return {
       mustRest: () => account.inDebt,
-      get isPaced() {
-        return account.isPaced;
-      },
+      isPaced: account.isPaced,
       moved: (bytes) => {
         this.#movedAt = performance.now();
         account.moved(direction, bytes);

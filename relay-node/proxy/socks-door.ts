@@ -13,7 +13,7 @@ import {
   replyBytes,
   SocksRefusal,
 } from "../../protocol/socks5.ts";
-import { tunnelUrl } from "../../protocol/targets.ts";
+import { parseTunnelUrl, tunnelUrl } from "../../protocol/targets.ts";
 import { asRelayError } from "../failure.ts";
 import { LAST_ANSWER_MS, STREAM_BUFFER_BYTES } from "../limits.ts";
 import type { ListenAddress } from "../listener.ts";
@@ -149,7 +149,7 @@ class SocksConnection {
     const waiting = new WaitingUser(socket, Buffer.from(this.#reader.rest), opening.onGone);
     let opened: OpenedTunnel;
     try {
-      opened = await opening.open(waiting, user, tunnelUrl(host, port));
+      opened = await opening.open(waiting, user, parseTunnelUrl(tunnelUrl(host, port)));
     } catch (error) {
       waiting.release();
       const known = asRelayError(error);

@@ -33,7 +33,7 @@ export class Strangers {
     const own = this.#bySender.get(sender) ?? new Set();
     this.#bySender.set(sender, own.add(connection));
     this.#connections.set(connection, sender);
-    connection.once("close", () => this.known(connection));
+    connection.on("close", () => this.known(connection));
     if (own.size > this.#counts.perSender) this.#cutFirst(own);
     else if (this.#connections.size > this.#counts.inAll) this.#cutFirst(this.#connections.keys());
   }

@@ -1,6 +1,7 @@
 import { RelayError, withReached } from "../../protocol/errors.ts";
-import { parseTunnelUrl } from "../../protocol/targets.ts";
+import type { TunnelTarget } from "../../protocol/targets.ts";
 import { newRequestId } from "../../protocol/tokens.ts";
+import { Cancellation } from "../cancellation.ts";
 import type { Dialed } from "../dialer.ts";
 import { enter } from "../enter.ts";
 import { reset } from "../reset.ts";
@@ -27,7 +28,7 @@ export class TunnelOpening implements Opening {
   readonly account: StreamAccount;
   readonly #context: ProxyContext;
   readonly #onKnown: (() => void) | undefined;
-  readonly #gone = new AbortController();
+  readonly #gone = new Cancellation();
 
   /** @param onKnown called once the user's credentials were found good */
   constructor(context: ProxyContext, onKnown?: () => void) {
@@ -39,17 +40,16 @@ export class TunnelOpening implements Opening {
   /**
    * Judges and dials, for a user whose connection waits meanwhile.
    *
-   * @param target `tcp://host:port`
    * @returns the connection, and what the user has said already
    * @throws RelayError as the authorizer, the client's limits and the dialer, `node_draining`, `node_out_of_service`,
    *   `node_full`, and what `abort` was given; the account has been told of it
    */
-  async open(waiting: WaitingUser, user: ProxyUser, target: string): Promise<OpenedTunnel> {
+  async open(waiting: WaitingUser, user: ProxyUser, target: TunnelTarget): Promise<OpenedTunnel> {
     const dialed = await this.#context.streams.opening(this, this.#open(user, target, waiting.isBare));
     const early = waiting.release();
     if (!waiting.isGone) return { dialed, early };
     reset(dialed.socket);
-    throw gone();
+    throw wentAway();
   }
 
   is(): boolean {
@@ -61,15 +61,18 @@ export class TunnelOpening implements Opening {
   }
 
   /** The user went away. */
-  readonly onGone = (): void => this.abort(gone());
+  readonly onGone = (): void => this.abort(wentAway());
 
-  async #open(user: ProxyUser, target: string, isBare: boolean): Promise<Dialed<Connection>> {
+  async #open(user: ProxyUser, to: TunnelTarget, isBare: boolean): Promise<Dialed<Connection>> {
     const { node, streams, authorizer } = this.#context;
     const { account } = this;
-    const { signal } = this.#gone;
+    const gone = this.#gone;
+    const { host, port, authority } = to;
+    const target = `tcp://${authority}`;
     node.assertServing(true);
     streams.assertRoom(this.kind);
-    const { grant } = await authorizer.authorize(user, target, signal);
+    const { grant } =
+      authorizer.remembered?.(user, target) ?? (await authorizer.authorize(user, target, gone.signal));
     this.#onKnown?.();
     const { sub, limits } = grant;
     account.claims = {
@@ -80,20 +83,19 @@ export class TunnelOpening implements Opening {
       ...(limits !== undefined && { limits }),
     };
     // What was asked for may have taken its time.
-    signal.throwIfAborted();
+    gone.throwIfAborted();
     node.assertServing(true);
     account.slot = enter(node, grant, "stream", (error) => this.abort(withReached(error, "no")));
     account.lap("node_queue");
-    const { host, port, authority } = parseTunnelUrl(target);
     account.host = authority;
-    const to = { host, port, signal, onStage: account.onStage };
+    const dial = { host, port, onStage: account.onStage };
     const dialed: Dialed<Connection> = isBare
-      ? await node.dialer.dialBare(to)
-      : await node.dialer.dial({ ...to, tls: false, allowHalfOpen: true });
+      ? await node.dialer.dialBare({ ...dial, signal: gone })
+      : await node.dialer.dial({ ...dial, signal: gone.signal, tls: false, allowHalfOpen: true });
     account.connected(dialed, false);
-    if (!signal.aborted) return dialed;
+    if (!gone.aborted) return dialed;
     dialed.socket.destroy();
-    throw signal.reason;
+    throw gone.reason!;
   }
 
   /** No tunnel comes of it: the slot is given back, and it is written down. */
@@ -104,6 +106,6 @@ export class TunnelOpening implements Opening {
   }
 }
 
-function gone(): RelayError {
+function wentAway(): RelayError {
   return new RelayError("stream_cancelled", "the user went away", { reached: "no" });
 }

@@ -1,5 +1,5 @@
 import { STREAM_EARLY_BYTES } from "../limits.ts";
-import { BareSocket } from "../tcp/bare-socket.ts";
+import { type BareHearer, BareSocket } from "../tcp/bare-socket.ts";
 import type { Connection } from "../tcp/connection.ts";
 
 /**
@@ -8,7 +8,7 @@ import type { Connection } from "../tcp/connection.ts";
  * An end behind bytes is that of what it has to say, and goes on to the target in its turn. Without any, nobody could tell it
  * from a close: whoever gives up does no more.
  */
-export class WaitingUser {
+export class WaitingUser implements BareHearer {
   readonly #socket: Connection;
   readonly #onGone: () => void;
   readonly #early: Buffer[];
@@ -21,8 +21,12 @@ export class WaitingUser {
     this.#onGone = onGone;
     this.#early = [head];
     this.#bytes = head.length;
-    socket.on("data", this.#onData).on("end", this.#onEnd).on("close", this.#leave);
-    socket.on("error", this.#leave);
+    if (socket instanceof BareSocket) {
+      socket.hearer = this;
+      return;
+    }
+    socket.on("data", this.data).on("end", this.end).on("close", this.close);
+    socket.on("error", this.close);
   }
 
   /** Whether its connection is a socket without streams: such a one is spliced to another of its kind. */
@@ -38,24 +42,27 @@ export class WaitingUser {
   release(): Buffer {
     const socket = this.#socket;
     socket.pause();
-    socket.off("data", this.#onData).off("end", this.#onEnd).off("close", this.#leave);
-    // Its errors are the next one's to hear; until then nobody's.
-    socket.on("error", () => {}).off("error", this.#leave);
-    return Buffer.concat(this.#early);
+    if (socket instanceof BareSocket) socket.hearer = undefined;
+    else {
+      socket.off("data", this.data).off("end", this.end).off("close", this.close);
+      // Its errors are the next one's to hear; until then nobody's.
+      socket.on("error", () => {}).off("error", this.close);
+    }
+    return this.#early.length === 1 ? this.#early[0]! : Buffer.concat(this.#early);
   }
 
-  readonly #onData = (chunk: Buffer): void => {
+  readonly data = (chunk: Buffer): void => {
     this.#early.push(chunk);
     this.#bytes += chunk.length;
     // What is beyond stays with the system, which slows the user.
     if (this.#bytes >= STREAM_EARLY_BYTES) this.#socket.pause();
   };
 
-  readonly #onEnd = (): void => {
-    if (this.#bytes === 0) this.#leave();
+  readonly end = (): void => {
+    if (this.#bytes === 0) this.close();
   };
 
-  readonly #leave = (): void => {
+  readonly close = (): void => {
     this.#isGone = true;
     this.#onGone();
   };

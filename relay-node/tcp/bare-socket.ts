@@ -17,8 +17,19 @@ export interface BareConnect {
   readonly localPort: number;
 }
 
+/** Hears what a socket says. */
+export interface BareHearer {
+  data(bytes: Buffer): void;
+  end(): void;
+  /** It is closed: those who listen for that hear it, too. */
+  close(): void;
+}
+
 /** A handle that knows whose it is. */
 type OwnHandle = TcpHandle & { owner?: BareSocket | undefined };
+
+/** Where names are told: one object that has all that is told of one. */
+const NAME = { address: "", family: "", port: 0 };
 
 /** Those that were closed in this turn and have not told so. */
 let closing: BareSocket[] = [];
@@ -36,6 +47,8 @@ export class BareSocket extends EventEmitter implements Connection {
   writableFinished = false;
   /** Bytes that wait in libuv. */
   writableLength = 0;
+  /** Hears what comes in place of those who listen for it, for less than listeners cost. */
+  hearer: BareHearer | undefined;
   /** Nothing that was read is kept here. */
   readonly readableLength = 0;
   #handle: OwnHandle | undefined;
@@ -82,8 +95,7 @@ export class BareSocket extends EventEmitter implements Connection {
   /** Of the peer; undefined once it has gone. */
   get remoteAddress(): string | undefined {
     if (this.#remoteAddress !== undefined || this.#handle === undefined) return this.#remoteAddress;
-    const name: { address?: string } = {};
-    if (this.#handle.getpeername(name) === 0) this.#remoteAddress = name.address;
+    if (this.#handle.getpeername(NAME) === 0) this.#remoteAddress = NAME.address;
     return this.#remoteAddress;
   }
 
@@ -196,7 +208,7 @@ export class BareSocket extends EventEmitter implements Connection {
     this.#handle = undefined;
     this.#lender = undefined;
     if (this.#isReading) handle.readStop();
-    if (closing.length === 0) queueMicrotask(tellClosed);
+    if (closing.length === 0) void SOON.then(tellClosed);
     closing.push(this);
     return handle;
   }
@@ -207,6 +219,7 @@ export class BareSocket extends EventEmitter implements Connection {
     // Whoever doesn't listen for errors hears of the close.
     if (this.#error !== undefined && this.listenerCount("error") > 0) this.emit("error", this.#error);
     this.closed = true;
+    this.hearer?.close();
     this.emit("close");
   }
 
@@ -228,7 +241,9 @@ export class BareSocket extends EventEmitter implements Connection {
       return undefined;
     }
     if (this.#lender === undefined) {
-      this.emit("data", Buffer.from(bytes!, streamBaseState[kArrayBufferOffset], length));
+      const data = Buffer.from(bytes!, streamBaseState[kArrayBufferOffset], length);
+      if (this.hearer === undefined) this.emit("data", data);
+      else this.hearer.data(data);
       return undefined;
     }
     if (!this.#lender.took(length)) this.pause();
@@ -240,7 +255,8 @@ export class BareSocket extends EventEmitter implements Connection {
   #onEnd(): void {
     this.pause();
     this.readableEnded = true;
-    this.emit("end");
+    if (this.hearer === undefined) this.emit("end");
+    else this.hearer.end();
     if (this.writableFinished) this.destroy();
   }
 
@@ -262,6 +278,9 @@ export class BareSocket extends EventEmitter implements Connection {
     if (this.readableEnded) this.destroy();
   }
 }
+
+/** What is chained to it comes right behind the code that runs, for less than what `queueMicrotask` makes of it. */
+const SOON = Promise.resolve();
 
 /** ENOTCONN, as libuv has it. */
 const NOT_CONNECTED = -107;

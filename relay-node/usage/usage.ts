@@ -81,6 +81,15 @@ export class Usage {
     this.flush();
   }
 
+  /** The same, written with all else of this turn of the event loop. @param written as of `requestInTurn` */
+  streamInTurn(client: string, written: () => void): void {
+    const counts = this.#of(client);
+    counts.requests += 1;
+    counts.streams += 1;
+    this.#waiting.push(written);
+    this.#flushSoon();
+  }
+
   /** Something was refused. A flood of it costs one write in a turn. */
   refusal(client: string): void {
     this.#of(client).refusals += 1;

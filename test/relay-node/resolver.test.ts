@@ -131,6 +131,14 @@ describe("what needs no query", () => {
     expect(server.queries).toHaveLength(before);
   });
 
+  it("is known at once, and so is what was asked lately", async () => {
+    const resolver = resolverOf({ ipv6: false });
+    const literal = { addresses: [{ address: "192.0.2.7", family: 4 }], cached: true };
+    expect(resolver.known!("192.0.2.7")).toEqual(literal);
+    expect(() => resolver.known!("0x7f.1")).toThrow("neither a DNS name nor an address");
+    expect(resolver.known!("not-asked-yet.example")).toBeUndefined();
+  });
+
   it.each([
     "",
     ".",

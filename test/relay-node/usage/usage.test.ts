@@ -94,6 +94,19 @@ test("requests of one turn are written together, and on file before anybody is t
   expect(told).toEqual(["shop 2", "bank 2", "shop 2"]);
 });
 
+test("so are streams, each of which is a request, too", async () => {
+  const told: string[] = [];
+  for (const client of ["shop", "shop"]) {
+    usage.streamInTurn(client, () => {
+      const [shop] = onFile();
+      told.push(`${client} ${shop?.requests} ${shop?.streams}`);
+    });
+  }
+  expect([onFile(), told]).toEqual([[], []]);
+  await new Promise((done) => setImmediate(done));
+  expect(told).toEqual(["shop 2 2", "shop 2 2"]);
+});
+
 test("a request whose journal can't be written waits for nothing", async () => {
   usage.journal.close();
   let isTold = false;
