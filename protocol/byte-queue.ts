@@ -63,6 +63,20 @@ export class ByteQueue {
     return kept;
   }
 
+  /**
+   * Takes in bytes that stand in a block already, which is the queue's from now on, and given back as its own are.
+   * @returns them, as they stay until they are dropped
+   */
+  adopt(block: Uint8Array, begin: number, end: number): Uint8Array {
+    const chunk = block.subarray(begin, end);
+    this.#size += chunk.length;
+    this.#block = block;
+    this.#begin = begin;
+    this.#end = end;
+    this.#add(chunk, block);
+    return chunk;
+  }
+
   /** Drops so many bytes at the front. */
   drop(bytes: number): void {
     this.#size -= bytes;

@@ -5,7 +5,8 @@ import { errorOfReset, parseStreamMessage, type StreamMessage } from "./stream-m
 
 /** What an end sends messages by: a WebSocket, or whatever carries whole messages in order. */
 export interface StreamPort {
-  send(message: Uint8Array | string): void;
+  /** @param hasRoom the bytes in front of a binary one, in the block that it stands in, are nobody's */
+  send(message: Uint8Array | string, hasRoom?: boolean): void;
 }
 
 /** What an end tells its owner. After `reset` or `done` nothing more comes. */
@@ -146,6 +147,17 @@ export class StreamEnd {
     if (chunk.length > this.room) throw new Error(`there is room for ${this.room} bytes alone`);
     this.#sent += chunk.length;
     for (const piece of this.#pending.push(chunk)) this.#sendBytes(piece);
+  }
+
+  /**
+   * Sends bytes that stand in a block, behind some room, and takes it over.
+   * @throws Error where there is no room for them in the window
+   */
+  sendBlock(block: Uint8Array, begin: number, end: number): void {
+    if (end - begin > this.room) throw new Error(`there is room for ${this.room} bytes alone`);
+    this.#sent += end - begin;
+    const chunk = this.#pending.adopt(block, begin, end);
+    this.#port?.send(chunk, true);
   }
 
   /** Says that nothing more will be sent. */

@@ -12,6 +12,7 @@ import { STREAM_RESUMES, STREAM_TURN_BYTES } from "./limits.ts";
 import type { StreamAccount } from "./stream-account.ts";
 import { StreamConnection, type StreamConnectionEvents, type UpgradedSocket } from "./stream-connection.ts";
 import { targetFailure } from "./target-failure.ts";
+import { BlockReader, type BlockReaderEvents, type TargetReader } from "./block-reader.ts";
 import { SocketReader } from "./socket-reader.ts";
 import { SocketWriter } from "./socket-writer.ts";
 import { STREAM_BLOCKS } from "./stream-blocks.ts";
@@ -61,7 +62,7 @@ export class HeldStream implements NodeStream {
   readonly #nodeId: string;
   readonly #resumeMs: number;
   readonly #end: StreamEnd;
-  readonly #reader: SocketReader;
+  readonly #reader: TargetReader;
   readonly #writer: SocketWriter;
   /** Resumes cost their client no share of its requests: these are what it has. */
   readonly #resumes = new TokenBucket(STREAM_RESUMES, performance.now());
@@ -104,14 +105,21 @@ export class HeldStream implements NodeStream {
       },
       STREAM_BLOCKS,
     );
-    this.#reader = new SocketReader(target, {
+    const reading: BlockReaderEvents = {
       room: () => this.#roomNow(),
       data: (chunk) => {
         account.moved("down", chunk.length);
         this.#end.send(chunk);
       },
+      block: (block, begin, end) => {
+        account.moved("down", end - begin);
+        this.#end.sendBlock(block, begin, end);
+      },
       end: () => this.#end.finish(),
-    });
+    };
+    // Whose share of bytes is limited takes turns in smaller pieces.
+    const lent = account.isPaced ? undefined : BlockReader.on(target, reading, STREAM_BLOCKS);
+    this.#reader = lent ?? new SocketReader(target, reading);
     target.on("error", (error) => this.fail(targetFailure(error)));
     target.on("close", () => {
       if (!target.readableEnded || !target.writableFinished) {
@@ -222,6 +230,7 @@ export class HeldStream implements NodeStream {
 
   tick(now: number): void {
     if (this.#isOver) return;
+    this.#reader.tick();
     const overdue = this.#parts.account.overdue(now);
     if (overdue !== undefined) {
       this.fail(overdue);

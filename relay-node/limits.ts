@@ -167,6 +167,9 @@ export const STREAM_TURN_BYTES = 65_536;
 /** What streams keep their bytes in: those that say little small blocks, others such as hold a whole turn. */
 export const STREAM_BLOCK_BYTES = [4_096, 16_384, STREAM_TURN_BYTES] as const;
 
+/** A target that filled less than a part of its block so many times in a row gives it back. */
+export const STREAM_SMALL_READS = 8;
+
 /** Blocks that are kept while no stream needs them. */
 export const STREAM_BLOCKS_SPARE_BYTES = 16_777_216;
 

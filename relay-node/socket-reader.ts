@@ -20,6 +20,8 @@ export class SocketReader {
     socket.on("readable", () => this.goOn()).on("end", () => events.end());
   }
 
+  tick(): void {}
+
   goOn(): void {
     const socket = this.#socket;
     while (!socket.destroyed) {

@@ -99,7 +99,7 @@ export class StreamConnection implements StreamPort {
     if (!this.#isCut) this.#sentBlocks.give(block);
   }
 
-  send(message: Uint8Array | string): void {
+  send(message: Uint8Array | string, hasRoom = false): void {
     if (this.#isCut) return;
     // Answers to pings pile up where nobody reads them.
     if (this.#controlsUnread >= CONTROLS_UNREAD_MAX || this.#socket.bufferedAmount > UNREAD_MAX_BYTES) {
@@ -107,7 +107,7 @@ export class StreamConnection implements StreamPort {
       return;
     }
     const onLeft = this.#sentBlocks.sending();
-    if (typeof message !== "string") this.#socket.send(message, onLeft);
+    if (typeof message !== "string") this.#socket.send(message, onLeft, hasRoom);
     else {
       this.#controlsUnread++;
       this.#socket.send(message, () => {

@@ -3,6 +3,9 @@
 /** A frame's head: two bytes, eight of length, four of mask (RFC 6455 section 5.2). */
 export const FRAME_HEAD_MAX_BYTES = 14;
 
+/** The longest head that a server's frame has: no mask. So much is left free in front of bytes that go out as they stand. */
+export const FRAME_ROOM_BYTES = 10;
+
 /** What a ping, a pong or a close may carry (RFC 6455 section 5.5). */
 export const CONTROL_MAX_BYTES = 125;
 

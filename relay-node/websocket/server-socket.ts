@@ -118,11 +118,12 @@ export class ServerSocket {
   /**
    * Sends a message: bytes as a binary one, which must not be changed before they have left, a text as one of text.
    * @param onLeft called once it has left; never where the connection breaks before
+   * @param hasRoom in front of the bytes, in their buffer, stand `FRAME_ROOM_BYTES` that are overwritten
    */
-  send(message: Uint8Array | string, onLeft?: () => void): void {
+  send(message: Uint8Array | string, onLeft?: () => void, hasRoom = false): void {
     if (this.#hasSentClose) return;
     if (typeof message === "string") this.#frame(1, Buffer.from(message), onLeft);
-    else this.#frame(2, message, onLeft);
+    else this.#frame(2, message, onLeft, hasRoom);
   }
 
   ping(): void {
@@ -159,7 +160,7 @@ export class ServerSocket {
     this.#closing ??= setTimeout(() => this.#wire.destroy(), this.#bounds.closeMs);
   }
 
-  #frame(opcode: number, payload: Uint8Array, onLeft?: () => void): void {
+  #frame(opcode: number, payload: Uint8Array, onLeft?: () => void, hasRoom = false): void {
     const wire = this.#wire;
     const onWritten =
       onLeft &&
@@ -170,7 +171,10 @@ export class ServerSocket {
     const { length } = payload;
     const headLength = length < 126 ? 2 : length < 65_536 ? 4 : 10;
     const isCopied = length <= FRAME_COPIED_BYTES;
-    const frame = Buffer.allocUnsafe(headLength + (isCopied ? length : 0));
+    // One piece goes out as it stands; of several, TLS makes a copy first.
+    const frame = hasRoom
+      ? Buffer.from(payload.buffer, payload.byteOffset - headLength, headLength + length)
+      : Buffer.allocUnsafe(headLength + (isCopied ? length : 0));
     frame[0] = 0x80 | opcode;
     if (headLength === 2) frame[1] = length;
     else if (headLength === 4) {
@@ -181,8 +185,8 @@ export class ServerSocket {
       frame.writeUInt16BE(0, 2);
       frame.writeUIntBE(length, 4, 6);
     }
-    if (isCopied) {
-      frame.set(payload, headLength);
+    if (hasRoom || isCopied) {
+      if (!hasRoom) frame.set(payload, headLength);
       wire.write(frame, onWritten);
       return;
     }

@@ -24,12 +24,14 @@ test("whatever is pushed, dropped and looked at, the bytes between are there in 
   const step = fc.oneof(
     fc.record({ do: fc.constant("push" as const), bytes: fc.integer({ min: 0, max: 6_000 }) }),
     fc.record({ do: fc.constant("push" as const), bytes: fc.integer({ min: 0, max: 40 }) }),
+    fc.record({ do: fc.constant("adopt" as const), bytes: fc.integer({ min: 1, max: 4_900 }) }),
     fc.record({ do: fc.constantFrom("drop", "peek"), bytes: fc.integer({ min: 0, max: 9_000 }) }),
   );
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), fc.boolean(), (steps, hasBlocks) => {
       const out = new Set<Uint8Array>();
-      const queue = new ByteQueue(hasBlocks ? blocks(out) : undefined);
+      const lent = blocks(out);
+      const queue = new ByteQueue(hasBlocks ? lent : undefined);
       let expected = Buffer.alloc(0);
       let next = 0;
       for (const { do: what, bytes } of steps) {
@@ -41,6 +43,13 @@ test("whatever is pushed, dropped and looked at, the bytes between are there in 
           expected = Buffer.concat([expected, chunk]);
           // Where it has blocks, what was pushed is the caller's again.
           if (hasBlocks) chunk.fill(255);
+        } else if (what === "adopt") {
+          if (!hasBlocks) continue;
+          const block = lent.take(5_000);
+          const chunk = Uint8Array.from({ length: bytes }, () => next++ % 251);
+          block.set(chunk, 10);
+          expect(queue.adopt(block, 10, 10 + bytes)).toEqual(chunk);
+          expected = Buffer.concat([expected, chunk]);
         } else if (what === "drop") {
           queue.drop(count);
           expected = expected.subarray(count);
