@@ -3,7 +3,7 @@ import { freePort } from "../test/support/stack.ts";
 import { installMissing } from "../test/support/debian-packages.ts";
 import { startLoopbackPostgres } from "../test/tunnel/support/servers/loopback-postgres.ts";
 import { startAgent } from "./database/agent.ts";
-import { type Database, fill, select, type Transactions } from "./database/pgbench.ts";
+import { connectMs, type Database, fill, select, type Transactions } from "./database/pgbench.ts";
 import { debianVersion } from "./peers/peer.ts";
 import { quietly } from "./quiet.ts";
 import { median } from "./stats.ts";
@@ -11,12 +11,11 @@ import { StreamsRelay } from "./streams/relay.ts";
 import { alternate, type Figure, type Section, type Workload } from "./workload.ts";
 
 const SIZES = {
-  whole: { rounds: 5, seconds: 4, connecting: 2 },
-  quick: { rounds: 1, seconds: 1, connecting: 1 },
+  whole: { rounds: 5, seconds: 4, connecting: 2, warm: 3 },
+  quick: { rounds: 1, seconds: 1, connecting: 1, warm: 1 },
 };
 const CLIENTS = [1, 8] as const;
 const EVERY_CORE = [0, 1];
-const WARM_SECONDS = 3;
 const HOST = "127.0.0.1";
 
 const WAYS = {
@@ -43,7 +42,7 @@ export const database: Workload = {
   async run(options) {
     const { quick, dir } = options;
     const log = (line: string) => options.log(line);
-    const { rounds, seconds, connecting } = quick ? SIZES.quick : SIZES.whole;
+    const { rounds, seconds, connecting, warm } = quick ? SIZES.quick : SIZES.whole;
     await installMissing(["postgresql"], "bench");
     const running: { stop(): Promise<void> }[] = [];
     try {
@@ -62,12 +61,13 @@ export const database: Workload = {
       const relay = await StreamsRelay.start(join(dir, "relay"), [`tcp://${HOST}:${port}`], EVERY_CORE);
       running.push(relay);
       const env = { HOLDFAST_URL: relay.relayUrl, NODE_EXTRA_CA_CERTS: relay.stack.caFile };
-      const [byEdge, straight] = [await freePort(), await freePort()];
+      const [byEdge, straight, asked] = [await freePort(), await freePort(), await freePort()];
       const agents = {
         edge: await startAgent(dir, { port, listen: byEdge, via: "edge", core: EVERY_CORE }, env),
         node: await startAgent(dir, { port, listen: straight, via: "direct", core: EVERY_CORE }, env),
       };
-      running.push(...Object.values(agents));
+      const plain = { port, listen: asked, via: "edge", core: EVERY_CORE, ahead: false } as const;
+      running.push(...Object.values(agents), await startAgent(dir, plain, env));
       const ports: Record<Way, number> = { direct: port, edge: byEdge, node: straight };
       const cpu = (way: Way) => ({
         agent: way === "direct" ? 0 : agents[way].cpuMs,
@@ -91,7 +91,7 @@ export const database: Workload = {
         return alternate(rounds, runs);
       };
       // Code that is compiled late shall be.
-      for (const way of WAY_NAMES) await select(at(ports[way]), { clients: 1, seconds: WARM_SECONDS });
+      for (const way of WAY_NAMES) await select(at(ports[way]), { clients: 1, seconds: warm });
       for (const clients of CLIENTS) {
         log(`select-only, ${clients} at once`);
         const samples = await all(clients, false);
@@ -106,6 +106,30 @@ export const database: Workload = {
         title: "A connection for each transaction",
         note: "pgbench -C with one client: each transaction waits for a TCP connection, the start of PostgreSQL's process for it, and the password's exchange. Each goes by a stream of its own.",
         figures: figures(samples, "latencyMs"),
+      });
+      log("set-ups with pauses");
+      const setups = { direct: port, ahead: byEdge, asked };
+      const setUp = (name: keyof typeof setups) => () =>
+        connectMs(at(setups[name]), connecting, join(dir, "connect.sql"));
+      for (const name of ["ahead", "asked"] as const) await setUp(name)();
+      const times = await alternate(rounds, {
+        direct: setUp("direct"),
+        ahead: setUp("ahead"),
+        asked: setUp("asked"),
+      });
+      const took = (what: string, name: keyof typeof setups): Figure => ({
+        what,
+        unit: "ms until let in",
+        samples: times[name],
+      });
+      sections.push({
+        title: "A connection now and then",
+        note: "pgbench -C with one client that rests for 20 ms before each: the time until PostgreSQL has let it in. Nothing delays the lines here: what is saved is computing alone, and a way there and back or more on a line that has a length.",
+        figures: [
+          took(WAYS.direct, "direct"),
+          took(`${WAYS.edge}, its path opened ahead`, "ahead"),
+          took(`${WAYS.edge}, its path opened when it is asked for`, "asked"),
+        ],
       });
       const version = await debianVersion("postgresql");
       return {

@@ -15,14 +15,22 @@ export function startAgent(
     listen,
     via,
     core,
-  }: { port: number; listen: number; via: "edge" | "direct"; core: readonly number[] },
+    ahead = true,
+  }: {
+    port: number;
+    listen: number;
+    via: "edge" | "direct";
+    core: readonly number[];
+    /** Whether it opens paths ahead of connections. */
+    ahead?: boolean;
+  },
   env: Readonly<Record<string, string>>,
 ): Promise<Process> {
-  const config = join(dir, `holdfast-${via}.toml`);
+  const config = join(dir, `holdfast-${via}-${ahead}.toml`);
   const host = "127.0.0.1";
   writeFileSync(
     config,
-    `via = "${via}"\n[[destinations]]\nhost = "${host}"\nport = ${port}\nlisten = { address = "${host}", port = ${listen} }\n`,
+    `via = "${via}"\nahead = ${ahead}\n[[destinations]]\nhost = "${host}"\nport = ${port}\nlisten = { address = "${host}", port = ${listen} }\n`,
   );
   const args = [
     HOLDFAST,

@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { writeFileSync } from "node:fs";
 import { promisify } from "node:util";
 
 /** Where a database is reached, and by whom. */
@@ -15,6 +16,19 @@ export interface Transactions {
   readonly perSecond: number;
   /** Of one transaction, in milliseconds; with a connection for each the time that this takes as well. */
   readonly latencyMs: number;
+}
+
+/** Between two connections: what is opened ahead of the next one has so long. */
+const PAUSE_MS = 20;
+
+/**
+ * How long it takes to be connected and let in, one at a time with pauses between, in milliseconds.
+ * @param file where the script may stand
+ */
+export async function connectMs(database: Database, seconds: number, file: string): Promise<number> {
+  writeFileSync(file, `\\sleep ${PAUSE_MS} ms\nSELECT 1;\n`);
+  const said = await pgbench(database, ["-n", "-C", "-c", "1", "-T", String(seconds), "-f", file]);
+  return Number(/^average connection time = ([\d.]+) ms/m.exec(said)![1]);
 }
 
 /** Makes pgbench's tables. */

@@ -54,7 +54,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     tunnel = await startTunnel(settings, { open, relayUrl, env, log: warn, signal: stopped });
     stopped.throwIfAborted();
     for (const line of tunnel.lines) note(line);
-    for (const { destination } of tunnel.state()) relay.expect(destination);
+    if (settings.ahead) for (const { destination } of tunnel.state()) relay.expect(destination);
     if (options.proxies) {
       const destinations = tunnel.state().map(({ destination }) => destination);
       proxies = await startLocalProxies({ open, hosts: settings.hosts, destinations });

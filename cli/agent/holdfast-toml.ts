@@ -39,6 +39,7 @@ const file = z.strictObject({
   env: z.array(variable).optional(),
   names: z.enum(NAME_WAYS).optional(),
   via: z.enum(VIAS).optional(),
+  ahead: z.boolean().optional(),
 });
 
 /** What a `holdfast.toml` says; undefined where it does not speak of it. */
@@ -49,6 +50,7 @@ export interface FileSettings {
   readonly env?: string[] | undefined;
   readonly names?: NameWay | undefined;
   readonly via?: Via | undefined;
+  readonly ahead?: boolean | undefined;
 }
 
 /**
@@ -73,7 +75,7 @@ export function parseHoldfastToml(text: string, name: string, problems: string[]
     }
     return {};
   }
-  const { destinations, hosts, names, via } = read.data;
+  const { destinations, hosts, names, via, ahead } = read.data;
   const found: Destination[] = [];
   const services: string[] = [];
   for (const [index, entry] of (destinations ?? []).entries()) {
@@ -93,5 +95,6 @@ export function parseHoldfastToml(text: string, name: string, problems: string[]
     env: env.length === 0 ? undefined : env,
     names,
     via,
+    ahead,
   };
 }

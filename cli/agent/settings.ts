@@ -20,6 +20,8 @@ export interface Settings {
   readonly names: NameWay;
   /** How nodes are come to. */
   readonly via: Via;
+  /** Whether paths are opened ahead of connections. */
+  readonly ahead: boolean;
   /** What is worth telling: what was ignored. */
   readonly notes: readonly string[];
 }
@@ -91,6 +93,7 @@ export function readSettings(flags: SettingsFlags, { env, readFile, folder }: Se
     env: [...new Set(variables)],
     names: names as NameWay,
     via,
+    ahead: file.ahead ?? true,
     notes,
   };
 }

@@ -117,6 +117,7 @@ describe("precedence", () => {
       env: ["DATABASE_URL", "PGHOST"],
       names: "env",
       via: "edge",
+      ahead: true,
       notes: [],
     });
   });
@@ -130,6 +131,12 @@ describe("precedence", () => {
   ] as const)("the way to the nodes with %o, %o and %j is %4$s", (flags, variables, text, expected) => {
     expect(read(flags, variables, { "holdfast.toml": text }).via).toBe(expected);
     expect(readVia(flags, { env: variables, folder: "/app", readFile: () => text })).toBe(expected);
+  });
+
+  test("paths are opened ahead unless holdfast.toml says no", () => {
+    const ahead = (text: string) => read({}, {}, { "holdfast.toml": text }).ahead;
+    expect([ahead(""), ahead("ahead = true"), ahead("ahead = false")]).toEqual([true, true, false]);
+    expect(() => ahead('ahead = "no"')).toThrow("holdfast.toml: ahead:");
   });
 
   test.each([

@@ -86,6 +86,15 @@ describe("the way to the nodes", () => {
     expect(asked()).toEqual(["/grants"]);
   });
 
+  test.each([true, false])("holdfast run opens paths ahead: %s", async (ahead) => {
+    const config = join(dir, "ahead.toml");
+    writeFileSync(config, `ahead = ${ahead}\n[[destinations]]\nhost = "127.0.0.1"\nport = ${echo.port}\n`);
+    const program = "setTimeout(() => {}, 500)";
+    const ended = await start(["run", "-q", "--config", config, "--", process.execPath, "-e", program]).ended;
+    expect(ended.code).toBe(0);
+    expect(edge.seen.filter(({ claims }) => claims.park === true)).toHaveLength(ahead ? 1 : 0);
+  });
+
   test("holdfast proxy goes straight to the node", async () => {
     const running = start(["proxy", "--via", "direct", "--to", authority()]);
     await running.says("ALL_PROXY");
