@@ -49,9 +49,14 @@ export function isFieldName(name: string): boolean {
 /** A method as RFC 9110 section 9.1 has it: the same token grammar. */
 export const isMethod = isFieldName;
 
+/** Latin-1 without controls, wherever white space stands. */
+export function isFieldText(value: string): boolean {
+  return VALUE.test(value);
+}
+
 /** A field value that is safe to write: Latin-1 without controls, and no white space at its ends. */
 export function isFieldValue(value: string): boolean {
-  if (!VALUE.test(value)) return false;
+  if (!isFieldText(value)) return false;
   const first = value.charCodeAt(0);
   const last = value.charCodeAt(value.length - 1);
   return first !== 0x20 && first !== 0x09 && last !== 0x20 && last !== 0x09;

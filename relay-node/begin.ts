@@ -1,9 +1,7 @@
 import type { IncomingMessage } from "node:http";
-import type { Dispatcher } from "undici";
 import { RelayError } from "../protocol/errors.ts";
 import { checkGrantTimes, type GrantClaims } from "../protocol/grants.ts";
 import { BUFFERED_BODY_BYTES } from "../protocol/limits.ts";
-import type { TargetUrl } from "../protocol/targets.ts";
 import { digestOf } from "../protocol/tokens.ts";
 import type { ClientSlot } from "./client-limits.ts";
 import type { NodeContext } from "./context.ts";
@@ -16,7 +14,8 @@ import { readWhole, RequestBody } from "./request-body.ts";
  * and another node may be sent it. So the id is consumed after. Otherwise nothing waits between the grant's verdict and
  * the id, least of all for a body: what the grant said of the time would be old.
  *
- * @returns a small body whole and proven, a stream that is held to what was signed, or null where there is none
+ * @returns a small body whole and proven, a stream that is held to what was signed, or null where there is none; and whether nothing
+ *   was waited for since the reads of this turn were done
  * @throws RelayError `token_framing`, `body_digest`, `body_cut`, `grant_invalid`, `grant_expired`, `node_draining`,
  *   `node_out_of_service`, and what the memory of used ids says
  */
@@ -25,17 +24,22 @@ export async function beginBody(
   request: IncomingMessage,
   claims: GrantClaims,
   slot: ClientSlot,
-): Promise<Buffer | RequestBody | null> {
+): Promise<{ readonly body: Buffer | RequestBody | null; readonly isRead: boolean }> {
   const { consumed } = node;
   if (claims.tail === undefined) {
-    await consumed.consumeInTurn(consumedId(claims), claims, claims.tat, node.now());
-    return takeBody(request, claims, slot);
+    const isRead = await consumed.consumeInTurn(consumedId(claims), claims, claims.tat, node.now());
+    const { framing, digest } = claims;
+    if (digest === undefined && (framing === "none" || framing === 0)) {
+      assertNoBody(request);
+      return { body: null, isRead };
+    }
+    return { body: await takeBody(request, claims, slot), isRead: false };
   }
   const body = await takeTailed(request, claims, claims.tail, slot);
   node.assertServing(true);
   checkGrantTimes(claims, node.now());
-  await consumed.consumeInTurn(consumedId(claims), claims, claims.tat, node.now());
-  return body;
+  const isRead = await consumed.consumeInTurn(consumedId(claims), claims, claims.tat, node.now());
+  return { body, isRead };
 }
 
 /** An id is its client's own: another's is another id. */
@@ -65,16 +69,14 @@ async function takeBody(
   { framing, digest }: GrantClaims,
   slot: ClientSlot,
 ): Promise<Buffer | RequestBody | null> {
-  const { headers } = request;
-  const came =
-    headers["transfer-encoding"] === undefined ? Number(headers["content-length"] ?? 0) : undefined;
   if (framing === "none" || framing === 0) {
-    if (came !== 0) throw new RelayError("token_framing", "signed for no body, but one came");
+    assertNoBody(request);
     if (digest !== undefined && digest !== (await digestOf(new ArrayBuffer(0)))) {
       throw new RelayError("body_digest", "the body is not the one that was signed");
     }
     return null;
   }
+  const came = cameLength(request);
   if (typeof framing === "number") {
     if (came !== undefined && came !== framing) {
       throw new RelayError("token_framing", `signed for ${framing} bytes, ${came} came`);
@@ -90,14 +92,11 @@ async function takeBody(
   return body;
 }
 
-/** What undici is to send. */
-export function dispatchOptions(
-  { htm, framing }: Pick<GrantClaims, "htm" | "framing">,
-  { origin, path, authority }: TargetUrl,
-  fields: string[],
-  body: Buffer | RequestBody | null,
-): Dispatcher.DispatchOptions {
-  const headers = ["host", authority, ...fields];
-  if (typeof framing === "number" && body !== null) headers.push("content-length", String(framing));
-  return { origin, path, method: htm, headers, body: body as Dispatcher.DispatchOptions["body"] & object };
+/** The length of what comes; undefined where it has chunks. */
+function cameLength({ headers }: IncomingMessage): number | undefined {
+  return headers["transfer-encoding"] === undefined ? Number(headers["content-length"] ?? 0) : undefined;
+}
+
+function assertNoBody(request: IncomingMessage): void {
+  if (cameLength(request) !== 0) throw new RelayError("token_framing", "signed for no body, but one came");
 }

@@ -44,6 +44,9 @@ export class Call {
   #waiting = false;
   #dialed: Dialed<unknown> | undefined;
   #isCounted = false;
+  /** It is counted, and will be on file by the end of this turn. */
+  #isFiling = false;
+  #onFile: (() => void) | undefined;
   readonly #config: NodeConfig;
 
   constructor(config: NodeConfig) {
@@ -86,16 +89,25 @@ export class Call {
   count(usage: Usage): void {
     const kind = this.#counted();
     if (kind !== undefined) usage[kind](this.claims!.sub);
+    if (this.#isFiling) usage.flush();
   }
 
-  /** The same where its answer can wait for the end of this turn. @param written called once it may leave */
-  countInTurn(usage: Usage, written: () => void): void {
+  /** The same with one write for all of this turn: `onFile` tells when it is done. */
+  countInTurn(usage: Usage): void {
     const kind = this.#counted();
-    if (kind === "request") usage.requestInTurn(this.claims!.sub, written);
-    else {
-      if (kind === "refusal") usage.refusal(this.claims!.sub);
-      process.nextTick(written);
-    }
+    if (kind === "refusal") usage.refusal(this.claims!.sub);
+    if (kind !== "request") return;
+    this.#isFiling = true;
+    usage.requestInTurn(this.claims!.sub, () => {
+      this.#isFiling = false;
+      this.#onFile?.();
+    });
+  }
+
+  /** Whether what was counted is on file, and with it all that an answer waits for. @param then called once it is, if it isn't yet */
+  onFile(then: () => void): boolean {
+    if (this.#isFiling) this.#onFile = then;
+    return !this.#isFiling;
   }
 
   /** What it counts as now, the first time that this is asked. */

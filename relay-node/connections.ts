@@ -3,12 +3,11 @@ import { RelayError } from "../protocol/errors.ts";
 import { HTTP_HEADER_MAX_BYTES } from "../protocol/limits.ts";
 import type { TargetUrl } from "../protocol/targets.ts";
 import type { TlsRules } from "../protocol/tls-rules.ts";
-import type { Framing } from "../protocol/claims.ts";
 import { Client } from "./undici.ts";
 import type { EgressState } from "./address-proof.ts";
-import { watchAnswerStart } from "./answer-start.ts";
 import type { Dialed, Dialer, OnStage } from "./dialer.ts";
-import { keepFraming } from "./framing.ts";
+import { Http1Connection, type Http1Handler, type Http1Request } from "./http1/connection.ts";
+import { forHttp2 } from "./http2-request.ts";
 import {
   BODY_IDLE_MS,
   IDLE_CONNECTION_MS,
@@ -26,35 +25,35 @@ export interface Route {
   readonly tls?: TlsRules | undefined;
 }
 
-/** An undici handler, with what undici doesn't tell it. */
-export interface ExchangeHandler extends Dispatcher.DispatchHandler {
-  /** To be called when undici is about to write the request, and not before. */
-  onAboutToSend: (() => void) | undefined;
-  /** The reason phrase of the answer to come, as Latin-1; HTTP/2 has none. */
-  onReason(reason: string): void;
-}
+/** Told of an exchange, by whichever version of HTTP. */
+export type ExchangeHandler = Http1Handler & Dispatcher.DispatchHandler;
 
 /** A connection to a target that a request may be sent on. */
 export interface Lease {
   readonly dialed: Dialed;
   /** Whether the connection has served before: its target may have closed it without our knowing yet. */
   readonly reused: boolean;
-  send(options: Dispatcher.DispatchOptions, framing: Framing, handler: ExchangeHandler): void;
+  /** @param isRead nothing was waited for since this turn's reads were done: see `Http1Connection.send` */
+  send(request: Http1Request, handler: ExchangeHandler, isRead?: boolean): void;
   /** Must be called once, when the answer has ended or failed. */
   release(): void;
   /** Cuts the connection at once, with all that is on it. */
   cut(): void;
 }
 
+/** What speaks HTTP over a connection. */
+interface Speaker {
+  /** It may be sent on: not before it has begun, nor when it is lost. */
+  readonly isConnected: boolean;
+  send(request: Http1Request, handler: ExchangeHandler, isRead: boolean): void;
+  destroy(): void;
+}
+
 interface Connection {
   readonly key: string;
   readonly clientId: string;
   readonly dialed: Dialed;
-  readonly client: Client;
-  /** HTTP/1 alone: to be called before each request is written. */
-  readonly arm: ((method: string, framing: Framing, handler: ExchangeHandler) => void) | undefined;
-  /** undici has taken it, and it is not lost. */
-  isConnected: boolean;
+  readonly speaker: Speaker;
   /** Nothing else may be sent on it meanwhile. */
   exclusive: boolean;
   /** It takes nothing new and goes when it is free. */
@@ -65,7 +64,7 @@ interface Connection {
 }
 
 /**
- * Warm connections, one undici client each, kept per client, origin, rules of TLS and egress address: some schemes authenticate
+ * Warm connections, kept per client, origin, rules of TLS and egress address: some schemes authenticate
  * the connection, so none is ever shared between clients, and what other rules let through proves nothing.
  */
 export class Connections {
@@ -133,8 +132,8 @@ export class Connections {
   }
 
   /** Ends all, at once. */
-  async close(): Promise<void> {
-    await Promise.all(Array.from(this.#all, ({ client }) => client.destroy()));
+  close(): void {
+    for (const connection of this.#all) this.#drop(connection);
   }
 
   #warm(key: string, idleMs: number, exclusive: boolean): Connection | undefined {
@@ -146,7 +145,7 @@ export class Connections {
       // The one used last: the others grow old and are closed.
       if (best !== undefined && connection.lastUsed <= best.lastUsed) continue;
       const limit = connection.dialed.alpn === "h2" && !exclusive ? STREAMS_PER_CONNECTION : 1;
-      if (connection.exclusive || connection.active >= limit || !connection.isConnected) continue;
+      if (connection.exclusive || connection.active >= limit || !connection.speaker.isConnected) continue;
       if (connection.active === 0 && now - connection.lastUsed > idleMs) continue;
       if (this.#egress.mayLeave(connection.dialed.family)) best = connection;
     }
@@ -163,49 +162,21 @@ export class Connections {
       dialed.socket.destroy();
       throw signal.reason;
     }
-    let given = false;
-    const client = new Client(target.origin, {
-      // The socket is dialled already, and only once: a client that loses it is done. undici doesn't look again at its
-      // queue when a connector answers in the same turn.
-      connect: (_options, callback) => {
-        const again = given;
-        given = true;
-        queueMicrotask(() => {
-          if (again) callback(new RelayError("connect_failed", "the connection was closed"), null);
-          else callback(null, dialed.socket);
-        });
-      },
-      maxHeaderSize: HTTP_HEADER_MAX_BYTES,
-      // Deadlines for the head are kept by the exchange, which knows when the request has been sent.
-      headersTimeout: 0,
-      bodyTimeout: BODY_IDLE_MS,
-      keepAliveTimeout: IDLE_CONNECTION_MS,
-      keepAliveMaxTimeout: IDLE_CONNECTION_MS * 2,
-      keepAliveTimeoutThreshold: 1_000,
-      allowH2: true,
-      h2Options: { maxConcurrentStreams: STREAMS_PER_CONNECTION },
-    });
-    const arm = dialed.alpn === "h2" ? undefined : armFor(dialed);
+    const onLost = () => this.#retire(connection);
     const connection: Connection = {
       key,
       clientId: route.clientId,
       dialed,
-      client,
-      arm,
-      isConnected: false,
+      speaker:
+        dialed.alpn === "h2"
+          ? http2(target.origin, dialed, onLost)
+          : new Http1Connection(dialed.socket, () => queueMicrotask(onLost)),
       exclusive: false,
       retired: false,
       active: 0,
       served: 0,
       lastUsed: performance.now(),
     };
-    client.on("connect", () => {
-      connection.isConnected = true;
-    });
-    client.on("disconnect", () => {
-      connection.isConnected = false;
-      this.#retire(connection);
-    });
     const set = this.#byKey.get(key) ?? new Set();
     this.#byKey.set(key, set.add(connection));
     this.#all.add(connection);
@@ -221,28 +192,24 @@ export class Connections {
     return {
       dialed: connection.dialed,
       reused,
-      send: (options, framing, handler) => {
-        // Before it writes, undici looks whether an idle connection has bytes that nobody asked for, and drops it then: what
-        // reads along must not take them away.
-        handler.onAboutToSend = () => connection.arm?.(options.method, framing, handler);
-        connection.client.dispatch(options, handler);
-      },
+      send: (request, handler, isRead = false) => connection.speaker.send(request, handler, isRead),
       release: () => {
         if (released) return;
         released = true;
+        if (connection.dialed.alpn !== "h2") this.#released(connection);
         // undici decides in this same turn whether the connection can go on.
-        setImmediate(() => {
-          connection.active--;
-          connection.exclusive = false;
-          connection.lastUsed = performance.now();
-          const isUsable = connection.client.stats.connected && !connection.retired;
-          if (!isUsable || this.#all.size > IDLE_CONNECTIONS_MAX) {
-            this.#retire(connection);
-          }
-        });
+        else setImmediate(() => this.#released(connection));
       },
       cut: () => this.#drop(connection),
     };
+  }
+
+  #released(connection: Connection): void {
+    connection.active--;
+    connection.exclusive = false;
+    connection.lastUsed = performance.now();
+    const isUsable = connection.speaker.isConnected && !connection.retired;
+    if (!isUsable || this.#all.size > IDLE_CONNECTIONS_MAX) this.#retire(connection);
   }
 
   /** Takes nothing new, and goes when nothing is under way: after an HTTP/2 GOAWAY open streams are still served. */
@@ -256,7 +223,7 @@ export class Connections {
   #drop(connection: Connection): void {
     if (!this.#all.delete(connection)) return;
     this.#retire(connection);
-    connection.client.destroy().catch(() => {});
+    connection.speaker.destroy();
     connection.dialed.socket.destroy();
   }
 }
@@ -265,17 +232,43 @@ function keyOf({ clientId, target, tls }: Route): string {
   return `${clientId} ${target.origin} ${tlsRulesKey(tls)}`;
 }
 
-/** What HTTP/1 needs beside undici. */
-function armFor({ socket }: Dialed): Connection["arm"] {
-  const armFraming = keepFraming(socket);
-  const armAnswer = watchAnswerStart(socket);
-  // undici takes ECONNRESET for the good end of a body that has no other end. This is heard before it, which is given the
-  // socket later: under another name it sees the failure that it is.
-  socket.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code === "ECONNRESET") error.code = "ECONNABORTED";
+/** HTTP/2 by an undici client of its own. @param onLost called once it can serve no more */
+function http2(origin: string, { socket }: Dialed, onLost: () => void): Speaker {
+  let given = false;
+  let isConnected = false;
+  const client = new Client(origin, {
+    // The socket is dialled already, and only once: a client that loses it is done. undici doesn't look again at its
+    // queue when a connector answers in the same turn.
+    connect: (_options, callback) => {
+      const again = given;
+      given = true;
+      queueMicrotask(() => {
+        if (again) callback(new RelayError("connect_failed", "the connection was closed"), null);
+        else callback(null, socket);
+      });
+    },
+    maxHeaderSize: HTTP_HEADER_MAX_BYTES,
+    // Deadlines for the head are kept by the exchange, which knows when the request has been sent.
+    headersTimeout: 0,
+    bodyTimeout: BODY_IDLE_MS,
+    keepAliveTimeout: IDLE_CONNECTION_MS,
+    keepAliveMaxTimeout: IDLE_CONNECTION_MS * 2,
+    keepAliveTimeoutThreshold: 1_000,
+    allowH2: true,
+    h2Options: { maxConcurrentStreams: STREAMS_PER_CONNECTION },
   });
-  return (method, framing, handler) => {
-    armFraming(method, framing);
-    armAnswer((reason) => handler.onReason(reason));
+  client.on("connect", () => {
+    isConnected = true;
+  });
+  client.on("disconnect", () => {
+    isConnected = false;
+    onLost();
+  });
+  return {
+    get isConnected() {
+      return isConnected;
+    },
+    send: (request, handler) => void client.dispatch(forHttp2(origin, request), handler),
+    destroy: () => void client.destroy().catch(() => {}),
   };
 }

@@ -107,16 +107,19 @@ export class ConsumedIds {
   /**
    * The same with one write for all that is consumed in one turn of the event loop. Nobody else can use the id from the call on;
    * it stands in the file when this resolves.
+   *
+   * @returns whether the turn's reads are done, as nearly always: it was written before them where a write had to come first
    */
-  async consumeInTurn(id: string, use: Use, issued: number, now: number): Promise<void> {
+  async consumeInTurn(id: string, use: Use, issued: number, now: number): Promise<boolean> {
     const before = this.#known(id);
     const mark = this.#judge(before, use, issued);
     const batch = (this.#batch ??= this.#beginBatch());
     batch.now = now;
     batch.entries.push({ id, mark, before });
     this.#current.set(id, mark);
-    await batch.written.promise;
+    const isRead = await batch.written.promise;
     this.tell(`${id} ${mark}`, now);
+    return isRead;
   }
 
   /** The mark of a use that is let in. @param known what was used before */
@@ -146,7 +149,7 @@ export class ConsumedIds {
    */
   hear(entries: readonly ConsumedEntry[], now: number): void {
     // What could not be written would be forgotten, and what was heard of it as well.
-    this.#writeBatch();
+    this.#writeBatch(false);
     const fresh: ConsumedEntry[] = [];
     for (const { id, mark } of entries) {
       const known = this.#known(id);
@@ -171,7 +174,7 @@ export class ConsumedIds {
   }
 
   close(): void {
-    this.#writeBatch();
+    this.#writeBatch(false);
     if (this.#fd === -1) return;
     closeSync(this.#fd);
     // What comes late must fail to be written: the number may soon be another file's.
@@ -179,11 +182,12 @@ export class ConsumedIds {
   }
 
   #beginBatch(): Batch {
-    setImmediate(() => this.#writeBatch());
-    return { written: Promise.withResolvers<void>(), entries: [], now: 0 };
+    setImmediate(() => this.#writeBatch(true));
+    return { written: Promise.withResolvers<boolean>(), entries: [], now: 0 };
   }
 
-  #writeBatch(): void {
+  /** @param isRead the turn's reads are done */
+  #writeBatch(isRead: boolean): void {
     const batch = this.#batch;
     if (batch === undefined) return;
     this.#batch = undefined;
@@ -203,7 +207,7 @@ export class ConsumedIds {
       written.reject(error);
       return;
     }
-    written.resolve();
+    written.resolve(isRead);
   }
 
   #known(id: string): string | undefined {
@@ -262,7 +266,7 @@ export class ConsumedIds {
 
 /** Ids that are written together. */
 interface Batch {
-  readonly written: PromiseWithResolvers<void>;
+  readonly written: PromiseWithResolvers<boolean>;
   readonly entries: { readonly id: string; readonly mark: string; readonly before: string | undefined }[];
   now: number;
 }

@@ -1,8 +1,9 @@
-import type { Dispatcher } from "undici";
 import { type ErrorCode, isRelayError, RelayError, type RelayErrorOptions } from "../protocol/errors.ts";
 import { connectionNames, type Field, isStoppedResponseField } from "../protocol/headers.ts";
 import type { ResponseHead } from "../protocol/envelope.ts";
 import type { ExchangeHandler } from "./connections.ts";
+import type { AnswerHead } from "./http1/answer-head.ts";
+import type { ExchangeControl } from "./http1/connection.ts";
 import { answerFields } from "./http2-answer.ts";
 import { ANSWER_HEAD_MS, BODY_IDLE_MS, UPLOAD_IDLE_MS } from "./limits.ts";
 import { isSafe } from "../protocol/methods.ts";
@@ -20,8 +21,8 @@ export interface AnswerSink {
 }
 
 /**
- * One request and its answer on one connection: undici's handler, with a deadline for the answer's head that begins when
- * the request has been sent, and one for an upload that stands still.
+ * One request and its answer on one connection, of HTTP/1.1 or of undici's HTTP/2, with a deadline for the answer's head that
+ * begins when the request has been sent, and one for an upload that stands still.
  */
 export class Exchange implements ExchangeHandler {
   /** Bytes of the answer's body. */
@@ -29,14 +30,12 @@ export class Exchange implements ExchangeHandler {
   /** The answer's head has come. */
   begun = false;
   status = 0;
-  onAboutToSend: (() => void) | undefined;
   readonly #sink: AnswerSink;
   #timer: NodeJS.Timeout;
   readonly #upload: RequestBody | undefined;
   #uploading: boolean;
-  #controller: Dispatcher.DispatchController | undefined;
+  #controller: ExchangeControl | undefined;
   #failure: RelayError | undefined;
-  #reason = "";
   #done = false;
 
   /** @param upload the body that is being sent, where it is a stream */
@@ -56,7 +55,7 @@ export class Exchange implements ExchangeHandler {
     else this.#controller.abort(error);
   }
 
-  /** Whether undici has begun to send: before that, the target has seen nothing. */
+  /** Whether it was begun to be sent: before that, the target has seen nothing. */
   get sent(): boolean {
     return this.#controller !== undefined;
   }
@@ -67,17 +66,16 @@ export class Exchange implements ExchangeHandler {
     this.#controller?.resume();
   }
 
-  onRequestStart(controller: Dispatcher.DispatchController): void {
+  onRequestStart(controller: ExchangeControl): void {
     // undici sends what an HTTP/2 target refused a second time. Whether that is safe is not its to decide.
     if (this.#controller !== undefined) {
       this.#failure ??= new RelayError("target_closed", "the target refused the request's stream");
     }
     this.#controller = controller;
     if (this.#failure !== undefined) controller.abort(this.#failure);
-    else this.onAboutToSend?.();
   }
 
-  /** undici calls this when the last byte of the request was written. */
+  /** The last byte of the request was written. */
   onRequestSent(): void {
     if (this.begun || this.#done) return;
     if (!this.#uploading) {
@@ -89,16 +87,15 @@ export class Exchange implements ExchangeHandler {
     this.#timer = setTimeout(() => this.#expire(), ANSWER_HEAD_MS);
   }
 
-  onReason(reason: string): void {
-    this.#reason = reason;
+  /** HTTP/1.1's. */
+  onAnswer({ status, reason, fields }: AnswerHead): void {
+    this.#begin(status, reason, fields);
   }
 
-  onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
+  /** HTTP/2's. */
+  onResponseStart(controller: ExchangeControl & { readonly rawHeaders?: unknown }, status: number): void {
     // Interim answers (RFC 9110 section 15.2) end here: fetch has no way to show them.
     if (status < 200) return;
-    clearTimeout(this.#timer);
-    this.begun = true;
-    this.status = status;
     const raw = answerFields(controller.rawHeaders);
     if (
       raw.some(
@@ -112,16 +109,23 @@ export class Exchange implements ExchangeHandler {
       );
       return;
     }
-    const named = connectionNames(raw);
-    const fields: Field[] = raw.filter(([name]) => !isStoppedResponseField(name.toLowerCase(), named));
-    this.#sink.head({ status, reason: this.#reason, fields });
+    this.#begin(status, "", raw);
   }
 
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+  #begin(status: number, reason: string, raw: readonly Field[]): void {
+    clearTimeout(this.#timer);
+    this.begun = true;
+    this.status = status;
+    const named = connectionNames(raw);
+    const fields = raw.filter(([name]) => !isStoppedResponseField(name.toLowerCase(), named));
+    this.#sink.head({ status, reason, fields });
+  }
+
+  onResponseData(controller: ExchangeControl, chunk: Buffer): void {
     this.bytes += chunk.length;
     if (this.#sink.write(chunk)) return;
     controller.pause();
-    // undici's own deadline rests while it is paused.
+    // The connection's own deadline rests while it is paused.
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       // An answer that the client's limit holds back is nobody's fault.

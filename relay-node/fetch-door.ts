@@ -4,7 +4,7 @@ import { type GrantClaims, verifyGrant } from "../protocol/grants.ts";
 import { WIRE } from "../protocol/headers.ts";
 import { parseTargetUrl } from "../protocol/targets.ts";
 import { writeAnswerHead, writeFailure } from "./answer.ts";
-import { beginBody, dispatchOptions } from "./begin.ts";
+import { beginBody } from "./begin.ts";
 import type { Dialed } from "./dialer.ts";
 import { isRepeatable } from "./exchange.ts";
 import { dropRest } from "./late-upload.ts";
@@ -43,15 +43,16 @@ export class FetchDoor implements RequestForm {
     const target = parseTargetUrl(claims.url);
     const fields = sectionFromWire((name) => request.headers[name] as string | undefined);
     checkRequestFields(fields);
-    const body = await beginBody(node, request, claims, slot);
+    const { body, isRead } = await beginBody(node, request, claims, slot);
+    const { htm: method, framing } = claims;
+    const { path, authority } = target;
     return {
       clientId: claims.sub,
       target,
       tls: claims.tls,
-      framing: claims.framing,
-      body,
-      options: dispatchOptions(claims, target, fields.flat(), body),
-      repeatable: isRepeatable(claims.htm, body !== null),
+      request: { method, path, authority, fields: fields.flat(), framing, body },
+      isRead,
+      repeatable: isRepeatable(method, body !== null),
     };
   }
 

@@ -1,19 +1,14 @@
 import { Readable } from "node:stream";
 import type { Dispatcher } from "undici";
+import type { Http1Request } from "./http1/connection.ts";
 import { RequestBody } from "./request-body.ts";
 
-/**
- * A request as undici must be given it for HTTP/2: a body that it can pipe, and fields whose repeats it doesn't join.
- *
- * @param options as for HTTP/1.1, with the fields as a flat list
- */
-export function forHttp2(options: Dispatcher.DispatchOptions): Dispatcher.DispatchOptions {
-  const body: unknown = options.body;
-  return {
-    ...options,
-    headers: withDistinctNames(options.headers as readonly string[]),
-    ...(body instanceof RequestBody && { body: readableOf(body) }),
-  };
+/** A request as undici must be given it for HTTP/2: a body that it can pipe, and fields whose repeats it doesn't join. */
+export function forHttp2(origin: string, request: Http1Request): Dispatcher.DispatchOptions {
+  const { method, path, authority, framing, fields, body } = request;
+  const headers = withDistinctNames(["host", authority, ...fields]);
+  if (typeof framing === "number" && body !== null) headers.push("content-length", String(framing));
+  return { origin, path, method, headers, body: body instanceof RequestBody ? readableOf(body) : body };
 }
 
 /**

@@ -259,7 +259,7 @@ export class RelayNode implements NodeContext {
       server.closeAllConnections();
     }
     this.#streams.close();
-    await this.connections.close();
+    this.connections.close();
     this.consumed.close();
     this.usage.close();
   }

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import type { ResponseHead } from "../protocol/envelope.ts";
 import { isRelayError, RelayError, withReached } from "../protocol/errors.ts";
 import type { ClientSlot } from "./client-limits.ts";
@@ -7,7 +8,6 @@ import type { NodeContext } from "./context.ts";
 import { enter } from "./enter.ts";
 import { type AnswerSink, Exchange } from "./exchange.ts";
 import { asRelayError } from "./failure.ts";
-import { forHttp2 } from "./http2-request.ts";
 import { dropRest } from "./late-upload.ts";
 import type { Outcome } from "./outcome.ts";
 import { RequestBody } from "./request-body.ts";
@@ -67,7 +67,7 @@ export class RelayedRequest implements AnswerSink, Entrance, ServedRequest {
       this.#throwIfGone();
       this.#outcome.lap("node_queue");
       this.#outcome.host = plan.target.authority;
-      this.#outcome.body = plan.body;
+      this.#outcome.body = plan.request.body;
       this.#node.usage.began(this.#outcome, false);
       this.#plan = plan;
       await this.#attempt(plan);
@@ -120,16 +120,17 @@ export class RelayedRequest implements AnswerSink, Entrance, ServedRequest {
 
   head(head: ResponseHead): void {
     this.#outcome.lap("target");
+    this.#outcome.countInTurn(this.#node.usage);
     // A head and a short body that came together leave together, once they are counted: killed in between, the node would have
     // answered in part.
     const { socket } = this.#response;
     socket?.cork();
-    this.#isHeld = true;
-    this.#outcome.countInTurn(this.#node.usage, () => {
+    this.#isHeld = !this.#outcome.onFile(() => {
       this.#isHeld = false;
       if (this.#isWhole) this.#response.end();
       socket?.uncork();
     });
+    if (!this.#isHeld) process.nextTick(uncork, socket);
     try {
       this.#form.head(head, this.#lease!.dialed);
     } catch (error) {
@@ -162,7 +163,7 @@ export class RelayedRequest implements AnswerSink, Entrance, ServedRequest {
   }
 
   end(): void {
-    const body = this.#plan?.body;
+    const body = this.#plan?.request.body;
     if (body instanceof RequestBody && !body.ended) {
       // The answer is whole before its request. What is still to come is read and dropped: closing on it could cut the answer.
       if (this.#lease?.dialed.alpn === "h2") this.#lease.cut();
@@ -179,7 +180,7 @@ export class RelayedRequest implements AnswerSink, Entrance, ServedRequest {
     const plan = this.#plan;
     // Node can't reset an HTTP/2 stream in mid-upload: it ends it, or says nothing. So the connection goes, which is why an
     // upload has one for itself.
-    if (plan?.body instanceof RequestBody && this.#lease?.dialed.alpn === "h2") this.#lease.cut();
+    if (plan?.request.body instanceof RequestBody && this.#lease?.dialed.alpn === "h2") this.#lease.cut();
     this.#release();
     if (plan !== undefined && this.#mayRepeat(plan, error)) {
       this.#sentBefore = this.hasSent;
@@ -191,11 +192,10 @@ export class RelayedRequest implements AnswerSink, Entrance, ServedRequest {
   }
 
   #answerFailure(error: RelayError): void {
-    const body = this.#plan?.body;
+    const body = this.#plan?.request.body;
     this.#outcome.error ??= error;
     this.#outcome.failed();
     this.#outcome.count(this.#node.usage);
-    if (this.#isHeld) this.#node.usage.flush();
     if (body instanceof RequestBody) body.destroy();
     if (this.#response.headersSent) this.#form.cut();
     else if (!this.#response.destroyed) this.#form.fail(error);
@@ -203,7 +203,8 @@ export class RelayedRequest implements AnswerSink, Entrance, ServedRequest {
 
   async #attempt(plan: RequestPlan): Promise<void> {
     const { connections } = this.#node;
-    const { repeatable, body } = plan;
+    const { repeatable, request } = plan;
+    const { body } = request;
     const { onStage } = this.#outcome;
     const needs = { repeatable, exclusive: body instanceof RequestBody };
     this.#lease =
@@ -221,15 +222,17 @@ export class RelayedRequest implements AnswerSink, Entrance, ServedRequest {
       // Its head has left before the first byte of a body, unlike with HTTP/1.
       body.once("error", (error) => exchange.abort(withReached(asRelayError(error), "yes")));
     }
-    this.#lease.send(isHttp2 ? forHttp2(plan.options) : plan.options, plan.framing, exchange);
+    this.#lease.send(request, exchange, this.#attempts === 1 && plan.isRead);
+    // What has left is a request, however it ends: it is counted while its target has the word.
+    if (exchange.sent && !(body instanceof RequestBody)) this.#outcome.countInTurn(this.#node.usage);
   }
 
   /**
    * A warm connection that its target closed a moment ago shows only when it is used. What was not sent at all, or is safe
    * to repeat, and has no body that could be gone, goes once more over a new one.
    */
-  #mayRepeat({ repeatable, body }: RequestPlan, error: RelayError): boolean {
-    const isUnsent = this.#exchange?.sent === false && !(body instanceof RequestBody);
+  #mayRepeat({ repeatable, request }: RequestPlan, error: RelayError): boolean {
+    const isUnsent = this.#exchange?.sent === false && !(request.body instanceof RequestBody);
     return (
       (isUnsent || (repeatable && error.code === "target_closed")) &&
       this.#attempts === 1 &&
@@ -244,6 +247,10 @@ export class RelayedRequest implements AnswerSink, Entrance, ServedRequest {
     this.#lease?.release();
     this.#lease = undefined;
   }
+}
+
+function uncork(socket: Socket | null): void {
+  socket?.uncork();
 }
 
 /** What is wrong with an answer's head is told by the codes for requests, which say that the target has seen nothing. */

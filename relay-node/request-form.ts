@@ -1,6 +1,4 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Dispatcher } from "undici";
-import type { Framing } from "../protocol/claims.ts";
 import type { ResponseHead } from "../protocol/envelope.ts";
 import type { RelayError } from "../protocol/errors.ts";
 import type { GrantClaims, GrantSource } from "../protocol/grants.ts";
@@ -8,8 +6,8 @@ import type { ClientSlot } from "./client-limits.ts";
 import type { Route } from "./connections.ts";
 import type { NodeContext } from "./context.ts";
 import type { Dialed } from "./dialer.ts";
+import type { Http1Request } from "./http1/connection.ts";
 import type { Outcome } from "./outcome.ts";
-import type { RequestBody } from "./request-body.ts";
 
 /** A request that came, and what it came to. */
 export interface RequestParts {
@@ -21,9 +19,9 @@ export interface RequestParts {
 
 /** What is to be done, once it may be. */
 export interface RequestPlan extends Route {
-  readonly framing: Framing;
-  readonly body: Buffer | RequestBody | null;
-  readonly options: Dispatcher.DispatchOptions;
+  readonly request: Http1Request;
+  /** Nothing was waited for since the reads of this turn of the event loop were done. */
+  readonly isRead: boolean;
   /** Whether it may be sent a second time, where a warm connection turns out to be closed. */
   readonly repeatable: boolean;
 }

@@ -13,7 +13,6 @@ import {
 import type { TargetUrl } from "../../protocol/targets.ts";
 import { newRequestId } from "../../protocol/tokens.ts";
 import { markFields } from "../answer.ts";
-import { dispatchOptions } from "../begin.ts";
 import { isRepeatable } from "../exchange.ts";
 import { LAST_ANSWER_MS, LATE_UPLOAD_MS } from "../limits.ts";
 import { RequestBody } from "../request-body.ts";
@@ -80,9 +79,8 @@ export class ForwardForm implements RequestForm {
     return {
       clientId: sub,
       target: url,
-      framing,
-      body,
-      options: dispatchOptions({ htm: method, framing }, url, fields.flat(), body),
+      request: { method, path: url.path, authority: url.authority, fields: fields.flat(), framing, body },
+      isRead: false,
       repeatable: isRepeatable(method, body !== null),
     };
   }

@@ -214,10 +214,12 @@ describe("warm connections", () => {
       );
       expect(leased.dialed.alpn).toBe(protocol);
       await new Promise<void>((done, failed) => {
-        leased.send({ origin: target.origin, path: "/", method: "GET" }, "none", {
-          onAboutToSend: undefined,
-          onReason: () => {},
+        const { path, authority } = target;
+        const request = { method: "GET", path, authority, fields: [], framing: "none", body: null } as const;
+        leased.send(request, {
           onRequestStart: () => {},
+          onRequestSent: () => {},
+          onAnswer: () => {},
           onResponseStart: () => {},
           onResponseData: () => {},
           onResponseEnd: () => done(),

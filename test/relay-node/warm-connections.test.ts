@@ -134,14 +134,16 @@ describe("bytes that nobody asked for, on an idle connection", () => {
           done({ error: code, reached });
         },
       };
-      const options = {
-        origin,
+      const { authority } = parseTargetUrl(`${origin}/`);
+      const request = {
+        method: "POST",
         path: "/",
-        method: "POST" as const,
-        headers: ["content-length", "1"],
+        authority,
+        fields: [],
+        framing: 1,
         body: Buffer.from("x"),
       };
-      lease.send(options, 1, new Exchange(sink, undefined));
+      lease.send(request, new Exchange(sink, undefined));
     });
 
   test.each([

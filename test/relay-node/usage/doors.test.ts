@@ -216,9 +216,10 @@ test("a request whose caller goes as it is let in is booked no longer than it ru
         entered.resolve();
         // As while a digest is computed.
         await once(response, "close");
-        const options = { path: "/", method: "GET" } as const;
-        const route = { clientId: client, target: parseTargetUrl(at()) };
-        return { ...route, body: null, framing: "none", repeatable: true, options };
+        const target = parseTargetUrl(at());
+        const { path, authority } = target;
+        const asked = { method: "GET", path, authority, fields: [], framing: "none", body: null } as const;
+        return { clientId: client, target, request: asked, isRead: false, repeatable: true };
       },
       head: () => {},
       fail: () => {},

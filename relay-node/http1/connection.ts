@@ -1,0 +1,340 @@
+import type { Socket } from "node:net";
+import type { Framing } from "../../protocol/claims.ts";
+import { RelayError } from "../../protocol/errors.ts";
+import { BODY_IDLE_MS, IDLE_CONNECTION_MS } from "../limits.ts";
+import type { RequestBody } from "../request-body.ts";
+import type { AnswerHead } from "./answer-head.ts";
+import { AnswerReader } from "./answer-reader.ts";
+import { KEPT_MARGIN_MS } from "./limits.ts";
+import { requestHead, type TargetRequest } from "./request-head.ts";
+
+/** What steers an exchange that is under way. */
+export interface ExchangeControl {
+  /** Ends it, and its connection: the handler is given this error. */
+  abort(error: Error): void;
+  pause(): void;
+  resume(): void;
+}
+
+/** Told of one exchange. */
+export interface Http1Handler {
+  /** The request is about to be written. */
+  onRequestStart(control: ExchangeControl): void;
+  /** The last byte of the request was written. */
+  onRequestSent(): void;
+  onAnswer(head: AnswerHead): void;
+  onResponseData(control: ExchangeControl, chunk: Buffer): void;
+  onResponseEnd(): void;
+  onResponseError(control: ExchangeControl | undefined, error: Error): void;
+}
+
+/** A request, and how it travels. */
+export interface Http1Request extends TargetRequest {
+  readonly framing: Framing;
+  readonly body: Buffer | RequestBody | null;
+}
+
+/**
+ * A connection to a target that speaks HTTP/1.1: one request after the other, each answered before the next is written.
+ *
+ * Node's own client and undici do the same for any server and any caller. A relay's fields are judged already, their bytes have to
+ * stay as they are, and its framing is the signed one; what is left is little, and each part of it is paid by each request.
+ */
+export class Http1Connection implements ExchangeControl {
+  readonly #socket: Socket;
+  readonly #onLost: () => void;
+  readonly #reader: AnswerReader;
+  #handler: Http1Handler | undefined;
+  #upload: Upload | undefined;
+  /** The request was handed to the socket to its end. */
+  #isSent = true;
+  /** Its first answer has ended: bytes may have come since that nobody has seen. */
+  #hasServed = false;
+  #isKept = true;
+  #isLost = false;
+  /** What the server says of how long it keeps a connection, or what is usual. */
+  #idleMs = IDLE_CONNECTION_MS;
+  #timer: NodeJS.Timeout | undefined;
+  #checking: NodeJS.Immediate | undefined;
+
+  /**
+   * @param socket connected; it is read from now on
+   * @param onLost called once it can serve no more
+   */
+  constructor(socket: Socket, onLost: () => void) {
+    this.#socket = socket;
+    this.#onLost = onLost;
+    this.#reader = new AnswerReader({
+      onHead: (head) => this.#onHead(head),
+      onBody: (bytes) => this.#handler?.onResponseData(this, bytes),
+      onEnd: () => this.#onEnd(),
+    });
+    socket
+      .on("data", (chunk: Buffer) => this.#onData(chunk))
+      .on("end", () => this.#onFin())
+      .on("error", (error) => this.#lose(failureOf(error)))
+      .on("close", () => this.#lose(new RelayError("target_closed", "the target closed the connection")))
+      .on("drain", () => this.#upload?.goOn());
+    this.#rest();
+    if (socket.destroyed) this.#lose(new RelayError("target_closed", "the target closed the connection"));
+  }
+
+  /** Whether a request may be sent. */
+  get isConnected(): boolean {
+    return !this.#isLost;
+  }
+
+  /**
+   * Sends a request; there is none under way.
+   *
+   * What came on an idle connection is no answer to this, and is seen before anything is written: unless the caller knows that
+   * all that had come by now was read, it waits for the end of this turn of the event loop.
+   *
+   * @param isRead nothing was waited for since this turn's reads were done
+   */
+  send(request: Http1Request, handler: Http1Handler, isRead: boolean): void {
+    this.#handler = handler;
+    if (this.#isLost) {
+      this.#fail(new RelayError("connect_failed", "the connection was closed"));
+      return;
+    }
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (isRead || !this.#hasServed) this.#write(request, handler);
+    else {
+      this.#checking = setImmediate(() => {
+        this.#checking = undefined;
+        this.#write(request, handler);
+      });
+    }
+  }
+
+  abort(error: Error): void {
+    this.#lose(error);
+  }
+
+  pause(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+    if (this.#handler !== undefined && this.#reader.isReading) this.#wait();
+  }
+
+  /** Cuts it, with whatever is under way. */
+  destroy(): void {
+    this.#lose(new RelayError("target_closed", "the connection was cut"));
+  }
+
+  #write(request: Http1Request, handler: Http1Handler): void {
+    const { body, framing, method } = request;
+    handler.onRequestStart(this);
+    // Whoever was told may have ended it.
+    if (this.#handler !== handler) return;
+    this.#reader.expect(method);
+    let head: string;
+    try {
+      head = requestHead(request, framing);
+    } catch (error) {
+      this.#lose(error as Error);
+      return;
+    }
+    const socket = this.#socket;
+    if (body === null || Buffer.isBuffer(body)) {
+      if (body === null) socket.write(framing === "chunked" ? `${head}0\r\n\r\n` : head, "latin1");
+      else {
+        socket.cork();
+        socket.write(head, "latin1");
+        socket.write(framing === "chunked" ? chunked(body) : body);
+        socket.uncork();
+      }
+      this.#isSent = true;
+      handler.onRequestSent();
+      return;
+    }
+    this.#isSent = false;
+    this.#upload = new Upload(socket, body, head, framing === "chunked", (error) => {
+      this.#upload = undefined;
+      if (this.#handler !== handler) return;
+      if (error !== undefined) this.#lose(error);
+      else {
+        this.#isSent = true;
+        handler.onRequestSent();
+      }
+    });
+    this.#upload.goOn();
+  }
+
+  #onData(chunk: Buffer): void {
+    if (this.#isLost) return;
+    if (!this.#reader.isReading) {
+      // Nobody asked for it: what is sent next would seem to be answered by it.
+      this.#lose(new RelayError("connect_failed", "the connection had bytes that nobody asked for"));
+      return;
+    }
+    let behind: number;
+    try {
+      behind = this.#reader.take(chunk);
+    } catch (error) {
+      this.#lose(error as Error);
+      return;
+    }
+    if (behind > 0) this.#drop();
+    else if (this.#reader.isReading && !this.#socket.isPaused()) this.#wait();
+  }
+
+  /** An answer's body may stand still so long; of its head the exchange has a deadline of its own. */
+  #wait(): void {
+    if (this.#timer !== undefined) this.#timer.refresh();
+    else {
+      this.#timer = setTimeout(() => {
+        if (this.#socket.isPaused()) return;
+        this.#lose(
+          new RelayError("target_timeout", `no byte of the answer came for ${BODY_IDLE_MS / 1_000} s`),
+        );
+      }, BODY_IDLE_MS);
+    }
+  }
+
+  #onHead(head: AnswerHead): void {
+    const { isKept, keptSeconds } = head;
+    const ms = keptSeconds === undefined ? IDLE_CONNECTION_MS : keptSeconds * 1_000 - KEPT_MARGIN_MS;
+    this.#idleMs = Math.min(ms, 2 * IDLE_CONNECTION_MS);
+    this.#isKept = isKept && this.#idleMs > 0;
+    this.#handler?.onAnswer(head);
+  }
+
+  #onEnd(): void {
+    const handler = this.#handler;
+    if (handler === undefined) return;
+    this.#handler = undefined;
+    this.#hasServed = true;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    // Whatever is still to be sent of its request would be read as the next one.
+    if (!this.#isSent || !this.#isKept) this.#drop();
+    else this.#rest();
+    handler.onResponseEnd();
+  }
+
+  #onFin(): void {
+    if (this.#isLost) return;
+    this.#isKept = false;
+    if (this.#reader.end()) return;
+    this.#lose(new RelayError("target_closed", "the target closed the connection"));
+  }
+
+  /** Nothing is under way: it is closed when nobody uses it. */
+  #rest(): void {
+    // Whoever paused an answer that was whole already has nothing left to resume.
+    if (this.#socket.isPaused()) this.#socket.resume();
+    this.#timer = setTimeout(() => this.#drop(), this.#idleMs).unref();
+  }
+
+  /** It serves no more; what ended on it has ended well. */
+  #drop(): void {
+    if (this.#isLost) return;
+    this.#isLost = true;
+    clearTimeout(this.#timer);
+    clearImmediate(this.#checking);
+    this.#upload?.stop();
+    this.#upload = undefined;
+    this.#socket.destroy();
+    this.#onLost();
+  }
+
+  #lose(error: Error): void {
+    this.#drop();
+    this.#fail(error);
+  }
+
+  #fail(error: Error): void {
+    const handler = this.#handler;
+    this.#handler = undefined;
+    if (handler === undefined) return;
+    handler.onResponseError(this, error);
+  }
+}
+
+function failureOf(error: NodeJS.ErrnoException): RelayError {
+  return new RelayError("target_closed", `the connection failed (${error.code ?? error.name})`, {
+    cause: error,
+  });
+}
+
+function chunked(bytes: Buffer): Buffer {
+  return Buffer.concat([Buffer.from(`${bytes.length.toString(16)}\r\n`, "latin1"), bytes, LAST_CHUNK]);
+}
+
+const LAST_CHUNK = Buffer.from("\r\n0\r\n\r\n", "latin1");
+
+/** A body on its way to the target, as fast as that takes it. Its head leaves with its first byte: one that fails before has not left. */
+class Upload {
+  readonly #socket: Socket;
+  readonly #body: RequestBody;
+  readonly #isChunked: boolean;
+  #head: string | undefined;
+  #onEnd: ((error?: Error) => void) | undefined;
+
+  constructor(
+    socket: Socket,
+    body: RequestBody,
+    head: string,
+    isChunked: boolean,
+    onEnd: (error?: Error) => void,
+  ) {
+    this.#socket = socket;
+    this.#body = body;
+    this.#head = head;
+    this.#isChunked = isChunked;
+    this.#onEnd = onEnd;
+    body
+      .on("data", (chunk: Buffer) => this.#write(chunk))
+      .on("end", () => this.#end())
+      .on("error", (error: Error) => this.#stopped(error))
+      .on("close", () => this.#stopped(new RelayError("body_cut", "the body was given up")));
+  }
+
+  goOn(): void {
+    if (this.#onEnd !== undefined) this.#body.resume();
+  }
+
+  stop(): void {
+    this.#onEnd = undefined;
+  }
+
+  #write(chunk: Buffer): void {
+    if (this.#onEnd === undefined) return;
+    const socket = this.#socket;
+    socket.cork();
+    this.#writeHead();
+    if (this.#isChunked) socket.write(`${chunk.length.toString(16)}\r\n`, "latin1");
+    let hasRoom = socket.write(chunk);
+    if (this.#isChunked) hasRoom = socket.write("\r\n", "latin1");
+    socket.uncork();
+    if (!hasRoom) this.#body.pause();
+  }
+
+  #writeHead(): void {
+    if (this.#head !== undefined) this.#socket.write(this.#head, "latin1");
+    this.#head = undefined;
+  }
+
+  #end(): void {
+    if (this.#onEnd === undefined) return;
+    this.#socket.cork();
+    this.#writeHead();
+    if (this.#isChunked) this.#socket.write("0\r\n\r\n", "latin1");
+    this.#socket.uncork();
+    this.#stopped();
+  }
+
+  #stopped(error?: Error): void {
+    const onEnd = this.#onEnd;
+    this.#onEnd = undefined;
+    onEnd?.(error);
+  }
+}
