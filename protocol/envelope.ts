@@ -49,12 +49,18 @@ export function decodeSection(bytes: Uint8Array): Field[] {
 
 /** @param text a section's bytes, one a character */
 function fieldsIn(text: string): Field[] {
+  const fields: Field[] = [];
+  eachField(text, (name, value) => fields.push([name, value]));
+  return fields;
+}
+
+function eachField(text: string, found: (name: string, value: string) => void): void {
   if (text.length > FIELDS_MAX_BYTES) throw tooLarge();
-  if (text === "") return [];
+  if (text === "") return;
   if (!text.endsWith("\n")) {
     throw new RelayError("fields_invalid", "the encoded section ends in the middle of a line");
   }
-  const fields: Field[] = [];
+  let count = 0;
   let start = 0;
   while (start < text.length) {
     const end = text.indexOf("\n", start);
@@ -63,11 +69,10 @@ function fieldsIn(text: string): Field[] {
     if (colon === -1 || colon > end) {
       throw new RelayError("fields_invalid", "a line of the section has no colon");
     }
-    if (fields.length === FIELDS_MAX_COUNT) throw tooLarge();
-    fields.push([text.slice(start, colon), text.slice(colon + 1, end)]);
+    if (count++ === FIELDS_MAX_COUNT) throw tooLarge();
+    found(text.slice(start, colon), text.slice(colon + 1, end));
     start = end + 1;
   }
-  return fields;
 }
 
 /**
@@ -88,16 +93,18 @@ export function responseHead(section: Field[]): ResponseHead {
  * @throws RelayError `fields_invalid`
  */
 export function checkRequestFields(fields: readonly Field[]): void {
-  for (const [name, value] of fields) {
-    if (!isFieldName(name)) {
-      throw new RelayError("fields_invalid", `${JSON.stringify(name.slice(0, 64))} is no field name`);
-    }
-    if (!isFieldValue(value)) {
-      throw new RelayError("fields_invalid", `the value of ${name} has characters that no field may hold`);
-    }
-    if (isForbiddenRequestField(name.toLowerCase())) {
-      throw new RelayError("fields_invalid", `${name} is no end-to-end field: leave it out`);
-    }
+  for (const [name, value] of fields) checkRequestField(name, value);
+}
+
+function checkRequestField(name: string, value: string): void {
+  if (!isFieldName(name)) {
+    throw new RelayError("fields_invalid", `${JSON.stringify(name.slice(0, 64))} is no field name`);
+  }
+  if (!isFieldValue(value)) {
+    throw new RelayError("fields_invalid", `the value of ${name} has characters that no field may hold`);
+  }
+  if (isForbiddenRequestField(name.toLowerCase())) {
+    throw new RelayError("fields_invalid", `${name} is no end-to-end field: leave it out`);
   }
 }
 
@@ -137,17 +144,32 @@ export function wirePieces(get: (name: string) => string | null | undefined): st
  * @throws RelayError `fields_invalid`, `fields_too_large`
  */
 export function sectionFromWire(get: (name: string) => string | null | undefined): Field[] {
+  return fieldsIn(sectionText(get));
+}
+
+/**
+ * The fields of a request, names and values in turn, judged as `checkRequestFields` does; `get` looks a lower-case name up.
+ * @throws RelayError `fields_invalid`, `fields_too_large`
+ */
+export function requestFieldsFromWire(get: (name: string) => string | null | undefined): string[] {
+  const flat: string[] = [];
+  eachField(sectionText(get), (name, value) => {
+    checkRequestField(name, value);
+    flat.push(name, value);
+  });
+  return flat;
+}
+
+function sectionText(get: (name: string) => string | null | undefined): string {
   const text = wirePieces(get).join("");
-  if (text === "") return [];
-  let section: string;
+  if (text === "") return "";
   try {
     checkAlphabet(text);
     // It gives one character for each byte, which is what a section is read from.
-    section = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
+    return atob(text.replaceAll("-", "+").replaceAll("_", "/"));
   } catch (cause) {
     throw new RelayError("fields_invalid", "Relay-Fields is no base64url", { cause });
   }
-  return fieldsIn(section);
 }
 
 /** The decoder would skip white space and take padding, which no sender of ours writes. */

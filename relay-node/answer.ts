@@ -40,8 +40,8 @@ export function markFields(marks: AnswerMarks): string[] {
 }
 
 /**
- * Writes the head of a target's answer: status and fields in the envelope, the body's framing on the wire as the target
- * chose it, so that a cut shows at every hop.
+ * Makes the head of a target's answer: status and fields in the envelope, the body's framing on the wire as the target
+ * chose it, so that a cut shows at every hop. It leaves with what is written next.
  *
  * @param headOnly the caller reads fields from the head alone, however many there are
  * @throws RelayError `target_fields_too_large`
@@ -75,8 +75,6 @@ export function writeAnswerHead(
   if (isBodiless(method, head.status)) fields.push("Content-Length", String(prefix));
   else if (declared !== undefined) fields.push("Content-Length", String(Number(declared) + prefix));
   response.writeHead(200, fields);
-  // An event must not wait for the first byte of a body, nor a head for its first event.
-  response.flushHeaders();
   if (!inHead) response.write(section);
 }
 

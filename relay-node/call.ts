@@ -92,16 +92,17 @@ export class Call {
     if (this.#isFiling) usage.flush();
   }
 
-  /** The same with one write for all of this turn: `onFile` tells when it is done. */
-  countInTurn(usage: Usage): void {
+  /** The same with one write for all of this turn: `onFile` tells when it is done. @param isRead the turn's reads are done */
+  countInTurn(usage: Usage, isRead = false): void {
     const kind = this.#counted();
     if (kind === "refusal") usage.refusal(this.claims!.sub);
     if (kind !== "request") return;
     this.#isFiling = true;
-    usage.requestInTurn(this.claims!.sub, () => {
+    const filed = () => {
       this.#isFiling = false;
       this.#onFile?.();
-    });
+    };
+    usage.requestInTurn(this.claims!.sub, filed, isRead);
   }
 
   /** Whether what was counted is on file, and with it all that an answer waits for. @param then called once it is, if it isn't yet */

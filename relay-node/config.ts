@@ -6,7 +6,8 @@ import * as z from "zod";
 import { RelayError } from "../protocol/errors.ts";
 import { grantKeyBytes } from "../protocol/grants.ts";
 import { parseCidr } from "./guard.ts";
-import { PROOF_INTERVAL_MAX_SECONDS } from "./limits.ts";
+import { PROOF_INTERVAL_MAX_SECONDS, SPARE_SECONDS_MAX, SPARES } from "./limits.ts";
+import type { SpareBounds } from "./spares.ts";
 
 /** An address of this host: the one it binds, and the one the world sees (they differ behind a cloud's NAT). */
 export interface EgressAddress {
@@ -76,6 +77,8 @@ export interface NodeConfig {
   readonly logLevel: "trace" | "debug" | "info" | "warn" | "error";
   /** How long SIGTERM lets running requests finish, in seconds. */
   readonly drainSeconds: number;
+  /** Connections to targets that are made ahead; the limits' own where it is left out. */
+  readonly spares?: SpareBounds | undefined;
 }
 
 const ipv4Pair = z.strictObject({ bind: z.ipv4(), public: z.ipv4() });
@@ -174,6 +177,13 @@ const schema = z.strictObject({
     .max(2, "must name at most two files: current and next"),
   logLevel: z.enum(["trace", "debug", "info", "warn", "error"]).default("info"),
   drainSeconds: z.number().min(0).max(600).default(30),
+  spares: z
+    .strictObject({
+      inAll: z.int().min(0).max(1_000).default(SPARES.inAll),
+      perClient: z.int().min(1).max(1_000).default(SPARES.perClient),
+      seconds: z.number().min(1).max(SPARE_SECONDS_MAX).default(SPARES.seconds),
+    })
+    .optional(),
 });
 
 /**

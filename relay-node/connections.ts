@@ -13,8 +13,10 @@ import {
   IDLE_CONNECTION_MS,
   IDLE_CONNECTIONS_MAX,
   JUST_USED_MS,
+  SPARES,
   STREAMS_PER_CONNECTION,
 } from "./limits.ts";
+import { type SpareBounds, Spares } from "./spares.ts";
 import { tlsRulesKey } from "./tls-rules.ts";
 
 /** Where a connection goes, for whom, and how. */
@@ -46,6 +48,8 @@ interface Speaker {
   /** It may be sent on: not before it has begun, nor when it is lost. */
   readonly isConnected: boolean;
   send(request: Http1Request, handler: ExchangeHandler, isRead: boolean): void;
+  /** What was sent last is over, or given up. */
+  forgo(): void;
   destroy(): void;
 }
 
@@ -58,6 +62,8 @@ interface Connection {
   exclusive: boolean;
   /** It takes nothing new and goes when it is free. */
   retired: boolean;
+  /** Made ahead, and nothing was sent on it yet. */
+  isSpare: boolean;
   active: number;
   served: number;
   lastUsed: number;
@@ -73,11 +79,19 @@ export class Connections {
   readonly #byKey = new Map<string, Set<Connection>>();
   /** All that stand, also those that take nothing new. */
   readonly #all = new Set<Connection>();
+  readonly spares: Spares<Route>;
+  /** Ends what is being made ahead. */
+  readonly #closing = new AbortController();
 
-  /** @param dialer one of `provenDialer` */
-  constructor(dialer: Dialer, egress: EgressState) {
+  /**
+   * @param dialer one of `provenDialer`
+   * @param spares how many may be made ahead
+   */
+  constructor(dialer: Dialer, egress: EgressState, spares: SpareBounds = SPARES) {
     this.#dialer = dialer;
     this.#egress = egress;
+    // A request's whole plan is a route, with its body.
+    this.spares = new Spares(spares, ({ clientId, target, tls }) => ({ clientId, target, tls }));
   }
 
   /** How many connections stand, busy ones included. */
@@ -99,8 +113,8 @@ export class Connections {
     signal: AbortSignal,
     onStage?: OnStage,
   ): Promise<Lease> {
-    const warm = this.#warm(keyOf(route), repeatable ? IDLE_CONNECTION_MS : JUST_USED_MS, exclusive);
-    return this.#leaseOf(warm ?? (await this.#open(route, signal, onStage)), exclusive);
+    const warm = this.leaseWarm(route, { repeatable, exclusive });
+    return warm ?? this.leaseFresh(route, exclusive, signal, onStage);
   }
 
   /** The same at once, where one is warm. */
@@ -108,17 +122,20 @@ export class Connections {
     route: Route,
     { repeatable, exclusive }: { readonly repeatable: boolean; readonly exclusive: boolean },
   ): Lease | undefined {
-    const warm = this.#warm(keyOf(route), repeatable ? IDLE_CONNECTION_MS : JUST_USED_MS, exclusive);
+    const key = keyOf(route);
+    this.spares.asked(key, route);
+    const warm = this.#warm(key, repeatable ? IDLE_CONNECTION_MS : JUST_USED_MS, exclusive);
     return warm && this.#leaseOf(warm, exclusive);
   }
 
   /** A new connection, whatever stands. */
-  async leaseFresh(route: Route, signal: AbortSignal, onStage?: OnStage): Promise<Lease> {
-    return this.#leaseOf(await this.#open(route, signal, onStage), false);
+  async leaseFresh(route: Route, exclusive: boolean, signal: AbortSignal, onStage?: OnStage): Promise<Lease> {
+    return this.#leaseOf(await this.#open(route, signal, onStage), exclusive);
   }
 
   /** Uses none of what stands by a family again: from which address it was opened is not certain any more. */
   retire(family: 4 | 6): void {
+    this.spares.forgetAll();
     for (const connection of this.#all) if (connection.dialed.family === family) this.#retire(connection);
   }
 
@@ -128,11 +145,14 @@ export class Connections {
    */
   retireClients(clients: ReadonlySet<string>): void {
     if (clients.size === 0) return;
+    this.spares.forget(clients);
     for (const connection of this.#all) if (clients.has(connection.clientId)) this.#retire(connection);
   }
 
   /** Ends all, at once. */
   close(): void {
+    this.spares.forgetAll();
+    this.#closing.abort(new Error("closed"));
     for (const connection of this.#all) this.#drop(connection);
   }
 
@@ -152,7 +172,12 @@ export class Connections {
     return best;
   }
 
-  async #open(route: Route, signal: AbortSignal, onStage: OnStage | undefined): Promise<Connection> {
+  async #open(
+    route: Route,
+    signal: AbortSignal,
+    onStage: OnStage | undefined,
+    isSpare = false,
+  ): Promise<Connection> {
     const key = keyOf(route);
     const { target } = route;
     const { host, port, scheme } = target;
@@ -162,7 +187,7 @@ export class Connections {
       dialed.socket.destroy();
       throw signal.reason;
     }
-    const onLost = () => this.#retire(connection);
+    const onLost = () => this.#replace(connection);
     const connection: Connection = {
       key,
       clientId: route.clientId,
@@ -170,9 +195,10 @@ export class Connections {
       speaker:
         dialed.alpn === "h2"
           ? http2(target.origin, dialed, onLost)
-          : new Http1Connection(dialed.socket, () => queueMicrotask(onLost)),
+          : new Http1Connection(dialed.socket, () => queueMicrotask(onLost), isSpare),
       exclusive: false,
       retired: false,
+      isSpare,
       active: 0,
       served: 0,
       lastUsed: performance.now(),
@@ -185,7 +211,12 @@ export class Connections {
 
   #leaseOf(connection: Connection, exclusive: boolean): Lease {
     connection.exclusive = exclusive;
-    const reused = connection.served > 0;
+    // One that was made ahead may have been closed since, like one that has served.
+    const reused = connection.served > 0 || connection.isSpare;
+    if (connection.isSpare) {
+      connection.isSpare = false;
+      this.spares.ended(connection.clientId, "used");
+    }
     connection.active++;
     connection.served++;
     let released = false;
@@ -205,11 +236,38 @@ export class Connections {
   }
 
   #released(connection: Connection): void {
+    connection.speaker.forgo();
     connection.active--;
     connection.exclusive = false;
     connection.lastUsed = performance.now();
     const isUsable = connection.speaker.isConnected && !connection.retired;
-    if (!isUsable || this.#all.size > IDLE_CONNECTIONS_MAX) this.#retire(connection);
+    if (isUsable && this.#all.size <= IDLE_CONNECTIONS_MAX) return;
+    this.#replace(connection);
+  }
+
+  /** It serves no more, by itself: where it was in use, the next is made ahead. */
+  #replace(connection: Connection): void {
+    const { retired } = connection;
+    this.#retire(connection);
+    if (!retired) this.#makeSpare(connection.key);
+  }
+
+  /** Where none is left of those by which a route was gone lately, the next is made ahead. */
+  #makeSpare(key: string): void {
+    if (this.#all.size >= IDLE_CONNECTIONS_MAX || this.#closing.signal.aborted) return;
+    for (const { active, speaker } of this.#byKey.get(key) ?? []) {
+      if (active === 0 || !speaker.isConnected) return;
+    }
+    const route = this.spares.lost(key);
+    if (route === undefined) return;
+    this.#open(route, this.#closing.signal, undefined, true).then(
+      (connection) => {
+        this.spares.made();
+        // Whoever it was for may have been removed meanwhile.
+        if (!this.spares.isWanted(key, route)) this.#retire(connection);
+      },
+      () => this.spares.ended(route.clientId, "failed"),
+    );
   }
 
   /** Takes nothing new, and goes when nothing is under way: after an HTTP/2 GOAWAY open streams are still served. */
@@ -222,6 +280,10 @@ export class Connections {
 
   #drop(connection: Connection): void {
     if (!this.#all.delete(connection)) return;
+    if (connection.isSpare) {
+      connection.isSpare = false;
+      this.spares.ended(connection.clientId, "unused");
+    }
     this.#retire(connection);
     connection.speaker.destroy();
     connection.dialed.socket.destroy();
@@ -269,6 +331,7 @@ function http2(origin: string, { socket }: Dialed, onLost: () => void): Speaker 
       return isConnected;
     },
     send: (request, handler) => void client.dispatch(forHttp2(origin, request), handler),
+    forgo: () => {},
     destroy: () => void client.destroy().catch(() => {}),
   };
 }

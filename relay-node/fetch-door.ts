@@ -1,4 +1,4 @@
-import { checkRequestFields, type ResponseHead, sectionFromWire } from "../protocol/envelope.ts";
+import { requestFieldsFromWire, type ResponseHead } from "../protocol/envelope.ts";
 import { type RelayError } from "../protocol/errors.ts";
 import { type GrantClaims, verifyGrant } from "../protocol/grants.ts";
 import { WIRE } from "../protocol/headers.ts";
@@ -41,8 +41,7 @@ export class FetchDoor implements RequestForm {
     node.assertServing(claims.tail !== undefined || !hasBody(request));
     const slot = entrance.enter(claims);
     const target = parseTargetUrl(claims.url);
-    const fields = sectionFromWire((name) => request.headers[name] as string | undefined);
-    checkRequestFields(fields);
+    const fields = requestFieldsFromWire((name) => request.headers[name] as string | undefined);
     const { body, isRead } = await beginBody(node, request, claims, slot);
     const { htm: method, framing } = claims;
     const { path, authority } = target;
@@ -50,7 +49,7 @@ export class FetchDoor implements RequestForm {
       clientId: claims.sub,
       target,
       tls: claims.tls,
-      request: { method, path, authority, fields: fields.flat(), framing, body },
+      request: { method, path, authority, fields, framing, body },
       isRead,
       repeatable: isRepeatable(method, body !== null),
     };
@@ -59,7 +58,8 @@ export class FetchDoor implements RequestForm {
   head(head: ResponseHead, dialed: Dialed): void {
     const { request, response, outcome } = this.#parts;
     const headOnly = request.headers[WIRE.envelope] !== "1";
-    const marks = { ...outcome.marks, receipt: this.#receipt(head, dialed) };
+    const receipt = this.#receipt(head, dialed);
+    const marks = receipt === undefined ? outcome.marks : { ...outcome.marks, receipt };
     writeAnswerHead(response, head, this.#claims!.htm, marks, headOnly);
   }
 

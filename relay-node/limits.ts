@@ -26,6 +26,16 @@ export const DNS_NEGATIVE_TTL_SECONDS = 5;
 /** How long an answer is kept where one family failed: soon enough to see the other one come back. */
 export const DNS_PARTIAL_TTL_SECONDS = 5;
 
+/** A name that was used within this time, or within its TTL where that is longer, is looked up again after this part of its TTL. */
+export const DNS_WARM_SECONDS = 30;
+export const DNS_WARM_LEAD = 0.9;
+
+/** A shorter TTL would cost more queries than it saves waiting. */
+export const DNS_WARM_TTL_MIN_SECONDS = 2;
+
+/** Names that are kept warm at once; others wait for a name server when their TTL has ended. */
+export const DNS_WARM_MAX_NAMES = 256;
+
 /** Names in the cache. The one that was used least recently goes first. */
 export const DNS_CACHE_MAX_NAMES = 10_000;
 
@@ -76,6 +86,21 @@ export const IDLE_CONNECTION_MS = 55_000;
 /** What can't be repeated takes a warm connection only within this time of its last use, else a new one. */
 export const JUST_USED_MS = 1_000;
 
+/**
+ * Connections that are made ahead. A target counts as long as a grant lives: nothing is sent by them but a handshake, to where the edge
+ * let that client's requests go just now.
+ */
+export const SPARES = { inAll: 64, perClient: 4, seconds: 30 } as const;
+
+/** The longest time that a target may count as asked for lately: a connection that nobody uses is closed then anyway. */
+export const SPARE_SECONDS_MAX = 55;
+
+/** How many are made, one after the other, for one request: a target that closes each of them at once is left alone then. */
+export const SPARES_EACH = 2;
+
+/** Routes that are remembered as asked for lately, some 300 bytes each. */
+export const SPARE_ROUTES_MAX = 4_096;
+
 /** Above this many connections in all, one that falls idle is closed. */
 export const IDLE_CONNECTIONS_MAX = 2_000;
 
@@ -95,6 +120,9 @@ export const ANSWER_HEAD_MS = 120_000;
 
 /** An answer's body may stand still this long. */
 export const BODY_IDLE_MS = 300_000;
+
+/** A first piece of an answer's body that waits for whether it is the whole of it, until all that came with it is read. */
+export const SHORT_BODY_BYTES = 16_384;
 
 /** A request's body may stand still this long. */
 export const UPLOAD_IDLE_MS = 60_000;

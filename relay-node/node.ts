@@ -95,7 +95,7 @@ export class RelayNode implements NodeContext {
       this.connections.retire(family),
     );
     this.dialer = dialerOf(config, resolver, this.#address);
-    this.connections = new Connections(this.dialer, this.#address);
+    this.connections = new Connections(this.dialer, this.#address, config.spares);
     this.revocations.onRevoked(({ removed }) => this.connections.retireClients(removed));
     this.seeds = seedResolverOf(config);
     this.receipts = new ReceiptSigner(config);
@@ -106,6 +106,7 @@ export class RelayNode implements NodeContext {
       draining: () => this.#draining,
       inService: () => this.#address.families(),
     });
+    this.connections.spares.measure(this.#metrics.registry);
     const onEnd = () => this.#underway.ended();
     this.#requests = new Requests(this.#metrics, log, onEnd);
     this.#streams = new Streams(this, this.#metrics, log, onEnd, bounds);

@@ -1,5 +1,4 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Socket } from "node:net";
 import type { ResponseHead } from "../protocol/envelope.ts";
 import { isRelayError, RelayError, withReached } from "../protocol/errors.ts";
 import type { ClientSlot } from "./client-limits.ts";
@@ -10,6 +9,7 @@ import { type AnswerSink, Exchange } from "./exchange.ts";
 import { asRelayError } from "./failure.ts";
 import { dropRest } from "./late-upload.ts";
 import type { Outcome } from "./outcome.ts";
+import { SHORT_BODY_BYTES } from "./limits.ts";
 import { RequestBody } from "./request-body.ts";
 import type { Entrance, RequestForm, RequestParts, RequestPlan } from "./request-form.ts";
 import type { ServedRequest } from "./requests.ts";
@@ -37,8 +37,11 @@ export class RelayedRequest implements AnswerSink, Entrance, ServedRequest {
   #slot: ClientSlot | undefined;
   /** The answer's body waits: for its reader, or for the client's share of bytes. */
   #rests = false;
-  /** The answer's beginning waits until its request is counted. */
+  /** The answer's beginning waits, until its request is counted and what came together is written together. */
   #isHeld = false;
+  #isOnFile = false;
+  /** What waits with it. */
+  #first: Buffer | undefined;
   /** All of the answer has come. */
   #isWhole = false;
   #isClosed = false;
@@ -123,14 +126,10 @@ export class RelayedRequest implements AnswerSink, Entrance, ServedRequest {
     this.#outcome.countInTurn(this.#node.usage);
     // A head and a short body that came together leave together, once they are counted: killed in between, the node would have
     // answered in part.
-    const { socket } = this.#response;
-    socket?.cork();
-    this.#isHeld = !this.#outcome.onFile(() => {
-      this.#isHeld = false;
-      if (this.#isWhole) this.#response.end();
-      socket?.uncork();
-    });
-    if (!this.#isHeld) process.nextTick(uncork, socket);
+    this.#response.socket?.cork();
+    this.#isHeld = true;
+    this.#isOnFile = this.#outcome.onFile(() => this.letGo());
+    if (this.#isOnFile) process.nextTick(letGo, this);
     try {
       this.#form.head(head, this.#lease!.dialed);
     } catch (error) {
@@ -138,9 +137,32 @@ export class RelayedRequest implements AnswerSink, Entrance, ServedRequest {
     }
   }
 
+  /** The answer's beginning leaves, with what of it came by now. */
+  letGo(): void {
+    if (!this.#isHeld) return;
+    this.#isHeld = false;
+    const response = this.#response;
+    const first = this.#first;
+    this.#first = undefined;
+    if (response.destroyed) return;
+    if (this.#isWhole) endWith(response, first);
+    else if (first !== undefined) response.write(first);
+    // An event must not wait for the first byte of a body, nor a head for its first event.
+    else response.flushHeaders();
+    response.socket?.uncork();
+  }
+
   write(chunk: Buffer): boolean {
-    const hasRoom = this.#response.write(chunk);
     const inDebt = this.#slot!.spend(chunk.length);
+    if (this.#isHeld && this.#first === undefined && chunk.length <= SHORT_BODY_BYTES) {
+      this.#first = chunk;
+      this.#rests = inDebt;
+      return !inDebt;
+    }
+    const first = this.#first;
+    this.#first = undefined;
+    if (first !== undefined) this.#response.write(first);
+    const hasRoom = this.#response.write(chunk);
     this.#rests = inDebt || !hasRoom;
     return !this.#rests;
   }
@@ -174,6 +196,7 @@ export class RelayedRequest implements AnswerSink, Entrance, ServedRequest {
     // The response's end would let go of what is held.
     this.#isWhole = true;
     if (!this.#isHeld) this.#response.end();
+    else if (this.#isOnFile) this.letGo();
   }
 
   fail(error: RelayError): void {
@@ -197,8 +220,14 @@ export class RelayedRequest implements AnswerSink, Entrance, ServedRequest {
     this.#outcome.failed();
     this.#outcome.count(this.#node.usage);
     if (body instanceof RequestBody) body.destroy();
-    if (this.#response.headersSent) this.#form.cut();
-    else if (!this.#response.destroyed) this.#form.fail(error);
+    // What has come of an answer leaves before it is cut, so that nobody asks for it again.
+    if (this.#response.headersSent) {
+      this.letGo();
+      this.#form.cut();
+      return;
+    }
+    this.#isHeld = false;
+    if (!this.#response.destroyed) this.#form.fail(error);
   }
 
   async #attempt(plan: RequestPlan): Promise<void> {
@@ -206,11 +235,9 @@ export class RelayedRequest implements AnswerSink, Entrance, ServedRequest {
     const { repeatable, request } = plan;
     const { body } = request;
     const { onStage } = this.#outcome;
-    const needs = { repeatable, exclusive: body instanceof RequestBody };
-    this.#lease =
-      this.#attempts++ === 0
-        ? (connections.leaseWarm(plan, needs) ?? (await connections.lease(plan, needs, this.signal, onStage)))
-        : await connections.leaseFresh(plan, this.signal, onStage);
+    const exclusive = body instanceof RequestBody;
+    const warm = this.#attempts++ === 0 ? connections.leaseWarm(plan, { repeatable, exclusive }) : undefined;
+    this.#lease = warm ?? (await connections.leaseFresh(plan, exclusive, this.signal, onStage));
     this.#outcome.connected(this.#lease.dialed, this.#lease.reused);
     this.#throwIfGone();
     const exchange = new Exchange(this, body instanceof RequestBody ? body : undefined);
@@ -222,9 +249,10 @@ export class RelayedRequest implements AnswerSink, Entrance, ServedRequest {
       // Its head has left before the first byte of a body, unlike with HTTP/1.
       body.once("error", (error) => exchange.abort(withReached(asRelayError(error), "yes")));
     }
-    this.#lease.send(request, exchange, this.#attempts === 1 && plan.isRead);
+    const isRead = this.#attempts === 1 && plan.isRead;
+    this.#lease.send(request, exchange, isRead);
     // What has left is a request, however it ends: it is counted while its target has the word.
-    if (exchange.sent && !(body instanceof RequestBody)) this.#outcome.countInTurn(this.#node.usage);
+    if (exchange.sent && !(body instanceof RequestBody)) this.#outcome.countInTurn(this.#node.usage, isRead);
   }
 
   /**
@@ -249,8 +277,14 @@ export class RelayedRequest implements AnswerSink, Entrance, ServedRequest {
   }
 }
 
-function uncork(socket: Socket | null): void {
-  socket?.uncork();
+function letGo(request: RelayedRequest): void {
+  request.letGo();
+}
+
+/** A short body is written as text, which Node joins with the head: one piece to encrypt in place of three. */
+function endWith(response: ServerResponse, body: Buffer | undefined): void {
+  if (body === undefined) response.end();
+  else response.end(body.toString("latin1"), "latin1");
 }
 
 /** What is wrong with an answer's head is told by the codes for requests, which say that the target has seen nothing. */

@@ -3,6 +3,7 @@ import { RelayError } from "../protocol/errors.ts";
 import type { Cancel } from "./cancellation.ts";
 import { type Answer, conclude } from "./dns-answers.ts";
 import { createDnsCache, type DnsEntry } from "./dns-cache.ts";
+import { DnsWarmth } from "./dns-warmth.ts";
 import { parseIp } from "./ip-address.ts";
 import { DNS_DEADLINE_MS, DNS_OTHER_FAMILY_MS } from "./limits.ts";
 
@@ -49,7 +50,7 @@ export interface ResolverOptions {
 /**
  * Resolves by c-ares, in this process: getaddrinfo would block a thread for each look-up, hide TTLs, and read
  * what is no DNS name in its own way. No hosts file and no search list applies. Concurrent look-ups of a name
- * share one.
+ * share one, and one that is in use is looked up again before its TTL has ended.
  *
  * @example
  * const resolver = createResolver({ ipv6: false, timeoutMs: 1_500, tries: 3 });
@@ -63,6 +64,7 @@ export function createResolver(options: ResolverOptions): Resolver {
   const families: readonly (4 | 6)[] = ipv6 ? [4, 6] : [4];
   const cache = createDnsCache(now);
   const underway = new Map<string, Promise<DnsEntry>>();
+  const warmth = new DnsWarmth((name) => renew(name), now);
 
   async function ask(name: string, family: 4 | 6): Promise<Answer> {
     try {
@@ -98,9 +100,13 @@ export function createResolver(options: ResolverOptions): Resolver {
   }
 
   /** Never rejects, since it may outlive whoever asked for it. */
-  async function lookUp(name: string): Promise<DnsEntry> {
+  async function lookUp(name: string, isRenewal = false): Promise<DnsEntry> {
     const entry = conclude(name, families, await gather(name));
-    cache.put(name, entry);
+    // What is known goes on to hold until its end where nothing better can be had.
+    const isNews = entry.failure === undefined || !isRenewal;
+    if (isNews) cache.put(name, entry);
+    if (entry.failure === undefined) warmth.holds(name, entry.seconds);
+    else warmth.forget(name);
     underway.delete(name);
     return entry;
   }
@@ -110,8 +116,13 @@ export function createResolver(options: ResolverOptions): Resolver {
     if (here !== undefined) return { addresses: here, cached: true };
     const name = host.toLowerCase();
     checkName(name);
+    warmth.used(name);
     const kept = cache.get(name);
     return kept === undefined ? undefined : { addresses: addressesOf(kept), cached: true };
+  }
+
+  function renew(name: string): void {
+    if (!underway.has(name)) underway.set(name, lookUp(name, true));
   }
 
   return {

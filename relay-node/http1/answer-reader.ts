@@ -7,12 +7,14 @@ import { CHUNK_LINE_MAX_BYTES, TRAILERS_MAX_BYTES } from "./limits.ts";
 export interface AnswerEvents {
   onHead(head: AnswerHead): void;
   onBody(bytes: Buffer): void;
+  /** Whether what has come is to wait, to the answer's end: asked behind each piece. */
+  isPaused(): boolean;
   /** The answer is whole. */
   onEnd(): void;
 }
 
 /** What comes next: of chunked framing the line with a size, the bytes, the line break behind them, and what follows the last one. */
-type Next = "head" | "body" | "size" | "chunk" | "chunk end" | "trailers" | "nothing";
+type Next = "head" | "body" | "size" | "chunk" | "chunk end" | "trailers" | "end" | "nothing";
 
 /** RFC 9112 section 7.1: a size, and extensions that nobody reads. */
 const SIZE_LINE = /^([0-9a-f]{1,12})(?:;[\t\x20-\x7e\x80-\xff]*)?$/i;
@@ -28,7 +30,7 @@ export class AnswerReader {
   #method = "";
   /** Bytes until the body's, or the chunk's, end; Infinity where the connection's end is the body's. */
   #left = 0;
-  /** A line, or a head, of which more must come. */
+  /** A line, or a head, of which more must come; or what was to wait. */
   #held: Buffer | undefined;
 
   constructor(events: AnswerEvents) {
@@ -48,21 +50,27 @@ export class AnswerReader {
   }
 
   /**
-   * Takes what came.
+   * Takes what came; without a byte it goes on with what was to wait.
    * @returns how many bytes of it stand behind the answer's end
    * @throws RelayError `target_protocol`, `target_fields_too_large`: nothing more can be read of this connection
    */
   take(chunk: Buffer): number {
     let bytes = chunk;
     if (this.#held !== undefined) {
-      bytes = Buffer.concat([this.#held, chunk]);
+      bytes = chunk.length === 0 ? this.#held : Buffer.concat([this.#held, chunk]);
       this.#held = undefined;
     }
     let at = 0;
-    while (at < bytes.length && this.#next !== "nothing") {
-      const taken = this.#step(bytes, at);
+    while (this.#next !== "nothing") {
+      const isPaused = this.#events.isPaused();
+      if (this.#next === "end" && !isPaused) {
+        this.#next = "nothing";
+        this.#events.onEnd();
+        break;
+      }
+      const taken = isPaused || at === bytes.length ? 0 : this.#step(bytes, at);
       if (taken === 0) {
-        this.#held = at === 0 ? bytes : bytes.subarray(at);
+        if (at < bytes.length) this.#held = at === 0 ? bytes : bytes.subarray(at);
         return 0;
       }
       at += taken;
@@ -73,7 +81,8 @@ export class AnswerReader {
   /** The connection has ended in good order. @returns whether that was the answer's end */
   end(): boolean {
     if (this.#next !== "body" || this.#left !== Infinity) return false;
-    this.#finish();
+    this.#next = "nothing";
+    this.#events.onEnd();
     return true;
   }
 
@@ -94,6 +103,7 @@ export class AnswerReader {
         return 2;
       case "trailers":
         return this.#trailer(bytes, at);
+      case "end":
       case "nothing":
         return 0;
     }
@@ -169,7 +179,6 @@ export class AnswerReader {
   }
 
   #finish(): void {
-    this.#next = "nothing";
-    this.#events.onEnd();
+    this.#next = "end";
   }
 }

@@ -3,6 +3,8 @@ import type { Framing } from "../../protocol/claims.ts";
 import { RelayError } from "../../protocol/errors.ts";
 import { BODY_IDLE_MS, IDLE_CONNECTION_MS } from "../limits.ts";
 import type { RequestBody } from "../request-body.ts";
+import { borrow } from "../splice/borrowed-reads.ts";
+import { SPLICE_SHARED_BYTES } from "../splice/limits.ts";
 import type { AnswerHead } from "./answer-head.ts";
 import { AnswerReader } from "./answer-reader.ts";
 import { KEPT_MARGIN_MS } from "./limits.ts";
@@ -34,6 +36,11 @@ export interface Http1Request extends TargetRequest {
   readonly body: Buffer | RequestBody | null;
 }
 
+const NOTHING = Buffer.alloc(0);
+
+/** Nothing stands in it once a read was told of. */
+const SHARED = Buffer.allocUnsafeSlow(SPLICE_SHARED_BYTES);
+
 /**
  * A connection to a target that speaks HTTP/1.1: one request after the other, each answered before the next is written.
  *
@@ -48,10 +55,11 @@ export class Http1Connection implements ExchangeControl {
   #upload: Upload | undefined;
   /** The request was handed to the socket to its end. */
   #isSent = true;
-  /** Its first answer has ended: bytes may have come since that nobody has seen. */
-  #hasServed = false;
+  /** Its first answer has ended, or it rested before: bytes may have come since that nobody has seen. */
+  #hasServed: boolean;
   #isKept = true;
   #isLost = false;
+  #isPaused = false;
   /** What the server says of how long it keeps a connection, or what is usual. */
   #idleMs = IDLE_CONNECTION_MS;
   #timer: NodeJS.Timeout | undefined;
@@ -60,23 +68,43 @@ export class Http1Connection implements ExchangeControl {
   /**
    * @param socket connected; it is read from now on
    * @param onLost called once it can serve no more
+   * @param isIdle it will rest before its first request, which sees what came meanwhile then as any other
    */
-  constructor(socket: Socket, onLost: () => void) {
+  constructor(socket: Socket, onLost: () => void, isIdle = false) {
     this.#socket = socket;
     this.#onLost = onLost;
+    this.#hasServed = isIdle;
     this.#reader = new AnswerReader({
       onHead: (head) => this.#onHead(head),
       onBody: (bytes) => this.#handler?.onResponseData(this, bytes),
+      isPaused: () => this.#isPaused || this.#isLost,
       onEnd: () => this.#onEnd(),
     });
+    this.#read();
     socket
-      .on("data", (chunk: Buffer) => this.#onData(chunk))
       .on("end", () => this.#onFin())
       .on("error", (error) => this.#lose(failureOf(error)))
       .on("close", () => this.#lose(new RelayError("target_closed", "the target closed the connection")))
       .on("drain", () => this.#upload?.goOn());
     this.#rest();
     if (socket.destroyed) this.#lose(new RelayError("target_closed", "the target closed the connection"));
+  }
+
+  /** Reads all that comes; where it may, into a buffer that all share, out of which little is copied: 64 kB are not made for each read. */
+  #read(): void {
+    const socket = this.#socket;
+    socket.pause();
+    const lender = {
+      buffer: () => SHARED,
+      took: (bytes: number) => {
+        this.#onData(Buffer.from(SHARED.subarray(0, bytes)));
+        return !this.#isPaused && !this.#isLost;
+      },
+    };
+    if (!borrow(socket, lender)) socket.on("data", (chunk: Buffer) => this.#onData(chunk));
+    // What the stream holds came before: nothing was asked yet.
+    else if (socket.readableLength > 0) socket.destroy();
+    socket.resume();
   }
 
   /** Whether a request may be sent. */
@@ -109,6 +137,15 @@ export class Http1Connection implements ExchangeControl {
     }
   }
 
+  /** Nobody waits for the answer any more: what is not written yet is not written. */
+  forgo(): void {
+    if (this.#checking === undefined) return;
+    clearImmediate(this.#checking);
+    this.#checking = undefined;
+    this.#handler = undefined;
+    this.#rest();
+  }
+
   abort(error: Error): void {
     this.#lose(error);
   }
@@ -116,12 +153,15 @@ export class Http1Connection implements ExchangeControl {
   pause(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
+    this.#isPaused = true;
     this.#socket.pause();
   }
 
   resume(): void {
-    this.#socket.resume();
-    if (this.#handler !== undefined && this.#reader.isReading) this.#wait();
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    if (this.#reader.isReading) this.#onData(NOTHING);
+    if (!this.#isPaused && !this.#isLost) this.#socket.resume();
   }
 
   /** Cuts it, with whatever is under way. */
@@ -183,7 +223,7 @@ export class Http1Connection implements ExchangeControl {
       return;
     }
     if (behind > 0) this.#drop();
-    else if (this.#reader.isReading && !this.#socket.isPaused()) this.#wait();
+    else if (this.#reader.isReading && !this.#isPaused) this.#wait();
   }
 
   /** An answer's body may stand still so long; of its head the exchange has a deadline of its own. */
@@ -191,7 +231,6 @@ export class Http1Connection implements ExchangeControl {
     if (this.#timer !== undefined) this.#timer.refresh();
     else {
       this.#timer = setTimeout(() => {
-        if (this.#socket.isPaused()) return;
         this.#lose(
           new RelayError("target_timeout", `no byte of the answer came for ${BODY_IDLE_MS / 1_000} s`),
         );
@@ -229,8 +268,6 @@ export class Http1Connection implements ExchangeControl {
 
   /** Nothing is under way: it is closed when nobody uses it. */
   #rest(): void {
-    // Whoever paused an answer that was whole already has nothing left to resume.
-    if (this.#socket.isPaused()) this.#socket.resume();
     this.#timer = setTimeout(() => this.#drop(), this.#idleMs).unref();
   }
 
@@ -240,6 +277,7 @@ export class Http1Connection implements ExchangeControl {
     this.#isLost = true;
     clearTimeout(this.#timer);
     clearImmediate(this.#checking);
+    this.#checking = undefined;
     this.#upload?.stop();
     this.#upload = undefined;
     this.#socket.destroy();

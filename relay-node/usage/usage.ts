@@ -38,6 +38,7 @@ export class Usage {
   #monthEnds = 0;
   #booking: NodeJS.Timeout | undefined;
   #flushing: NodeJS.Immediate | undefined;
+  #isEnding = false;
   #isFailing = false;
   /** Who waits for what is not in the journal yet. */
   #waiting: (() => void)[] = [];
@@ -65,12 +66,21 @@ export class Usage {
 
   /**
    * A request was let in, and is written with all else of this turn of the event loop.
+   *
    * @param written called once it is on file, or can't be written
+   * @param isRead the turn's reads are done: what else comes of them comes before the next tick
    */
-  requestInTurn(client: string, written: () => void): void {
+  requestInTurn(client: string, written: () => void, isRead = false): void {
     this.#of(client).requests += 1;
     this.#waiting.push(written);
-    this.#flushSoon();
+    if (!isRead) this.#flushSoon();
+    else if (!this.#isEnding) {
+      this.#isEnding = true;
+      process.nextTick(() => {
+        this.#isEnding = false;
+        this.flush();
+      });
+    }
   }
 
   /** A stream was opened: on file when this returns. */

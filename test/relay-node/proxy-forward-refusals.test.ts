@@ -12,7 +12,8 @@ let origin: RawOrigin;
 let url: string;
 let host: string;
 beforeAll(async () => {
-  proxy = await startForwardProxy();
+  // Connections are counted here: none is made ahead.
+  proxy = await startForwardProxy({ spares: { inAll: 0 } });
   origin = await RawOrigin.start(0);
   host = `127.0.0.1:${origin.port}`;
   url = `http://${host}`;

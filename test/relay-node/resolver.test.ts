@@ -3,6 +3,7 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { RelayError } from "../../protocol/errors.ts";
 import { createDnsCache } from "../../relay-node/dns-cache.ts";
+import { DnsWarmth } from "../../relay-node/dns-warmth.ts";
 import {
   DNS_ADDRESSES_MAX,
   DNS_NEGATIVE_TTL_SECONDS,
@@ -324,5 +325,56 @@ describe("the cache", () => {
     cache.get("a");
     cache.put("c", entry);
     expect([cache.get("a"), cache.get("b"), cache.get("c")]).toEqual([entry, undefined, entry]);
+  });
+});
+
+describe("a name that is in use", () => {
+  it("is looked up again before its TTL has ended, and nobody waits for it", async () => {
+    const name = freshName();
+    const resolver = resolverOf({ ipv6: false });
+    server.set(name, { A: ["192.0.2.1"], ttl: 2 });
+    await resolver.resolve(name);
+    server.set(name, { A: ["192.0.2.2"], ttl: 60 });
+    await new Promise((done) => setTimeout(done, 2_300));
+    expect(await resolver.resolve(name)).toEqual({
+      addresses: [{ address: "192.0.2.2", family: 4 }],
+      cached: true,
+    });
+    expect(server.count(name, "A")).toBe(2);
+  });
+
+  it("keeps what is known of it until its end, where nothing better can be had", async () => {
+    const name = freshName();
+    const resolver = resolverOf({ ipv6: false });
+    server.set(name, { A: ["192.0.2.1"], ttl: 2 });
+    await resolver.resolve(name);
+    server.set(name, { A: "servfail" });
+    await new Promise((done) => setTimeout(done, 1_900));
+    expect(server.count(name, "A")).toBeGreaterThan(1);
+    expect((await resolver.resolve(name)).cached).toBe(true);
+    await new Promise((done) => setTimeout(done, 300));
+    expect(await failure(resolver.resolve(name))).toMatchObject({ code: "dns_failed" });
+  });
+
+  it("is left alone once nobody has used it for a while", async () => {
+    let time = 0;
+    const renewed: string[] = [];
+    const warmth = new DnsWarmth(
+      (name) => renewed.push(name),
+      () => time,
+      2,
+    );
+    warmth.holds("used.test", 2);
+    warmth.holds("unused.test", 2);
+    // No more than so many.
+    warmth.holds("third.test", 2);
+    warmth.holds("brief.test", 1);
+    expect(warmth.size).toBe(2);
+    time = 31_000;
+    warmth.used("used.test");
+    await new Promise((done) => setTimeout(done, 1_950));
+    expect([renewed, warmth.size]).toEqual([["used.test"], 1]);
+    warmth.forget("used.test");
+    expect(warmth.size).toBe(0);
   });
 });

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { createSecureServer, type ServerHttp2Stream } from "node:http2";
-import { type AddressInfo, createServer, type Socket } from "node:net";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
@@ -11,6 +11,7 @@ import { type AnswerSink, Exchange } from "../../relay-node/exchange.ts";
 import { Connections, type Lease } from "../../relay-node/connections.ts";
 import { createDialer } from "../../relay-node/dialer.ts";
 import { createGuard } from "../../relay-node/guard.ts";
+import { Http1Connection } from "../../relay-node/http1/connection.ts";
 import { type NodeProcess, startNodeProcess } from "../support/node-process.ts";
 import type { RawAnswer } from "../support/raw-http.ts";
 
@@ -95,6 +96,52 @@ describe("HTTP/2", () => {
     await sleep(150);
     expect((await node.ask({ claims: { url: `${origin}/retire` } }))?.body).toContain("ok");
     expect((await slow)?.body).toContain("whole");
+  });
+});
+
+describe("a request that is given up before it was written", () => {
+  test("leaves its connection to the next one, and nothing of it is written", async () => {
+    const heads: string[] = [];
+    const server = createServer((socket) => {
+      socket
+        .on("error", () => {})
+        .on("data", (bytes: Buffer) => {
+          heads.push(bytes.toString().split("\r\n")[0]!);
+          socket.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        });
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    cleanups.push(() => server.close());
+    const socket = connect((server.address() as AddressInfo).port, "127.0.0.1");
+    await once(socket, "connect");
+    const connection = new Http1Connection(socket, () => {});
+    cleanups.push(() => connection.destroy());
+    const send = (path: string) =>
+      new Promise<void>((done, failed) => {
+        const request = {
+          method: "GET",
+          path,
+          authority: "x",
+          fields: [],
+          framing: "none",
+          body: null,
+        } as const;
+        const handler = {
+          onRequestStart: () => {},
+          onRequestSent: () => {},
+          onAnswer: () => {},
+          onResponseData: () => {},
+          onResponseEnd: () => done(),
+          onResponseError: (_control: unknown, error: Error) => failed(error),
+        };
+        connection.send(request, handler, false);
+      });
+    await send("/1");
+    void send("/2");
+    connection.forgo();
+    await send("/3");
+    expect(heads).toEqual(["GET /1 HTTP/1.1", "GET /3 HTTP/1.1"]);
   });
 });
 

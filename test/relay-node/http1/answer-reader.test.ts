@@ -25,6 +25,7 @@ function read(text: string, pieces: number, { method = "GET", closes = false } =
       Object.assign(got, { status, reason, fields: fields.flat(), isKept, keptSeconds });
     },
     onBody: (bytes) => (got.body += bytes.toString("latin1")),
+    isPaused: () => false,
     onEnd: () => (got.ended = true),
   });
   reader.expect(method);
@@ -132,6 +133,38 @@ describe("an answer is read alike in whatever pieces it comes", () => {
     ];
     for (const text of cut) expect([text, read(text, 3, { closes: true }).ended]).toEqual([text, false]);
   });
+});
+
+test("an answer that is to wait waits to its end, behind each piece of its body", () => {
+  const got: string[] = [];
+  let isPaused = false;
+  const reader = new AnswerReader({
+    onHead: () => {},
+    onBody: (bytes) => {
+      got.push(bytes.toString());
+      isPaused = true;
+    },
+    isPaused: () => isPaused,
+    onEnd: () => got.push("end"),
+  });
+  const goOn = () => {
+    isPaused = false;
+    return reader.take(Buffer.alloc(0));
+  };
+  for (const [text, pieces] of [
+    [`${OK}Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n1\r\nb\r\n0\r\n\r\nmore`, ["a", "b"]],
+    [`${OK}Content-Length: 2\r\n\r\nokmore`, ["ok"]],
+  ] as const) {
+    reader.expect("GET");
+    isPaused = false;
+    got.length = 0;
+    expect(reader.take(Buffer.from(text))).toBe(0);
+    for (const [index] of pieces.entries()) {
+      expect(got).toEqual(pieces.slice(0, index + 1));
+      expect(goOn()).toBe(index === pieces.length - 1 ? 4 : 0);
+    }
+    expect(got).toEqual([...pieces, "end"]);
+  }
 });
 
 describe("what could be read in two ways is refused, in whatever pieces it comes", () => {
