@@ -88,8 +88,9 @@ export class Spares<Route extends { readonly clientId: string }> {
     const { route } = seen;
     const ofClient = this.#byClient.get(route.clientId) ?? 0;
     const { inAll, perClient } = this.#bounds;
-    if (!seen.isRepeated || seen.left === 0 || this.#inAll >= inAll || ofClient >= perClient)
+    if (!seen.isRepeated || seen.left === 0 || this.#inAll >= inAll || ofClient >= perClient) {
       return undefined;
+    }
     seen.left -= 1;
     this.#inAll += 1;
     this.#byClient.set(route.clientId, ofClient + 1);
@@ -127,14 +128,14 @@ export class Spares<Route extends { readonly clientId: string }> {
   /** What Prometheus may read of it. */
   measure(registry: Registry): void {
     const counts = this.#counts;
-    new Counter({
+    const counter: Counter = new Counter({
       name: "holdfast_spare_connections_total",
       help: "Connections to targets that were made ahead: made, or failed, and of those made: used, or closed unused",
       labelNames: ["outcome"],
       registers: [registry],
-      collect() {
-        this.reset();
-        for (const outcome of SPARE_OUTCOMES) this.inc({ outcome }, counts[outcome]);
+      collect: () => {
+        counter.reset();
+        for (const outcome of SPARE_OUTCOMES) counter.inc({ outcome }, counts[outcome]);
       },
     });
   }

@@ -216,10 +216,10 @@ test("a request whose caller goes as it is let in is booked no longer than it ru
         entered.resolve();
         // As while a digest is computed.
         await once(response, "close");
-        const target = parseTargetUrl(at());
-        const { path, authority } = target;
+        const to = parseTargetUrl(at());
+        const { path, authority } = to;
         const asked = { method: "GET", path, authority, fields: [], framing: "none", body: null } as const;
-        return { clientId: client, target, request: asked, isRead: false, repeatable: true };
+        return { clientId: client, target: to, request: asked, isRead: false, repeatable: true };
       },
       head: () => {},
       fail: () => {},
