@@ -47,6 +47,8 @@ export interface Lease {
 interface Speaker {
   /** It may be sent on: not before it has begun, nor when it is lost. */
   readonly isConnected: boolean;
+  /** What was sent on it failed: it is replaced when it is asked for. */
+  readonly isSpoiled: boolean;
   send(request: Http1Request, handler: ExchangeHandler, isRead: boolean): void;
   /** What was sent last is over, or given up. */
   forgo(): void;
@@ -249,7 +251,7 @@ export class Connections {
   #replace(connection: Connection): void {
     const { retired } = connection;
     this.#retire(connection);
-    if (!retired) this.#makeSpare(connection.key);
+    if (!retired && !connection.speaker.isSpoiled) this.#makeSpare(connection.key);
   }
 
   /** Where none is left of those by which a route was gone lately, the next is made ahead. */
@@ -331,6 +333,7 @@ function http2(origin: string, { socket }: Dialed, onLost: () => void): Speaker 
       return isConnected;
     },
     send: (request, handler) => void client.dispatch(forHttp2(origin, request), handler),
+    isSpoiled: false,
     forgo: () => {},
     destroy: () => void client.destroy().catch(() => {}),
   };

@@ -60,6 +60,7 @@ export class Http1Connection implements ExchangeControl {
   #isKept = true;
   #isLost = false;
   #isPaused = false;
+  #isSpoiled = false;
   /** What the server says of how long it keeps a connection, or what is usual. */
   #idleMs = IDLE_CONNECTION_MS;
   #timer: NodeJS.Timeout | undefined;
@@ -88,6 +89,11 @@ export class Http1Connection implements ExchangeControl {
       .on("drain", () => this.#upload?.goOn());
     this.#rest();
     if (socket.destroyed) this.#lose(new RelayError("target_closed", "the target closed the connection"));
+  }
+
+  /** An exchange on it failed, or bytes came that nobody asked for: no reason to make another one ahead. */
+  get isSpoiled(): boolean {
+    return this.#isSpoiled;
   }
 
   /** Reads all that comes; where it may, into a buffer that all share, out of which little is copied: 64 kB are not made for each read. */
@@ -212,6 +218,7 @@ export class Http1Connection implements ExchangeControl {
     if (this.#isLost) return;
     if (!this.#reader.isReading) {
       // Nobody asked for it: what is sent next would seem to be answered by it.
+      this.#isSpoiled = true;
       this.#lose(new RelayError("connect_failed", "the connection had bytes that nobody asked for"));
       return;
     }
@@ -285,6 +292,7 @@ export class Http1Connection implements ExchangeControl {
   }
 
   #lose(error: Error): void {
+    this.#isSpoiled ||= this.#handler !== undefined;
     this.#drop();
     this.#fail(error);
   }

@@ -141,14 +141,25 @@ describe("a connection made ahead", () => {
     expect([sockets.length, connections.spares.size]).toEqual([3, 0]);
   });
 
-  test("is no way to send bytes that nobody asked for: it goes when some come", async () => {
+  test("goes when bytes come that nobody asked for, and is not made again", async () => {
     const { target, sockets } = await startTarget();
     const { connections } = connectionsOf();
     for (let i = 0; i < 2; i++) await ask(connections, "app", target);
     await eventually(() => connections.size === 1, "a spare");
     sockets.at(-1)!.write("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison");
-    await eventually(() => sockets.length === 4, "it was replaced");
-    expect(connections.size).toBeLessThanOrEqual(1);
+    await eventually(() => connections.size === 0, "it is gone");
+    await sleep(50);
+    expect(sockets.length).toBe(3);
+  });
+
+  test("is not made for a target whose answer is none", async () => {
+    const { target, sockets } = await startTarget("no HTTP\r\n\r\n");
+    const { connections } = connectionsOf();
+    for (let i = 0; i < 3; i++) {
+      await expect(ask(connections, "app", target)).rejects.toMatchObject({ code: "target_protocol" });
+    }
+    await sleep(50);
+    expect([sockets.length, connections.size]).toEqual([3, 0]);
   });
 
   test("is judged by the guard like any other", async () => {
