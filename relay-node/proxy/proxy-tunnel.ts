@@ -2,9 +2,12 @@ import { isRelayError, RelayError } from "../../protocol/errors.ts";
 import type { NodeStream, StreamParts } from "../held-stream.ts";
 import { reset } from "../reset.ts";
 import type { Connection } from "../tcp/connection.ts";
-import { type Pump, pump, type PumpEvents } from "../splice/pump.ts";
+import { type Pump, pump } from "../splice/pump.ts";
 import type { StreamAccount } from "../stream-account.ts";
 import { targetFailure } from "../target-failure.ts";
+import { TunnelDirection } from "./tunnel-direction.ts";
+
+const NOTHING = Buffer.alloc(0);
 
 /**
  *   client ──Pump──▶ target
@@ -41,8 +44,12 @@ export class ProxyTunnel implements NodeStream {
     for (const side of [target, client]) side.on("close", () => this.#onClose(side));
     // One that was lost before tells nothing of it any more.
     for (const side of [target, client]) if (side.destroyed) process.nextTick(() => this.#onClose(side));
-    this.#up = pump(client, target, head, this.#events("up"));
-    this.#down = pump(target, client, Buffer.alloc(0), this.#events("down"));
+    // What the other side still has to say has its time anew from an end on, too.
+    const onMove = () => {
+      this.#movedAt = performance.now();
+    };
+    this.#up = pump(client, target, head, new TunnelDirection(account, "up", onMove));
+    this.#down = pump(target, client, NOTHING, new TunnelDirection(account, "down", onMove));
     account.slot!.onPaid = () => {
       this.#up.goOn();
       this.#down.goOn();
@@ -88,20 +95,6 @@ export class ProxyTunnel implements NodeStream {
   destroy(): void {
     reset(this.#client);
     reset(this.#parts.target);
-  }
-
-  #events(direction: "up" | "down"): PumpEvents {
-    const { account } = this.#parts;
-    return {
-      mustRest: () => account.inDebt,
-      isPaced: account.isPaced,
-      moved: (bytes) => {
-        this.#movedAt = performance.now();
-        account.moved(direction, bytes);
-      },
-      // What the other side still has to say has its time from now on.
-      ended: () => (this.#movedAt = performance.now()),
-    };
   }
 
   #onClose(side: Connection): void {
