@@ -39,7 +39,7 @@ stream.all("/:credential", async (c) => {
 /**
  *   caller ──WebSocket──▶ edge ──WebSocket + grant──▶ node ──TCP──▶ target
  *
- * The node dials before it answers, and its answer is the edge's: no code of the edge's stands in the stream.
+ * The node dials before it answers, or waits for the caller's word where the token says `park`, and its answer is the edge's: no code of the edge's stands in the stream.
  */
 async function open(c: Context<Hosting>, upgrade: Upgrade, authorized: Authorized): Promise<Response> {
   const { protocol, inBand } = upgrade;

@@ -5,7 +5,7 @@ import { answerQuestions } from "../../test/support/conversation.ts";
 import { body } from "./body.ts";
 import { ANSWERS } from "./limits.ts";
 import { TARGET_ORIGIN } from "./hosts.ts";
-import { type Access, type WayName, WAYS } from "./ways.ts";
+import { type Access, type Way, type WayName, WAYS } from "./ways.ts";
 
 /** Runs on the client's host. */
 
@@ -51,9 +51,10 @@ async function answerTo(question: Question): Promise<number> {
   const began = performance.now();
   switch (question.what) {
     case "call": {
-      const { fetch, close } = WAYS[question.way](question.access);
+      const { fetch, close, ready } = WAYS[question.way](question.access) as Way;
       try {
-        return await timed(fetch, question.bytes, began);
+        await ready;
+        return await timed(fetch, question.bytes, ready === undefined ? began : performance.now());
       } finally {
         await close();
       }

@@ -17,6 +17,9 @@ export type AnswerSize = keyof typeof ANSWERS;
 /** The initial congestion window of the operator's option, in segments; docs/deploy.md says how it is set. */
 export const WINDOW_SEGMENTS = 60;
 
+/** A path that is opened ahead has so long before the call, in milliseconds. */
+export const AHEAD_MS = 400;
+
 /** How much of it is measured. */
 export interface Sizes {
   readonly rounds: number;

@@ -22,6 +22,8 @@ const SIDES: readonly Side[] = [
   { name: "Holdfast, relay URL", way: "url" },
   { name: "Holdfast, proxy door", way: "proxy" },
   { name: "Holdfast, stream", way: "stream" },
+  { name: "Holdfast, holdfast run", way: "run" },
+  { name: "Holdfast, holdfast run, its path opened ahead", way: "ahead" },
 ];
 
 /** The same host's window is Squid's too. */
