@@ -20,6 +20,7 @@ type Next = "head" | "body" | "size" | "chunk" | "chunk end" | "trailers" | "end
 const SIZE_LINE = /^([0-9a-f]{1,12})(?:;[\t\x20-\x7e\x80-\xff]*)?$/i;
 const TRAILER = /^[!#$%&'*+\-.^_`|~0-9A-Z]+:[\t\x20-\x7e\x80-\xff]*$/i;
 
+const NOTHING = Buffer.alloc(0);
 const LINE_BREAK = "\r\n";
 const HEAD_END = "\r\n\r\n";
 
@@ -32,6 +33,10 @@ export class AnswerReader {
   #left = 0;
   /** A line, or a head, of which more must come; or what was to wait. */
   #held: Buffer | undefined;
+  /** Where it stands, with room behind it: a head that comes byte by byte is not copied and searched for each of them. */
+  #store = NOTHING;
+  /** So many bytes of a head have been searched for its end. */
+  #searched = 0;
 
   constructor(events: AnswerEvents) {
     this.#events = events;
@@ -42,6 +47,8 @@ export class AnswerReader {
     this.#next = "head";
     this.#method = method;
     this.#held = undefined;
+    this.#store = NOTHING;
+    this.#searched = 0;
   }
 
   /** Whether an answer's end is waited for. */
@@ -57,7 +64,7 @@ export class AnswerReader {
   take(chunk: Buffer): number {
     let bytes = chunk;
     if (this.#held !== undefined) {
-      bytes = chunk.length === 0 ? this.#held : Buffer.concat([this.#held, chunk]);
+      bytes = chunk.length === 0 ? this.#held : this.#joined(this.#held, chunk);
       this.#held = undefined;
     }
     let at = 0;
@@ -76,6 +83,17 @@ export class AnswerReader {
       at += taken;
     }
     return bytes.length - at;
+  }
+
+  #joined(held: Buffer, chunk: Buffer): Buffer {
+    const length = held.length + chunk.length;
+    const isStored = held.buffer === this.#store.buffer && held.byteOffset === this.#store.byteOffset;
+    if (!isStored || length > this.#store.length) {
+      this.#store = Buffer.allocUnsafeSlow(2 * length);
+      held.copy(this.#store);
+    }
+    chunk.copy(this.#store, held.length);
+    return this.#store.subarray(0, length);
   }
 
   /** The connection has ended in good order. @returns whether that was the answer's end */
@@ -110,13 +128,15 @@ export class AnswerReader {
   }
 
   #head(bytes: Buffer, at: number): number {
-    const end = bytes.indexOf(HEAD_END, at, "latin1");
+    // The end may have begun in what was searched before.
+    const end = bytes.indexOf(HEAD_END, at + Math.max(0, this.#searched - 3), "latin1");
     if ((end === -1 ? bytes.length : end) - at > HTTP_HEADER_MAX_BYTES) {
       throw new RelayError(
         "target_fields_too_large",
         `the answer's head exceeds ${HTTP_HEADER_MAX_BYTES} bytes`,
       );
     }
+    this.#searched = end === -1 ? bytes.length - at : 0;
     if (end === -1) {
       // What is no HTTP from its first line on is not waited for.
       const line = bytes.indexOf(LINE_BREAK, at, "latin1");

@@ -115,6 +115,12 @@ describe("an answer is read alike in whatever pieces it comes", () => {
     }
   });
 
+  test("also one with a head of 200 kB, byte by byte, in no time that grows with its square", () => {
+    const long = "x".repeat(200_000);
+    const got = read(`${OK}X: ${long}\r\nContent-Length: 2\r\n\r\nok`, 1);
+    expect([got.fields?.[1]?.length, got.body, got.ended]).toEqual([200_000, "ok", true]);
+  });
+
   test("and what stands behind it is told, not read", () => {
     for (const pieces of PIECES) {
       const got = read(`${OK}Content-Length: 2\r\n\r\nok${OK}Content-Length: 6\r\n\r\npoison`, pieces);
