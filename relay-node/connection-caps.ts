@@ -15,7 +15,8 @@ export interface CapSizes {
 /** Counts the open connections of one listener, or of several together, and cuts those that are too many. */
 export class ConnectionCaps {
   readonly #sizes: CapSizes;
-  readonly #open = new Set<Connection>();
+  /** With the sender of each. */
+  readonly #open = new Map<Connection, string>();
   readonly #bySender = new Map<string, number>();
 
   constructor(sizes: CapSizes) {
@@ -31,21 +32,38 @@ export class ConnectionCaps {
   admit(socket: Accepted): boolean {
     const sender = senderOf(socket.remoteAddress ?? "");
     const count = (this.#bySender.get(sender) ?? 0) + 1;
-    this.#open.add(socket);
     this.#bySender.set(sender, count);
-    socket.on("close", () => {
-      this.#open.delete(socket);
-      const left = this.#bySender.get(sender)! - 1;
-      if (left === 0) this.#bySender.delete(sender);
-      else this.#bySender.set(sender, left);
-    });
+    this.#take(socket, sender);
     if (count <= this.#sizes.perAddress && this.#open.size <= this.#sizes.inAll) return true;
     socket.destroy();
     return false;
   }
 
+  /** It goes on as another, which is counted in its place. */
+  replace(socket: Connection, next: Connection): void {
+    const sender = this.#open.get(socket);
+    if (sender === undefined) return;
+    this.#open.delete(socket);
+    this.#take(next, sender);
+  }
+
+  /** Whether it is counted. */
+  has(socket: Connection): boolean {
+    return this.#open.has(socket);
+  }
+
   /** Cuts all that there are, so that nobody takes it for an end. */
   cut(): void {
-    for (const socket of this.#open) reset(socket);
+    for (const socket of this.#open.keys()) reset(socket);
+  }
+
+  #take(socket: Connection, sender: string): void {
+    this.#open.set(socket, sender);
+    socket.on("close", () => {
+      if (!this.#open.delete(socket)) return;
+      const left = this.#bySender.get(sender)! - 1;
+      if (left === 0) this.#bySender.delete(sender);
+      else this.#bySender.set(sender, left);
+    });
   }
 }

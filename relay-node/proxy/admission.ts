@@ -45,9 +45,22 @@ export class Admission {
     gauge("strangers", "Those of them that have shown no valid credentials yet", () => strangers.size);
   }
 
+  /** Connections that are open. */
+  get size(): number {
+    return this.#caps.size;
+  }
+
   /** Takes one that was accepted, or destroys it, where there are too many. */
   stranger(connection: Connection & { readonly remoteAddress?: string | undefined }): void {
+    // It came as another.
+    if (this.#caps.has(connection)) return;
     if (this.#caps.admit(connection)) this.#strangers.enter(connection);
+  }
+
+  /** One goes on as another, which is as old as it. */
+  replace(connection: Connection, next: Connection): void {
+    this.#caps.replace(connection, next);
+    this.#strangers.replace(connection, next);
   }
 
   /** Its user's credentials were found good. */

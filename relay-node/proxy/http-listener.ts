@@ -45,6 +45,7 @@ export class HttpListener {
   readonly #bounds: ListenerBounds;
   readonly #speakers = new WeakMap<Duplex, Speaker>();
   #server: Server | undefined;
+  #plain: PlainConnects | undefined;
   #isStopped = false;
 
   private constructor(context: ProxyContext, admission: Admission, bounds: Partial<ListenerBounds>) {
@@ -90,6 +91,7 @@ export class HttpListener {
   /** Takes no more connections, and closes those that rest between two requests. */
   stop(): void {
     this.#isStopped = true;
+    this.#plain?.stop();
     this.#server?.close();
   }
 
@@ -100,11 +102,13 @@ export class HttpListener {
         admission.stranger(socket);
         return !socket.destroyed;
       },
+      replace: (socket: BareSocket, next: Socket) => admission.replace(socket, next),
       connect: (asked: ConnectAsked, socket: BareSocket, head: Buffer) =>
         void serveBareConnect(this.#context, asked, socket, head, () => admission.known(socket)),
     };
     const { headMs, tcpKeepAliveMs: keepAliveMs } = this.#bounds;
-    PlainConnects.install(server, handlers, { silentMs: Math.min(PROXY_SILENT_MS, headMs / 3), keepAliveMs });
+    const silentMs = Math.min(PROXY_SILENT_MS, headMs / 3);
+    this.#plain = PlainConnects.install(server, handlers, { silentMs, keepAliveMs });
   }
 
   #listenTo(socket: Duplex): void {

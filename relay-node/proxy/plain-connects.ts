@@ -11,6 +11,8 @@ import { readConnectHead } from "./connect-head.ts";
 export interface PlainConnectHandlers {
   /** Whether one that was just accepted may stay; one that may not is cut by whoever says so. */
   readonly admit: (socket: BareSocket) => boolean;
+  /** One that was admitted goes on as another, which the server will be given. */
+  readonly replace: (socket: BareSocket, next: Socket) => void;
   /** Takes one over. @param head what came behind the request already */
   readonly connect: (asked: ConnectAsked, socket: BareSocket, head: Buffer) => void;
 }
@@ -31,6 +33,7 @@ export class PlainConnects {
   #old = new Set<BareSocket>();
   readonly #silentMs: number;
   #timer: NodeJS.Timeout | undefined;
+  #isStopped = false;
 
   private constructor(server: Server, handlers: PlainConnectHandlers, silentMs: number) {
     this.#server = server;
@@ -43,14 +46,15 @@ export class PlainConnects {
    * @param server listens, without TLS
    * @param silentMs after so long, or twice that, a connection that says nothing becomes the server's
    * @param keepAliveMs TCP asks after one that says nothing for so long
+   * @returns undefined where this Node doesn't let it
    */
   static install(
     server: Server,
     handlers: PlainConnectHandlers,
     { silentMs, keepAliveMs }: { readonly silentMs: number; readonly keepAliveMs?: number | undefined },
-  ): void {
+  ): PlainConnects | undefined {
     const { _handle: handle } = server as unknown as { readonly _handle?: TcpHandle | null };
-    if (!canBeBare() || handle === undefined || handle === null) return;
+    if (!canBeBare() || handle === undefined || handle === null) return undefined;
     // Linux gives them to what is accepted: no system calls for each connection.
     handle.setNoDelay(true);
     if (keepAliveMs !== undefined) handle.setKeepAlive(true, Math.ceil(keepAliveMs / 1_000));
@@ -60,10 +64,27 @@ export class PlainConnects {
       if (error === 0 && accepted !== undefined) ahead.#accepted(accepted);
       else further?.call(this, error, accepted);
     };
+    return ahead;
+  }
+
+  /** Closes those that have not asked for anything: the server would not know of them as it stops. */
+  stop(): void {
+    this.#isStopped = true;
+    clearInterval(this.#timer);
+    for (const socket of [...this.#young, ...this.#old]) {
+      socket.hearer = undefined;
+      socket.destroy();
+    }
+    this.#young.clear();
+    this.#old.clear();
   }
 
   #accepted(handle: TcpHandle): void {
     const socket = new BareSocket(handle);
+    if (this.#isStopped) {
+      socket.destroy();
+      return;
+    }
     if (!this.#handlers.admit(socket)) return;
     this.#young.add(socket);
     this.#timer ??= setInterval(() => this.#tick(), this.#silentMs).unref();
@@ -90,6 +111,7 @@ export class PlainConnects {
   #handOver(bare: BareSocket, bytes: Buffer | undefined): void {
     const handle = bare.release();
     const socket = new Socket({ ...STREAMS, ...({ handle } as object) });
+    this.#handlers.replace(bare, socket);
     this.#server.emit("connection", socket);
     if (bytes !== undefined && !socket.destroyed) socket.unshift(bytes);
   }

@@ -15,42 +15,64 @@ export interface StrangerCounts {
  */
 export class Strangers {
   readonly #counts: StrangerCounts;
-  /** In the order in which they came, with the sender of each. */
-  readonly #connections = new Map<Connection, string>();
-  readonly #bySender = new Map<string, Set<Connection>>();
+  readonly #places = new Map<Connection, Place>();
+  /** In the order in which they came, and those of one sender. */
+  readonly #all = new Set<Place>();
+  readonly #bySender = new Map<string, Set<Place>>();
 
   constructor(counts: StrangerCounts) {
     this.#counts = counts;
   }
 
   get size(): number {
-    return this.#connections.size;
+    return this.#all.size;
   }
 
   /** Counts one that was accepted, until it is closed or its user is known. */
   enter(connection: Connection & { readonly remoteAddress?: string | undefined }): void {
-    const sender = senderOf(connection.remoteAddress ?? "");
-    const own = this.#bySender.get(sender) ?? new Set();
-    this.#bySender.set(sender, own.add(connection));
-    this.#connections.set(connection, sender);
-    connection.on("close", () => this.known(connection));
+    const place = { connection, sender: senderOf(connection.remoteAddress ?? "") };
+    const own = this.#bySender.get(place.sender) ?? new Set();
+    this.#bySender.set(place.sender, own.add(place));
+    this.#all.add(place);
+    this.#take(place, connection);
     if (own.size > this.#counts.perSender) this.#cutFirst(own);
-    else if (this.#connections.size > this.#counts.inAll) this.#cutFirst(this.#connections.keys());
+    else if (this.#all.size > this.#counts.inAll) this.#cutFirst(this.#all);
+  }
+
+  /** It goes on as another, in its own place. */
+  replace(connection: Connection, next: Connection): void {
+    const place = this.#places.get(connection);
+    if (place === undefined) return;
+    this.#places.delete(connection);
+    this.#take(place, next);
   }
 
   /** Its user's credentials were found good. */
   known(connection: Connection): void {
-    const sender = this.#connections.get(connection);
-    if (sender === undefined) return;
-    this.#connections.delete(connection);
-    const own = this.#bySender.get(sender)!;
-    own.delete(connection);
-    if (own.size === 0) this.#bySender.delete(sender);
+    const place = this.#places.get(connection);
+    if (place === undefined) return;
+    this.#places.delete(connection);
+    this.#all.delete(place);
+    const own = this.#bySender.get(place.sender)!;
+    own.delete(place);
+    if (own.size === 0) this.#bySender.delete(place.sender);
   }
 
-  #cutFirst(connections: Iterable<Connection>): void {
-    const [oldest] = connections;
-    this.known(oldest!);
-    reset(oldest!);
+  #take(place: Place, connection: Connection): void {
+    place.connection = connection;
+    this.#places.set(connection, place);
+    connection.on("close", () => this.known(connection));
   }
+
+  #cutFirst(places: Iterable<Place>): void {
+    const [oldest] = places;
+    const { connection } = oldest!;
+    this.known(connection);
+    reset(connection);
+  }
+}
+
+interface Place {
+  connection: Connection;
+  readonly sender: string;
 }

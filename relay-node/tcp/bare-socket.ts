@@ -56,6 +56,8 @@ export class BareSocket extends EventEmitter implements Connection {
   /** What the handle reads into: it must not be collected before. */
   #buffer: Uint8Array | undefined;
   #isReading = false;
+  /** It ends its side once the system has all that was written: until then a reset is still one. */
+  #isEnding = false;
   #isShuttingDown = false;
   #error: Error | undefined;
   #remoteAddress: string | undefined;
@@ -103,7 +105,10 @@ export class BareSocket extends EventEmitter implements Connection {
     return !this.writableEnded && !this.destroyed;
   }
 
-  /** Lets go of its handle, for whoever makes something else of it: here it is closed. Nothing may have been lent to it. */
+  /**
+   * Lets go of its handle, for whoever makes something else of it: it is none any more, and tells nobody. Nothing may have been lent to
+   * it.
+   */
   release(): TcpHandle {
     const handle = this.#handle!;
     if (this.#isReading) handle.readStop();
@@ -111,7 +116,6 @@ export class BareSocket extends EventEmitter implements Connection {
     this.#handle = undefined;
     this.destroyed = true;
     this.closed = true;
-    this.emit("close");
     return handle;
   }
 
@@ -178,11 +182,17 @@ export class BareSocket extends EventEmitter implements Connection {
       this.writableFinished = true;
       return this.destroy();
     }
+    this.#isEnding = true;
+    if (this.writableLength === 0) this.#shutDown();
+    return this;
+  }
+
+  #shutDown(): void {
     const request: Request = new insides!.ShutdownWrap();
     request.oncomplete = (status) => this.#onShutDown(status);
     this.#isShuttingDown = true;
-    const error = this.#handle.shutdown(request);
-    return error === 0 ? this : this.destroy(systemError(error, "shutdown"));
+    const error = this.#handle!.shutdown(request);
+    if (error !== 0) this.destroy(systemError(error, "shutdown"));
   }
 
   /** Closes it; `close`, and `error` before where there is one, are told in a moment. */
@@ -265,6 +275,9 @@ export class BareSocket extends EventEmitter implements Connection {
     this.writableLength -= length;
     if (status < 0) this.destroy(systemError(status, "write"));
     else written?.();
+    if (this.#isEnding && this.writableLength === 0 && !this.#isShuttingDown && !this.destroyed) {
+      this.#shutDown();
+    }
   }
 
   #onShutDown(status: number): void {

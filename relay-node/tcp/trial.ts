@@ -39,6 +39,8 @@ async function trial(): Promise<boolean> {
       };
       signal.addEventListener("abort", () => failed(signal.reason as Error), { once: true });
     });
+    // Who waits for it may have given up before.
+    accepting.catch(() => {});
     const local = { localAddress: "127.0.0.1", localPort: 0 };
     const near = BareSocket.connect({ address: "127.0.0.1", port, family: 4, ...local });
     near.on("error", () => {});
@@ -61,12 +63,13 @@ async function trial(): Promise<boolean> {
     let echoed = "";
     near.on("data", (bytes: Buffer) => (echoed += bytes.toString("latin1")));
     const said = "what is read comes in turns";
-    const ends = [once(near, "close", { signal }), once(far, "close", { signal })];
+    const ends = Promise.all([once(near, "close", { signal }), once(far, "close", { signal })]);
+    ends.catch(() => {});
     far.once("end", () => far.end());
     near.resume().write(said.slice(0, 4));
     near.end(Buffer.from(said.slice(4)));
     far.resume();
-    await Promise.all(ends);
+    await ends;
     const areWhole = near.readableEnded && near.writableFinished && far.readableEnded && far.writableFinished;
     return areWhole && heard === said && echoed === said;
   } finally {

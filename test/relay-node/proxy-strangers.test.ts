@@ -18,7 +18,7 @@ import { startTcpTarget, type TcpTarget } from "../support/tcp-target.ts";
 
 describe("strangers:", () => {
   /**
-   * `+a` comes, `a!` is known, `-a` goes; what is cut by all of it. Those of one letter are one sender's each, which has two; three are
+   * `+a` comes, `a!` is known, `-a` goes, `a>b` goes on as `b`; what is cut by all of it. Those of one letter are one sender's each, which has two; three are
    * there in all.
    */
   const CASES: readonly (readonly [what: string, steps: string, cut: string, left: number])[] = [
@@ -31,6 +31,10 @@ describe("strangers:", () => {
     ["who was cut and goes counts once", "+a +b +c +d -a +e", "a b", 3],
     ["a sender's third one cuts its own oldest", "+a +b1 +b2 +b3", "b1", 3],
     ["and nobody else's, however many come", "+a +b1 +b2 +b3 +b4 +b5", "b1 b2 b3", 3],
+    ["who goes on as another is as old", "+a +b +c a>d +e", "d", 3],
+    ["and is known as that", "+a a>d d! +b +c +e +f", "b", 3],
+    ["and of the same sender", "+a1 +a2 a1>b1 +a3", "b1", 2],
+    ["who is known and goes on as another stays known", "+a a! a>d +b +c +e", "", 3],
     ["those of a sender who are known don't count", "+a1 +a2 a1! a2! +a3 +a4", "", 2],
   ];
   test.each(CASES)("%s", async (_what, steps, cut, left) => {
@@ -39,7 +43,11 @@ describe("strangers:", () => {
     const gone = new Set<string>();
     for (const step of steps.split(" ")) {
       const name = step.replaceAll(/[+!-]/g, "");
-      if (step.startsWith("+")) {
+      const [from, to] = step.split(">");
+      if (to !== undefined) {
+        connections.set(to, new PassThrough());
+        strangers.replace(connections.get(from!)!, connections.get(to)!);
+      } else if (step.startsWith("+")) {
         // Of one network of 64 bits, each with an address of its own.
         const remoteAddress = `2001:db8:0:${name[0]}::${name.slice(1)}`;
         connections.set(name, Object.assign(new PassThrough(), { remoteAddress }));
@@ -96,6 +104,30 @@ const ended = (socket: Socket): Promise<void> =>
 
 const opened = (port: number, count: number): Promise<Socket[]> =>
   Promise.all(Array.from({ length: count }, () => openRaw({ port })));
+
+test("who says nothing for long stays the oldest: a flood is not younger than whoever came after it", async () => {
+  const port = await listen({ strangers: 10, strangersPerSender: 10, headMs: 900 });
+  const flood = await opened(port, 9);
+  // They are HTTP's by then.
+  await pause(700);
+  const later = await openRaw({ port });
+  await opened(port, 3);
+  await eventually(
+    () => flood.filter(({ destroyed }) => destroyed).length === 3,
+    "three of the flood are cut",
+  );
+  expect(later.destroyed).toBe(false);
+  expect(admissions.at(-1)!.size).toBe(10);
+});
+
+test("what has said nothing is closed when its listener stops", async () => {
+  const port = await listen({});
+  const silent = await opened(port, 3);
+  await pause(50);
+  listeners.at(-1)!.stop();
+  await Promise.all(silent.map((socket) => ended(socket)));
+  expect(admissions.at(-1)!.size).toBe(0);
+});
 
 test("a flood of connections that say nothing locks nobody out", async () => {
   const port = await listen({ strangers: 50, strangersPerSender: 50 });

@@ -175,3 +175,36 @@ test("what lends it buffers is asked where each read goes", async () => {
   await closed(socket);
   expect([heard, reads]).toEqual(["what is read comes in turns", 7]);
 });
+
+test("a reset behind an end is one as long as bytes wait", async () => {
+  const peers: Socket[] = [];
+  serve = (socket) => void peers.push(socket.pause());
+  const socket = await connected();
+  await eventually(() => peers.length === 1, "it is accepted");
+  const [peer] = peers;
+  const heard: string[] = [];
+  peer!
+    .on("end", () => heard.push("end"))
+    .on("error", ({ code }: NodeJS.ErrnoException) => heard.push(code!));
+  socket.write(Buffer.alloc(20_000_000));
+  socket.end();
+  expect(socket.writableLength).toBeGreaterThan(0);
+  socket.reset();
+  const gone = new Promise<void>((done) => void peer!.once("close", () => done()));
+  peer!.resume();
+  await gone;
+  expect(heard).toEqual(["ECONNRESET"]);
+});
+
+test("an end comes behind all that was written before", async () => {
+  let bytes = 0;
+  const ended = new Promise<void>((done) => {
+    serve = (socket) => void socket.on("data", (chunk) => (bytes += chunk.length)).once("end", () => done());
+  });
+  const socket = await connected();
+  socket.write(Buffer.alloc(20_000_000));
+  socket.end();
+  await ended;
+  expect(bytes).toBe(20_000_000);
+  socket.destroy();
+});
