@@ -19,4 +19,5 @@ export const SLOW_FILES: readonly string[] = [
   "test/relay-node/node.test.ts",
   "test/relay-node/pool.test.ts",
   "test/relay-node/proxy-tunnels.test.ts",
+  "test/relay-node/tcp/trial.test.ts",
 ];
