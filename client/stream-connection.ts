@@ -132,8 +132,9 @@ export class StreamConnection implements StreamPort {
     this.#wire?.send(message);
   }
 
-  /** Sends what it was given, then ends; nothing is told any more. */
+  /** Sends what it was given, then ends; nothing is told any more. What is not there yet is given up. */
   close(): void {
+    if (this.#state === "opening") return this.terminate();
     this.#over();
     this.#wire?.close();
   }

@@ -133,13 +133,15 @@ export class StreamSession {
     this.#fail(error);
   }
 
-  /** Nobody reads or writes any more: what was sent still arrives, what comes is dropped, and then it is over. */
+  /**
+   * Nobody reads or writes any more: what was sent still arrives, what comes is dropped, and then it is over. Before it is open, what
+   * went ahead is given up.
+   */
   close(): void {
     if (this.#isOver || this.#closingAt !== undefined) return;
-    if (this.#end === undefined || (this.#opened === undefined && this.#end.sent === 0)) {
-      this.#over();
-      this.#connection?.terminate();
-      this.#events.done();
+    if (this.#opened === undefined || this.#end === undefined) {
+      this.#isLetGo = true;
+      this.#fail(new RelayError("stream_cancelled", "the client gave the connection up"));
       return;
     }
     this.#closingAt = performance.now();
@@ -237,10 +239,8 @@ export class StreamSession {
         if (this.#closingAt === undefined) events.room();
       },
       reset: (error) => {
-        this.#over();
         this.#connection?.close();
-        if (this.#isLetGo) events.done();
-        else events.reset(error);
+        this.#failed(error);
       },
       done: () => {
         this.#over();
@@ -320,9 +320,14 @@ export class StreamSession {
   #fail(error: RelayError): void {
     if (this.#isOver) return;
     if (this.#end !== undefined) return this.#end.reset(error);
-    this.#over();
     this.#connection?.terminate();
-    this.#events.reset(error);
+    this.#failed(error);
+  }
+
+  #failed(error: RelayError): void {
+    this.#over();
+    if (this.#isLetGo) this.#events.done();
+    else this.#events.reset(error);
   }
 
   #over(): void {

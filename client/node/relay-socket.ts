@@ -16,7 +16,8 @@ type Callback = (error?: Error | null) => void;
  * A TCP connection by the relay, to be used like a `net.Socket`: the same events (`connect`, `ready`, `end`, `timeout`,
  * `close`) and properties, as far as they have a meaning here. Errors are RelayErrors.
  *
- * `destroy()` lets what was written arrive, as a system's socket does; `destroy(error)` and `resetAndDestroy()` don't.
+ * `destroy()` lets what was written arrive, as a system's socket does; `destroy(error)` and `resetAndDestroy()` don't, and nothing does
+ * before it is connected: what is sent ahead counts as written by then, and is given up with the dial.
  */
 export class RelaySocket extends Duplex {
   readonly #settings: StreamSettings;
@@ -26,7 +27,7 @@ export class RelaySocket extends Duplex {
   readonly #inbox: Uint8Array[] = [];
   #isWanted = false;
   #hasEnded = false;
-  /** A write or the end that waits for room, or for the connection. */
+  /** A write or the end that waits for room, or for the connection, also where its bytes went ahead. */
   #resume: (() => void) | undefined;
   /** The callback of the write that waits. */
   #unwritten: Callback | undefined;
@@ -203,10 +204,12 @@ export class RelaySocket extends Duplex {
   }
 
   override _final(done: Callback): void {
-    this.#whenOpen(() => {
+    const finish = () => {
       this.#session!.finish();
       done();
-    });
+    };
+    if (this.#opened === undefined) this.#resume = finish;
+    else finish();
   }
 
   override _destroy(error: Error | null, done: Callback): void {
@@ -228,11 +231,6 @@ export class RelaySocket extends Duplex {
     this.emit("connect");
     this.emit("ready");
     this.#flush();
-  }
-
-  #whenOpen(work: () => void): void {
-    if (this.#opened === undefined && !this.isEarly) this.#resume = work;
-    else work();
   }
 
   #take(chunk: Uint8Array): void {
@@ -261,17 +259,20 @@ export class RelaySocket extends Duplex {
     this.bytesWritten += bytes.length;
     this.#unwritten = done;
     let at = 0;
+    const written = () => {
+      this.#unwritten = undefined;
+      done();
+    };
     const go = () => {
       this.#idle?.refresh();
       const room = Math.min(this.#session!.room, bytes.length - at);
       if (room > 0) this.#session!.send(keep(bytes.subarray(at, (at += room))));
       if (at < bytes.length) this.#resume = go;
-      else {
-        this.#unwritten = undefined;
-        done();
-      }
+      else if (this.#opened === undefined) this.#resume = written;
+      else written();
     };
-    this.#whenOpen(go);
+    if (this.#opened === undefined && !this.isEarly) this.#resume = go;
+    else go();
   }
 
   #flush(): void {

@@ -192,8 +192,11 @@ export async function startStreamRelay({
     parked.add(socket);
     socket.on("close", () => parked.delete(socket));
     const early: [data: Buffer, isBinary: boolean][] = [];
+    let isGivenUp = false;
+    socket.on("close", () => (isGivenUp = true));
     const take = (data: Buffer, isBinary: boolean) => {
       const { type } = isBinary ? {} : (JSON.parse(data.toString()) as { type?: string });
+      if (type === "rst") isGivenUp = true;
       if (type !== "dial") return void early.push([data, isBinary]);
       parked.delete(socket);
       const refuse = (error: RelayError) => {
@@ -207,6 +210,7 @@ export async function startStreamRelay({
       if (dials !== undefined) return refuse(dials);
       dial(claims.url, id).then(
         (one) => {
+          if (isGivenUp) return one.end.reset(new RelayError("stream_cancelled", "given up"));
           socket.off("message", take);
           serve(one, claims, socket);
           for (const message of early) socket.emit("message", ...message);

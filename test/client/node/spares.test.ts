@@ -188,7 +188,34 @@ describe("where the dial comes to nothing", () => {
     expect(performance.now() - began).toBeLessThan(6_000);
   });
 
-  test("the app may leave meanwhile", async () => {
+  test("the app may leave before it: what was written goes nowhere, as by a system's socket", async () => {
+    await expecting();
+    const socket = connect();
+    expect(socket.isEarly).toBe(true);
+    const written = new Promise((resolve) => socket.write("pay", resolve));
+    socket.destroy();
+    await once(socket, "close");
+    expect(await written).toBeInstanceOf(Error);
+    await socket.settled;
+    await pause(300);
+    expect(received.join("")).toBe("");
+    await eventually(() => relay.streams() === 0, "no stream is left");
+  });
+
+  test("the app may leave soon: all has arrived by the time that sockets are settled", async () => {
+    await expecting();
+    const socket = connect();
+    expect(socket.isEarly).toBe(true);
+    let error: unknown = "not called";
+    socket.write("a last line", (cause) => (error = cause));
+    socket.destroySoon();
+    await once(socket, "close");
+    await sockets.settled();
+    expect(received).toEqual(["a last line"]);
+    expect(error ?? undefined).toBeUndefined();
+  });
+
+  test("the app may leave while nothing is said", async () => {
     await expecting();
     relay.dials = "silent";
     const socket = connect();
