@@ -1,14 +1,14 @@
 import net from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
-import type { Duplex } from "node:stream";
 import { isRelayError } from "../../client/index.ts";
 import { ERRORS, isErrorCode } from "../../protocol/errors.ts";
 import { rootCause } from "../report.ts";
 import { bindAll } from "./bind.ts";
 import { authorityOf, type Destination } from "./destinations.ts";
+import { FirstBytes } from "./first-bytes.ts";
 import { DESTINATION_CONNECTIONS_MAX, DRAIN_POLL_MS, DRAIN_STILL_MS, FAILURE_LINE_MS } from "./limits.ts";
 import { relayDetail } from "./messages.ts";
-import type { Opener } from "../../client/node/opener.ts";
+import type { Connecting, Opener } from "../../client/node/opener.ts";
 import { reset } from "../../client/node/reset.ts";
 import { splice } from "../../client/node/splice.ts";
 
@@ -144,9 +144,12 @@ class Door {
     socket.on("error", () => {});
     try {
       const { host, port } = this.#destination;
-      const far: Duplex = await this.#open({ host, port, signal: this.#ended.signal, early: true });
-      if (isConnecting(far)) this.#whenOpen(far);
-      else this.#openNow(far);
+      const first = new FirstBytes(socket);
+      const early = (connecting: Connecting) => first.sendTo(connecting);
+      const far = await this.#open({ host, port, signal: this.#ended.signal, early });
+      this.#opened += 1;
+      far.once("error", (error) => this.#cut(error));
+      first.passOn(far);
       await splice(socket, far);
     } catch (error) {
       reset(socket);
@@ -154,22 +157,6 @@ class Door {
     } finally {
       this.#sockets.delete(socket);
     }
-  }
-
-  #openNow(far: Duplex): void {
-    this.#opened += 1;
-    far.once("error", (error) => this.#cut(error));
-  }
-
-  /** Bytes go ahead of it meanwhile. */
-  #whenOpen(far: Duplex): void {
-    const fail = (error: unknown) => {
-      if (!this.#ended.signal.aborted) this.failed(...describe(error));
-    };
-    far.once("error", fail).once("connect", () => {
-      far.off("error", fail);
-      this.#openNow(far);
-    });
   }
 
   failed(code: string | undefined, detail: string): void {
@@ -198,10 +185,6 @@ class Door {
     this.#told = this.#now();
     this.#untold = 0;
   }
-}
-
-function isConnecting(far: Duplex): boolean {
-  return "connecting" in far && far.connecting === true;
 }
 
 function describe(error: unknown): [code: string | undefined, detail: string] {

@@ -1,5 +1,6 @@
 import { once } from "node:events";
-import type { Duplex } from "node:stream";
+import type { Socket } from "node:net";
+import type { Duplex, Writable } from "node:stream";
 import { createSockets, type Sockets, type SocketsOptions } from "./sockets.ts";
 
 /**
@@ -13,9 +14,15 @@ export interface OpenerTarget {
   readonly host: string;
   readonly port: number;
   readonly signal?: AbortSignal;
-  /** Where bytes can be sent ahead, the Duplex may come before it is connected; a failure is its `error` then. */
-  readonly early?: boolean;
+  /**
+   * Gets what is being connected where its first bytes can go ahead; if another one is tried after it, that as well. What comes to
+   * nothing is destroyed.
+   */
+  readonly early?: (connecting: Connecting) => void;
 }
+
+/** What takes bytes before it is connected. */
+export type Connecting = Writable & Pick<Socket, "bytesWritten">;
 
 /**
  * The opener that goes by the relay.
@@ -32,9 +39,9 @@ export function createOpener(url: string | undefined, options?: SocketsOptions):
 
 /** The same of sockets that are at hand. */
 export function openerOf(sockets: Sockets): Opener {
-  return async ({ early = false, ...target }) => {
+  return async ({ early, ...target }) => {
     const socket = sockets.connect({ ...target, allowHalfOpen: true });
-    if (early && socket.isEarly) return socket;
+    if (socket.isEarly) early?.(socket);
     await once(socket, "connect");
     return socket;
   };

@@ -179,26 +179,6 @@ describe("listeners", () => {
     });
   });
 
-  test("a client's bytes go ahead of a connection that is not there yet, which counts once it is", async () => {
-    const asked: unknown[] = [];
-    let port = await echo("hello");
-    const { routes, lines, state } = await listen(
-      [destination("a.example.com", await freePort())],
-      ({ early }) => {
-        asked.push(early);
-        return Promise.resolve(net.connect({ host: "127.0.0.1", port, allowHalfOpen: true }));
-      },
-    );
-    expect(await talk(routes[0]!, " there")).toBe("hello there");
-    expect(state()[0]).toMatchObject({ opened: 1, failed: 0 });
-    port = await freePort();
-    await expect(talk(routes[0]!, "x")).rejects.toMatchObject({ code: "ECONNRESET" });
-    await eventually(() => state()[0]!.failed === 1, "one has failed");
-    expect(state()[0]).toMatchObject({ opened: 1, open: 0 });
-    expect(lines[0]).toMatch(/^a\.example\.com:\d+: no connection: .*ECONNREFUSED/);
-    expect(asked).toEqual([true, true]);
-  });
-
   test("more connections than the cap are refused and told", async () => {
     const { routes, lines } = await listen(
       [destination("a.example.com", await freePort())],
