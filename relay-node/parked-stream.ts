@@ -1,3 +1,4 @@
+import { ByteQueue } from "../protocol/byte-queue.ts";
 import { isRelayError, RelayError, withReached } from "../protocol/errors.ts";
 import { checkGrantTimes, type GrantClaims } from "../protocol/grants.ts";
 import { STREAM_WINDOW_BYTES } from "../protocol/limits.ts";
@@ -40,8 +41,9 @@ export class ParkedStream implements Opening {
   readonly #connection: StreamConnection;
   readonly #gone = new AbortController();
   readonly #expiry: NodeJS.Timeout;
-  readonly #early: (Uint8Array | string)[] = [];
-  #earlyBytes = 0;
+  readonly #early = new ByteQueue();
+  /** The end behind them, as it came. */
+  #fin: string | undefined;
   #state: "parked" | "dialling" | "over" = "parked";
 
   constructor(parts: ParkedParts, upgraded: UpgradedSocket) {
@@ -92,7 +94,7 @@ export class ParkedStream implements Opening {
     if (this.#state === "over") return;
     try {
       if (typeof message === "string") this.#control(parseStreamMessage(message), message);
-      else if (this.#state === "dialling") this.#keep(new Uint8Array(message));
+      else if (this.#state === "dialling") this.#keep(message);
       else throw new RelayError("stream_protocol", "bytes came before dial");
     } catch (error) {
       if (!isRelayError(error)) throw error;
@@ -103,16 +105,19 @@ export class ParkedStream implements Opening {
   #control(message: StreamMessage, text: string): void {
     if (message.type === "ping") this.#connection.send(JSON.stringify({ type: "pong" }));
     else if (message.type === "rst") this.abort(gone());
-    else if (this.#state === "dialling") this.#keep(text);
-    else if (message.type === "dial") this.#begin();
-    else throw new RelayError("stream_protocol", `${message.type} came before dial`);
+    else if (this.#state === "parked" && message.type === "dial") this.#begin();
+    else if (this.#state === "dialling" && message.type === "fin") this.#fin = text;
+    else throw new RelayError("stream_protocol", `${message.type} came before ${this.#awaited}`);
   }
 
-  #keep(message: Uint8Array | string): void {
-    this.#early.push(message);
-    // A message that holds next to nothing costs some memory as well.
-    this.#earlyBytes += message.length + 64;
-    if (this.#earlyBytes > STREAM_EARLY_BYTES) this.#connection.pause();
+  get #awaited(): string {
+    return this.#state === "parked" ? "dial" : "open";
+  }
+
+  #keep(bytes: Uint8Array): void {
+    if (this.#fin !== undefined) throw new RelayError("stream_protocol", "bytes came after fin");
+    this.#early.push(new Uint8Array(bytes));
+    if (this.#early.size > STREAM_EARLY_BYTES) this.#connection.pause();
   }
 
   #begin(): void {
@@ -120,7 +125,7 @@ export class ParkedStream implements Opening {
     this.#state = "dialling";
     clearTimeout(this.#expiry);
     streams.unpark(this);
-    void streams.opening(this, this.#dial());
+    void streams.opening(this, () => this.#dial());
   }
 
   async #dial(): Promise<void> {
@@ -131,6 +136,7 @@ export class ParkedStream implements Opening {
     account.slot = slot;
     try {
       checkGrantTimes(claims, node.now());
+      node.revocations.assertStands(claims);
       node.assertServing(true);
       streams.assertRoom(this.kind);
       slot.become(this.kind);
@@ -144,7 +150,9 @@ export class ParkedStream implements Opening {
         throw signal.reason;
       }
       this.#state = "over";
-      streams.openParked(account, dialed, this.id, this.#connection, this.#early);
+      const messages = [...this.#early.from(0), ...(this.#fin === undefined ? [] : [this.#fin])];
+      this.#early.clear();
+      streams.openParked(account, dialed, this.id, this.#connection, messages);
     } catch (error) {
       account.error = asRelayError(error);
       account.failed();
@@ -175,7 +183,7 @@ export class ParkedStream implements Opening {
     if (this.#state === "over") return;
     this.#state = "over";
     clearTimeout(this.#expiry);
-    this.#early.length = 0;
+    this.#early.clear();
     this.#parts.slot.leave();
     this.#parts.streams.unpark(this);
   }

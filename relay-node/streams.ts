@@ -105,15 +105,15 @@ export class Streams {
   /** Takes a request to upgrade. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const door = new StreamDoor(this.#node, this, request, socket, head);
-    void this.opening(door, door.serve());
+    void this.opening(door, () => door.serve());
   }
 
-  /** Counts one that is being opened as under way until `work` is done, and ends it with the node. */
-  async opening<T>(opening: Opening, work: Promise<T>): Promise<T> {
+  /** Counts one that is being opened as under way before `work` begins and until it is done, and ends it with the node. */
+  async opening<T>(opening: Opening, work: () => Promise<T>): Promise<T> {
     this.#openings.add(opening);
     this.#taken[opening.kind]++;
     try {
-      return await work;
+      return await work();
     } finally {
       this.#openings.delete(opening);
       this.#taken[opening.kind]--;

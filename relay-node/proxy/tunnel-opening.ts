@@ -45,7 +45,7 @@ export class TunnelOpening implements Opening {
    *   `node_full`, and what `abort` was given; the account has been told of it
    */
   async open(waiting: WaitingUser, user: ProxyUser, target: TunnelTarget): Promise<OpenedTunnel> {
-    const dialed = await this.#context.streams.opening(this, this.#open(user, target, waiting.isBare));
+    const dialed = await this.#context.streams.opening(this, () => this.#open(user, target, waiting.isBare));
     const early = waiting.release();
     if (!waiting.isGone) return { dialed, early };
     reset(dialed.socket);

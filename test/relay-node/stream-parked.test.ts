@@ -1,5 +1,8 @@
 import { once } from "node:events";
+import type { Socket } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { StreamMessage } from "../../protocol/stream-messages.ts";
 import { newRequestId } from "../../protocol/tokens.ts";
@@ -26,6 +29,15 @@ afterAll(async () => {
   await echo.close();
   await hole.close();
 });
+
+setFlagsFromString("--expose-gc");
+const collect = runInNewContext("gc") as () => void;
+/** Memory that is in use, in bytes. */
+function used(): number {
+  collect();
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return heapUsed + arrayBuffers;
+}
 
 const parked = () => node.metric("holdfast_streams_parked");
 
@@ -140,8 +152,13 @@ describe("a parked path", () => {
     const twice = await park();
     say(twice, { type: "dial" });
     say(twice, { type: "dial" });
-    expect(await next(twice)).toMatchObject({ type: "open" });
     expect(await next(twice)).toMatchObject({ type: "rst", code: "stream_protocol" });
+    const after = await park({ url: `tcp://127.0.0.9:${hole.port}` });
+    say(after, { type: "dial" });
+    after.socket.send(Buffer.from("x"));
+    say(after, { type: "fin", bytes: 1 });
+    after.socket.send(Buffer.from("y"));
+    expect(await next(after)).toMatchObject({ type: "rst", code: "stream_protocol" });
     const plain = askStream(node, { claims: { url: echo.url, park: true }, protocols: [] });
     expect(await failureOf(plain)).toMatchObject({ code: "request_invalid", reached: "no" });
   });
@@ -193,6 +210,46 @@ describe("parked paths are limited", () => {
     for (const { socket } of paths) socket.terminate();
     await eventually(async () => (await parked()) === 0, "no path is parked");
   });
+});
+
+test("one path more than the node has room for is not dialled", async () => {
+  const small = await startNodeHere({ maxStreams: 1, parkedSeconds: 20 });
+  const paths = [await park({}, small), await park({}, small)];
+  for (const path of paths) say(path, { type: "dial" });
+  const told = await Promise.all(paths.map(next));
+  expect(told.map(({ type, code }) => code ?? type)).toEqual(["open", "node_full"]);
+  for (const { socket } of paths) socket.terminate();
+  await small.stop();
+});
+
+test("bytes that come one by one while a path dials cost about as much memory as they are", async () => {
+  const many = await Promise.all(
+    Array.from({ length: 40 }, (_, index) =>
+      park({ sub: `client-${index}`, url: `tcp://127.0.0.9:${hole.port}` }),
+    ),
+  );
+  // Masked by 0, so that all stand in one buffer.
+  const frames = Buffer.concat(
+    Array.from({ length: 16_000 }, () => Buffer.from([0x82, 0x81, 0, 0, 0, 0, 65])),
+  );
+  for (const path of many) say(path, { type: "dial" });
+  await pause(200);
+  const before = used();
+  for (const { socket } of many) (socket as unknown as { _socket: Socket })._socket.write(frames);
+  await pause(1_000);
+  expect((used() - before) / many.length).toBeLessThan(150_000);
+  for (const { socket } of many) socket.terminate();
+});
+
+test("bytes that came one by one reach the target once and in order", async () => {
+  const path = await park();
+  const sent = Buffer.from(Array.from({ length: 20_000 }, (_, index) => index % 251));
+  say(path, { type: "dial" });
+  for (let at = 0; at < sent.length;) path.socket.send(sent.subarray(at, (at += 1 + (at % 3))));
+  say(path, { type: "fin", bytes: sent.length });
+  expect(await next(path)).toMatchObject({ type: "open" });
+  expect((await bytes(path, sent.length)).equals(sent)).toBe(true);
+  path.socket.terminate();
 });
 
 test("a cancel ends a parked path", async () => {
