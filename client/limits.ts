@@ -83,6 +83,12 @@ export const SPARE_REPLACE_MS = 1_000;
 /** So long before a node would end it, it is replaced. */
 export const SPARE_MARGIN_MS = 3_000;
 
+/** One that waits is asked for a sign of life as often, and is replaced where it has given none by the next time. */
+export const SPARE_ASK_MS = 3_000;
+
+/** One that was not heard of for so long is not used: the app's first bytes might be lost with it. */
+export const SPARE_HEARD_MS = 4_500;
+
 /** A node that is told to dial has this long to say anything: a path may have died unseen. */
 export const SPARE_WORD_MS = 3_000;
 

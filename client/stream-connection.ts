@@ -99,7 +99,7 @@ export class StreamConnection implements StreamPort {
 
   /** Whether it waits for the word to dial. */
   get isParked(): boolean {
-    return this.#state === "parked";
+    return this.#state === "parked" && this.#wire?.isOpen !== false;
   }
 
   /** Somebody else is told from now on. */
@@ -197,6 +197,7 @@ export class StreamConnection implements StreamPort {
         return this.#lose(isDialling ? withReached(error, "no") : error, true);
       }
       if (isDialling && first.type === "pong") return this.#goOnDialling();
+      if (this.#state === "parked" && first.type === "pong") return this.#events.message(message);
       const isPark = this.#request.park === true && !isDialling;
       if (isPark && first.type === "open") this.#undo();
       if (first.type !== (isPark ? "parked" : "open")) {
@@ -250,8 +251,9 @@ export class StreamConnection implements StreamPort {
    */
   #giveUp(): void {
     const asked = this.#asked;
-    // A path that stands tells its end itself.
-    if (this.#state !== "opening" || asked === undefined || asked.resume !== undefined || asked.park) return;
+    if (asked === undefined || asked.resume !== undefined) return;
+    // A path that stands tells its end itself; one that was told to dial may be dead.
+    if (this.#state !== (asked.park === true ? "dialling" : "opening")) return;
     cancel(asked, this.#signer, this.#signer.underlying()).catch(() => {});
   }
 

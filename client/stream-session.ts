@@ -256,9 +256,12 @@ export class StreamSession {
     this.#end?.detach();
     if (this.#parked !== undefined) {
       this.#parked = undefined;
-      // What the node itself refuses it has sent nowhere; of a path that was lost nobody knows.
-      const mayGoOn = isWord ? isNodesOwnFault(error.code) || mayPass(error) : this.#end!.sent === 0;
-      return mayGoOn ? this.#connect(STREAM_OPEN_MS) : this.#fail(error);
+      // What the node itself refuses it has sent nowhere, also where its path's time was up in just that moment; of a path that was
+      // lost nobody knows.
+      const isAnothers = isNodesOwnFault(error.code) || mayPass(error) || error.code === "stream_idle";
+      const mayGoOn = isWord ? isAnothers : this.#end!.sent === 0;
+      const left = this.#startedAt + STREAM_OPEN_MS - now;
+      return mayGoOn && left > 0 ? this.#connect(left) : this.#fail(error);
     }
     if (this.#opened === undefined) {
       // Nothing of the app's was sent yet. What is lost late was waiting for a target, and its time is up.

@@ -1,5 +1,7 @@
 import type { ParkedMessage } from "../protocol/stream-messages.ts";
 import {
+  SPARE_ASK_MS,
+  SPARE_HEARD_MS,
   SPARE_KEEP_MS,
   SPARE_MARGIN_MS,
   SPARE_OPEN_MS,
@@ -40,7 +42,7 @@ export class Spares {
     this.#spares.set(url, spare);
     spare.use();
     return () => {
-      this.#spares.delete(url);
+      if (this.#spares.get(url) === spare) this.#spares.delete(url);
       spare.end();
     };
   }
@@ -60,6 +62,11 @@ class Spare {
   /** By the wall: a machine that slept has slept through a path's life, whatever its other clocks say. */
   #parkedAt = 0;
   #usedAt = 0;
+  /** When something was last heard of it, by the wall as well. */
+  #heardAt = 0;
+  /** It was asked for a sign of life, and has given none. */
+  #isAsked = false;
+  #asking: ReturnType<typeof setInterval> | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** Nothing there knows such paths, or nobody expects any more. */
   #isOff = false;
@@ -72,11 +79,13 @@ class Spare {
   take(): SparePath | undefined {
     const [connection, parked] = [this.#connection, this.#parked];
     const isFresh = parked !== undefined && this.#ageMs < parked.seconds * 1_000 - SPARE_MARGIN_MS;
-    const isGood = isFresh && connection?.isParked === true;
+    const isAlive = this.#signer.now() - this.#heardAt < SPARE_HEARD_MS;
+    const isGood = isFresh && isAlive && connection?.isParked === true;
     if (parked !== undefined) {
       // It was the path's own.
       clearTimeout(this.#timer);
       this.#timer = undefined;
+      clearInterval(this.#asking);
       if (!isGood) this.#drop();
       this.#connection = undefined;
       this.#parked = undefined;
@@ -94,6 +103,7 @@ class Spare {
   end(): void {
     this.#isOff = true;
     clearTimeout(this.#timer);
+    clearInterval(this.#asking);
     this.#drop();
   }
 
@@ -117,15 +127,18 @@ class Spare {
         parked: (message) => {
           this.#parked = message;
           this.#parkedAt = this.#signer.now();
+          this.#heard();
+          this.#asking = setInterval(() => this.#ask(connection), SPARE_ASK_MS);
+          keepAlive(this.#asking, false);
           this.#after(message.seconds * 1_000 - SPARE_MARGIN_MS, () => {
-            this.#drop();
-            this.#open();
+            this.#replace();
           });
         },
         open: () => {},
-        message: () => {},
+        message: () => this.#heard(),
         lost: ({ code }) => {
           if (this.#connection !== connection) return;
+          clearInterval(this.#asking);
           const wasSteady = this.#parked !== undefined && this.#ageMs >= SPARE_STEADY_MS;
           // An edge or a node of an older version has dialled.
           if (code === "stream_protocol") this.#isOff = true;
@@ -139,12 +152,33 @@ class Spare {
     this.#connection = connection;
   }
 
+  /** A path that a box on the way has forgotten breaks at neither end. */
+  #ask(connection: StreamConnection): void {
+    if (this.#isAsked || !connection.isParked) return this.#replace();
+    this.#isAsked = true;
+    connection.send(JSON.stringify({ type: "ping" }));
+  }
+
+  #heard(): void {
+    this.#isAsked = false;
+    this.#heardAt = this.#signer.now();
+  }
+
+  #replace(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    clearInterval(this.#asking);
+    this.#drop();
+    this.#open();
+  }
+
+  /** Nothing is owed to it: a farewell would be waited for, and keep a process. */
   #drop(): void {
     const connection = this.#connection;
     this.#connection = undefined;
     this.#parked = undefined;
-    if (connection?.isParked === true) connection.close();
-    else connection?.terminate();
+    this.#isAsked = false;
+    connection?.terminate();
   }
 
   #after(ms: number, work: () => void): void {

@@ -7,6 +7,8 @@ export interface StreamWire extends StreamPort {
   close(): void;
   /** Ends at once. */
   terminate(): void;
+  /** Whether what is sent may still arrive; missing where the runtime can't tell. */
+  readonly isOpen?: boolean;
   /** Whether it alone keeps a process alive; missing where the runtime can't tell. */
   keepAlive?(isWanted: boolean): void;
 }

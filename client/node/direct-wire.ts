@@ -93,6 +93,10 @@ class DirectWire implements StreamWire {
     );
   }
 
+  get isOpen(): boolean {
+    return this.#current?.isOpen !== false;
+  }
+
   send(message: Uint8Array | string): void {
     this.#current?.send?.(message);
   }

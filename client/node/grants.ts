@@ -4,6 +4,7 @@ import type { Socket } from "node:net";
 import { RelayError, withReached } from "../../protocol/errors.ts";
 import { WIRE } from "../../protocol/headers.ts";
 import { GRANT_MAX_BYTES } from "../../protocol/limits.ts";
+import { keepAsWanted } from "./keep-alive.ts";
 import {
   GRANTS_IDLE_CONNECTIONS,
   GRANTS_IDLE_MS,
@@ -70,7 +71,7 @@ export class GrantsDesk {
       });
       request.once("socket", (made) => {
         connection = made;
-        if (!isKept) made.unref();
+        keepAsWanted(made, () => isKept);
       });
       request.once("response", (response) => {
         isOver = true;

@@ -20,3 +20,17 @@ export function passOnRef(secure: object | null | undefined, socket: RelaySocket
     return unref.call<Socket, [], Socket>(this);
   };
 }
+
+/**
+ * Lets a socket that connects not keep the process alive where that is not wanted by then. Each address that it tries has a handle of its
+ * own, which has heard nothing of what was said to the one before.
+ *
+ * @param isKept asked each time
+ */
+export function keepAsWanted(socket: Socket, isKept: () => boolean): void {
+  const say = () => {
+    if (!isKept()) socket.unref();
+  };
+  say();
+  if (socket.connecting) socket.on("connectionAttempt", say).once("connect", say);
+}

@@ -5,6 +5,7 @@ import { WIRE } from "../../protocol/headers.ts";
 import { STREAM_MESSAGE_MAX_BYTES } from "../../protocol/limits.ts";
 import { STREAM_PROTOCOL } from "../../protocol/stream-messages.ts";
 import { type OpenWire, type StreamWire, streamUrl } from "../stream-wire.ts";
+import { keepAsWanted } from "./keep-alive.ts";
 import { WIRE_CLOSE_MS } from "./limits.ts";
 import { readRefusal, type Refusal } from "./refusal.ts";
 
@@ -59,7 +60,7 @@ export function openSocket(
     finishRequest: (request) => {
       request.once("socket", (made) => {
         connection = made;
-        if (!isKept) made.unref();
+        keepAsWanted(made, () => isKept);
         made.once(isSecure ? "secureConnect" : "connect", () => clearTimeout(late));
       });
       request.end();
@@ -102,6 +103,9 @@ export function openSocket(
   socket.on("error", failed);
   socket.on("close", () => failed(new Error("the connection ended")));
   return {
+    get isOpen() {
+      return socket.readyState === WebSocket.OPEN;
+    },
     send: (message) => {
       // A failure of the connection is told by its own event.
       if (socket.readyState === WebSocket.OPEN) socket.send(message, ignore);

@@ -132,7 +132,7 @@ export class ServerSocket {
 
   /** Closes it behind what was sent. @param reason at most 123 bytes */
   close(code: number, reason = ""): void {
-    this.#sendClose(code, reason);
+    if (!this.#isClosed) this.#sendClose(code, reason);
   }
 
   /** Ends it at once. */

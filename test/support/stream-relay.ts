@@ -192,13 +192,21 @@ export async function startStreamRelay({
     parked.add(socket);
     socket.on("close", () => parked.delete(socket));
     const early: [data: Buffer, isBinary: boolean][] = [];
+    const begun = freezes;
+    let isDialling = false;
     let isGivenUp = false;
     socket.on("close", () => (isGivenUp = true));
     const take = (data: Buffer, isBinary: boolean) => {
       const { type } = isBinary ? {} : (JSON.parse(data.toString()) as { type?: string });
       if (type === "rst") isGivenUp = true;
+      if (type === "ping") {
+        const isSilent = freezes !== begun || (isDialling && relay.dials === "silent");
+        if (!isSilent) say({ type: "pong" });
+        return;
+      }
       if (type !== "dial") return void early.push([data, isBinary]);
       parked.delete(socket);
+      isDialling = true;
       const refuse = (error: RelayError) => {
         say({ type: "rst", code: error.code, detail: error.detail });
         socket.close(1000);

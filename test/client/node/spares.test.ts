@@ -150,7 +150,13 @@ describe("where the dial comes to nothing", () => {
     });
   });
 
-  test.each(["node_draining", "grant_expired", "rate_limited", "concurrency_limited"] as const)(
+  test.each([
+    "node_draining",
+    "grant_expired",
+    "rate_limited",
+    "concurrency_limited",
+    "stream_idle",
+  ] as const)(
     "for the node's own reason %s it is opened as ever, and bytes that went ahead go by that",
     async (code) => {
       await expecting();
@@ -233,6 +239,38 @@ test("a path that was lost is replaced by and by, and not missed meanwhile", asy
   expect(socket.isEarly).toBe(false);
   socket.end("x");
   expect(String(await allOf(socket))).toBe("x");
+});
+
+test("a path that has gone dead is replaced, and not used before", async () => {
+  await expecting();
+  const before = relay.attempts();
+  relay.freeze();
+  now += 5_000;
+  const socket = connect();
+  expect(socket.isEarly).toBe(false);
+  socket.end("x");
+  expect(String(await allOf(socket))).toBe("x");
+  await parked(1);
+  relay.freeze();
+  await eventually(() => relay.attempts() > before + 2, "another one is opened", 8_000);
+}, 15_000);
+
+test("a path that waits answers, and stays", async () => {
+  await expecting();
+  const before = relay.attempts();
+  await pause(7_000);
+  expect([relay.attempts(), relay.parked()]).toEqual([before, 1]);
+}, 15_000);
+
+test("who ends its expectation twice ends nobody else's", async () => {
+  const end = await expecting();
+  end();
+  await parked(0);
+  const another = await expecting();
+  end();
+  await pause(100);
+  expect(connect().isEarly).toBe(true);
+  another();
 });
 
 test("an edge or node that knows no such paths is asked for one once", async () => {
