@@ -79,7 +79,7 @@ class Spare {
   take(): SparePath | undefined {
     const [connection, parked] = [this.#connection, this.#parked];
     const isFresh = parked !== undefined && this.#ageMs < parked.seconds * 1_000 - SPARE_MARGIN_MS;
-    const isAlive = this.#signer.now() - this.#heardAt < SPARE_HEARD_MS;
+    const isAlive = Math.abs(this.#signer.now() - this.#heardAt) < SPARE_HEARD_MS;
     const isGood = isFresh && isAlive && connection?.isParked === true;
     if (parked !== undefined) {
       // It was the path's own.

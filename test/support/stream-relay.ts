@@ -41,6 +41,8 @@ export interface StreamRelay {
   parkedSeconds: number;
   /** Paths that are parked. */
   readonly parked: () => number;
+  /** How often it was told that a request is given up. */
+  readonly cancels: () => number;
   /** The connections that there are carry nothing more, and stand: as over a path that has gone dead. */
   readonly freeze: () => void;
   /** Forgets every stream, as a node that was started anew. */
@@ -72,9 +74,11 @@ export async function startStreamRelay({
   let attempts = 0;
   const parked = new Set<WebSocket>();
   let freezes = 0;
+  let cancels = 0;
   const sockets = new WebSocketServer({ noServer: true, handleProtocols: () => STREAM_PROTOCOL });
   const desk = await openTokenDesk(() => origin);
   const server = http.createServer((request, response) => {
+    if (request.url === "/cancel") cancels += 1;
     if (request.url === "/token") void desk.answer(request, response);
     else response.writeHead(426).end();
   });
@@ -298,6 +302,7 @@ export async function startStreamRelay({
     parkedSeconds: 25,
     dials: undefined,
     parked: () => parked.size,
+    cancels: () => cancels,
     freeze: () => {
       freezes += 1;
     },

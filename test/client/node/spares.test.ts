@@ -1,9 +1,10 @@
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
-import type { Socket } from "node:net";
+import net, { type Socket } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createSockets, type RelaySocket, type Sockets } from "../../../client/node/index.ts";
+import { keepAsWanted } from "../../../client/node/keep-alive.ts";
 import { RelayError } from "../../../protocol/errors.ts";
 import { allOf } from "../../support/all-of.ts";
 import { eventually } from "../../support/node-log.ts";
@@ -42,6 +43,8 @@ function echo(socket: Socket): void {
 
 const parked = (count: number) =>
   eventually(() => relay.parked() === count, `${count} paths are parked`, 5_000);
+/** How many of a kind keep this process. */
+const active = (kind: string) => process.getActiveResourcesInfo().filter((one) => one === kind).length;
 const made: RelaySocket[] = [];
 function connect(port = target.port): RelaySocket {
   const socket = sockets.connect({ host: "127.0.0.1", port, allowHalfOpen: true });
@@ -192,6 +195,8 @@ describe("where the dial comes to nothing", () => {
     const began = performance.now();
     await once(socket, "connect");
     expect(performance.now() - began).toBeLessThan(6_000);
+    // The node may have heard the word, and dial still.
+    await eventually(() => relay.cancels() === 1, "the dial is given up");
   });
 
   test("the app may leave before it: what was written goes nowhere, as by a system's socket", async () => {
@@ -261,6 +266,31 @@ test("a path that waits answers, and stays", async () => {
   await pause(7_000);
   expect([relay.attempts(), relay.parked()]).toEqual([before, 1]);
 }, 15_000);
+
+test("a path that is let go of keeps no process", async () => {
+  const end = await expecting();
+  const before = active("Timeout");
+  end();
+  expect(active("Timeout")).toBe(before);
+  await parked(0);
+});
+
+test("a socket keeps no process by the second address that it tries either", async () => {
+  const addresses = ["::1", "127.0.0.1"].map((address) => ({ address, family: net.isIP(address) }));
+  const before = active("TCPSocketWrap");
+  const plain = net.connect({
+    host: "two.test",
+    port: target.port,
+    autoSelectFamily: true,
+    lookup: (_host, _options, done) => done(null, addresses),
+  });
+  keepAsWanted(plain, () => false);
+  await Promise.all([once(plain, "connect"), eventually(() => target.sockets.length === 1, "it came")]);
+  target.sockets[0]!.unref();
+  expect(plain.remoteAddress).toBe("127.0.0.1");
+  expect(active("TCPSocketWrap")).toBe(before);
+  plain.destroy();
+});
 
 test("who ends its expectation twice ends nobody else's", async () => {
   const end = await expecting();

@@ -62,3 +62,13 @@ test("of pings whose answers are not read the last one is answered, and the othe
   const last = `0\x8a\x05${some - 1}`;
   await expect.poll(() => tail.toString("latin1"), { timeout: 10_000 }).toContain(last);
 });
+
+test("one that is closed already is closed without a wait", async () => {
+  const { client, socket, closed } = await pair(60_000);
+  client.destroy();
+  await closed;
+  const timers = () => process.getActiveResourcesInfo().filter((one) => one === "Timeout").length;
+  const before = timers();
+  socket.close(1_011, "late");
+  expect(timers()).toBe(before);
+});
