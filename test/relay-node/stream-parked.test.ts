@@ -8,6 +8,7 @@ import { newRequestId } from "../../protocol/tokens.ts";
 import { type BlackHole, startBlackHole } from "../support/black-hole.ts";
 import { type NodeHere, startNodeHere } from "../support/node-here.ts";
 import { eventually } from "../support/node-log.ts";
+import { revocation } from "../support/revocations.ts";
 import { rawRequest, sendRaw } from "../support/raw-http.ts";
 import { askStream, failureOf, type Upgraded } from "../support/stream-client.ts";
 import { freePort } from "../support/stack.ts";
@@ -249,6 +250,23 @@ test("bytes that came one by one reach the target once and in order", async () =
   expect(await next(path)).toMatchObject({ type: "open" });
   expect((await bytes(path, sent.length)).equals(sent)).toBe(true);
   path.socket.terminate();
+});
+
+test("one that is revoked dials nothing, also before its turn to be ended has come", async () => {
+  const wide = await startNodeHere({ maxParked: 400, parkedSeconds: 20 });
+  const subs = Array.from({ length: 8 }, (_, index) => `revoked-${index}`);
+  const paths = await Promise.all(
+    subs.flatMap((sub) => Array.from({ length: 45 }, () => park({ sub }, wide))),
+  );
+  const dialled = echo.sockets.length;
+  for (const path of paths) say(path, { type: "dial" });
+  const ended = wide.relay.revocations.apply(subs.map((client) => revocation("client", client, { client })));
+  const codes = (await Promise.all(paths.map(next))).map(({ code }) => code);
+  expect(new Set(codes)).toEqual(new Set(["revoked"]));
+  await ended;
+  await pause(200);
+  expect(echo.sockets).toHaveLength(dialled);
+  await wide.stop();
 });
 
 test("a cancel ends a parked path", async () => {
