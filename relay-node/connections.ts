@@ -141,6 +141,12 @@ export class Connections {
     for (const connection of this.#all) if (connection.dialed.family === family) this.#retire(connection);
   }
 
+  /** Makes none ahead any more. */
+  makeNoSpares(): void {
+    this.spares.forgetAll();
+    this.#closing.abort(new Error("closed"));
+  }
+
   /**
    * Uses none of these clients' again, as they were removed: a target may have taken them for who they were, and whoever is
    * registered by the same id is somebody else.
@@ -153,8 +159,7 @@ export class Connections {
 
   /** Ends all, at once. */
   close(): void {
-    this.spares.forgetAll();
-    this.#closing.abort(new Error("closed"));
+    this.makeNoSpares();
     for (const connection of this.#all) this.#drop(connection);
   }
 
@@ -249,9 +254,10 @@ export class Connections {
 
   /** It serves no more, by itself: where it was in use, the next is made ahead. */
   #replace(connection: Connection): void {
-    const { retired } = connection;
+    const { retired, speaker, dialed } = connection;
     this.#retire(connection);
-    if (!retired && !connection.speaker.isSpoiled) this.#makeSpare(connection.key);
+    // One of HTTP/2 serves many at once, and is begun by its first request alone.
+    if (!retired && !speaker.isSpoiled && dialed.alpn !== "h2") this.#makeSpare(connection.key);
   }
 
   /** Where none is left of those by which a route was gone lately, the next is made ahead. */
@@ -265,8 +271,8 @@ export class Connections {
     this.#open(route, this.#closing.signal, undefined, true).then(
       (connection) => {
         this.spares.made();
-        // Whoever it was for may have been removed meanwhile.
-        if (!this.spares.isWanted(key, route)) this.#retire(connection);
+        // Whoever it was for may have been removed meanwhile, and the target may speak another version.
+        if (connection.dialed.alpn === "h2" || !this.spares.isWanted(key, route)) this.#retire(connection);
       },
       () => this.spares.ended(route.clientId, "failed"),
     );

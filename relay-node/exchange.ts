@@ -1,4 +1,10 @@
-import { type ErrorCode, isRelayError, RelayError, type RelayErrorOptions } from "../protocol/errors.ts";
+import {
+  type ErrorCode,
+  isRelayError,
+  RelayError,
+  type RelayErrorOptions,
+  withReached,
+} from "../protocol/errors.ts";
 import { connectionNames, type Field, isStoppedResponseField } from "../protocol/headers.ts";
 import type { ResponseHead } from "../protocol/envelope.ts";
 import type { ExchangeHandler } from "./connections.ts";
@@ -160,7 +166,8 @@ export class Exchange implements ExchangeHandler {
     if (this.#done) return;
     this.#done = true;
     clearTimeout(this.#timer);
-    this.#sink.fail(error);
+    // What was not begun to be sent has reached nobody, whatever it failed by.
+    this.#sink.fail(this.sent ? error : withReached(error, "no"));
   }
 
   #expire(): void {

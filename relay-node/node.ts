@@ -96,7 +96,11 @@ export class RelayNode implements NodeContext {
     );
     this.dialer = dialerOf(config, resolver, this.#address);
     this.connections = new Connections(this.dialer, this.#address, config.spares);
-    this.revocations.onRevoked(({ removed }) => this.connections.retireClients(removed));
+    this.revocations.onRevoked(({ clients, removed }) => {
+      // What was revoked may be what a route was gone by.
+      this.connections.spares.forget(new Set(clients));
+      this.connections.retireClients(removed);
+    });
     this.seeds = seedResolverOf(config);
     this.receipts = new ReceiptSigner(config);
     this.#metrics = new Metrics({
@@ -231,6 +235,7 @@ export class RelayNode implements NodeContext {
     this.#draining = true;
     this.log.info({ active: this.#underway.size, seconds: this.config.drainSeconds }, "draining");
     this.#proxy?.stop();
+    this.connections.makeNoSpares();
     this.#streams.endParked(new RelayError("node_draining", "the node has to go", { reached: "no" }));
     const drainMs = this.config.drainSeconds * 1_000;
     // Whoever would still send requests hears from an answer that it must not: from a closed port it might not be sure.

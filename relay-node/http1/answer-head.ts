@@ -2,10 +2,7 @@ import { RelayError } from "../../protocol/errors.ts";
 import { connectionNames, type Field, isFieldName, isFieldText } from "../../protocol/headers.ts";
 
 /** The status line (RFC 9112 section 4); the reason and even the space before it may be missing. */
-const STATUS_LINE = /^HTTP\/1\.([01]) ([1-9][0-9]{2})(?: ([^\r\n]*))?$/;
-
-/** White space around a value is none of it (RFC 9112 section 5.1). */
-const VALUE = /^[\t ]*(.*?)[\t ]*$/s;
+const STATUS_LINE = /^HTTP\/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?$/;
 
 /** How an answer's body ends: after so many bytes, by its own framing, with the connection, or it has none. */
 export type AnswerFraming = number | "chunked" | "until the end" | "none";
@@ -79,8 +76,12 @@ export function readAnswerHead(text: string, method: string): AnswerHead {
   const framing = isBodiless ? "none" : (bytes ?? (coding === "chunked" ? "chunked" : "until the end"));
   const options = hasConnection ? connectionNames(fields) : undefined;
   const isOpen = minor === "1" ? options?.has("close") !== true : options?.has("keep-alive") === true;
-  // A server that speaks of a body where there can be none may also send one.
-  const isDoubtful = isBodiless && method !== "HEAD" && (coding !== undefined || (bytes ?? 0) > 0);
+  // A server that speaks of a body where there can be none may also send one, and behind the answer to a HEAD some do. One of HTTP/1.0
+  // knows no transfer coding (RFC 9112 section 6.1).
+  const isDoubtful =
+    method === "HEAD" ||
+    (isBodiless && (coding !== undefined || (bytes ?? 0) > 0)) ||
+    (minor === "0" && coding !== undefined);
   return {
     status,
     reason,
@@ -91,13 +92,20 @@ export function readAnswerHead(text: string, method: string): AnswerHead {
   };
 }
 
-/** The rest of a line without the white space around it. */
+/**
+ * The rest of a line without the white space around it, which is none of a value (RFC 9112 section 5.1). Character by character: an
+ * expression would try each place of a long run of it.
+ */
 function trimmed(line: string, start: number): string {
-  const first = line.charCodeAt(start);
-  const last = line.charCodeAt(line.length - 1);
-  // One space before, and none behind, as nearly all write it.
-  if (first === 0x20 && last > 0x20 && line.charCodeAt(start + 1) > 0x20) return line.slice(start + 1);
-  return VALUE.exec(line.slice(start))![1]!;
+  let first = start;
+  let end = line.length;
+  while (first < end && isBlank(line.charCodeAt(first))) first++;
+  while (end > first && isBlank(line.charCodeAt(end - 1))) end--;
+  return line.slice(first, end);
+}
+
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09;
 }
 
 /** @throws RelayError where it is no plain number */

@@ -1,7 +1,7 @@
 import { RelayError } from "../../protocol/errors.ts";
 import { HTTP_HEADER_MAX_BYTES } from "../../protocol/limits.ts";
 import { type AnswerHead, notHttp, readAnswerHead } from "./answer-head.ts";
-import { CHUNK_LINE_MAX_BYTES, TRAILERS_MAX_BYTES } from "./limits.ts";
+import { CHUNK_LINE_MAX_BYTES, STATUS_LINE_MAX_BYTES, TRAILERS_MAX_BYTES } from "./limits.ts";
 
 /** Told of an answer as it comes. */
 export interface AnswerEvents {
@@ -37,6 +37,8 @@ export class AnswerReader {
   #store = NOTHING;
   /** So many bytes of a head have been searched for its end. */
   #searched = 0;
+  /** The first line of a head that is not whole was looked at. */
+  #isJudged = false;
 
   constructor(events: AnswerEvents) {
     this.#events = events;
@@ -47,8 +49,14 @@ export class AnswerReader {
     this.#next = "head";
     this.#method = method;
     this.#held = undefined;
+    this.#nextHead();
+  }
+
+  /** What a head stood in is let go of: a connection that rests, or streams, keeps nothing of it. */
+  #nextHead(): void {
     this.#store = NOTHING;
     this.#searched = 0;
+    this.#isJudged = false;
   }
 
   /** Whether an answer's end is waited for. */
@@ -136,18 +144,32 @@ export class AnswerReader {
         `the answer's head exceeds ${HTTP_HEADER_MAX_BYTES} bytes`,
       );
     }
-    this.#searched = end === -1 ? bytes.length - at : 0;
     if (end === -1) {
-      // What is no HTTP from its first line on is not waited for.
-      const line = bytes.indexOf(LINE_BREAK, at, "latin1");
-      if (line !== -1) readAnswerHead(bytes.toString("latin1", at, line + 2), this.#method);
+      this.#searched = bytes.length - at;
+      this.#judgeLine(bytes, at);
       return 0;
     }
+    this.#nextHead();
     const head = readAnswerHead(bytes.toString("latin1", at, end + 2), this.#method);
     if (head.status === 101) throw notHttp("it switches protocols, which nobody asked for");
     // RFC 9110 section 15.2: an interim answer is passed over, also one that nobody asked for.
     if (head.status >= 200) this.#begin(head);
     return end + 4 - at;
+  }
+
+  /** What is no HTTP from its first line on is not waited for. */
+  #judgeLine(bytes: Buffer, at: number): void {
+    if (this.#isJudged) return;
+    const line = bytes.indexOf(LINE_BREAK, at, "latin1");
+    if ((line === -1 ? bytes.length : line) - at > STATUS_LINE_MAX_BYTES) {
+      throw new RelayError(
+        "target_fields_too_large",
+        `the answer's status line exceeds ${STATUS_LINE_MAX_BYTES} bytes`,
+      );
+    }
+    if (line === -1) return;
+    readAnswerHead(bytes.toString("latin1", at, line + 2), this.#method);
+    this.#isJudged = true;
   }
 
   #begin(head: AnswerHead): void {

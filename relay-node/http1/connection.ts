@@ -61,6 +61,8 @@ export class Http1Connection implements ExchangeControl {
   #isLost = false;
   #isPaused = false;
   #isSpoiled = false;
+  /** How the connection ended while what had come of an answer was to wait. */
+  #ending: { readonly error: RelayError; readonly isEnd: boolean } | undefined;
   /** What the server says of how long it keeps a connection, or what is usual. */
   #idleMs = IDLE_CONNECTION_MS;
   #timer: NodeJS.Timeout | undefined;
@@ -84,11 +86,11 @@ export class Http1Connection implements ExchangeControl {
     this.#read();
     socket
       .on("end", () => this.#onFin())
-      .on("error", (error) => this.#lose(failureOf(error)))
-      .on("close", () => this.#lose(new RelayError("target_closed", "the target closed the connection")))
+      .on("error", (error) => this.#onLoss(failureOf(error)))
+      .on("close", () => this.#onLoss(closed()))
       .on("drain", () => this.#upload?.goOn());
     this.#rest();
-    if (socket.destroyed) this.#lose(new RelayError("target_closed", "the target closed the connection"));
+    if (socket.destroyed) this.#lose(closed());
   }
 
   /** An exchange on it failed, or bytes came that nobody asked for: no reason to make another one ahead. */
@@ -109,7 +111,7 @@ export class Http1Connection implements ExchangeControl {
     };
     if (!borrow(socket, lender)) socket.on("data", (chunk: Buffer) => this.#onData(chunk));
     // What the stream holds came before: nothing was asked yet.
-    else if (socket.readableLength > 0) socket.destroy();
+    if (socket.readableLength > 0) socket.destroy();
     socket.resume();
   }
 
@@ -145,9 +147,12 @@ export class Http1Connection implements ExchangeControl {
 
   /** Nobody waits for the answer any more: what is not written yet is not written. */
   forgo(): void {
-    if (this.#checking === undefined) return;
+    if (this.#isLost || (this.#checking === undefined && this.#upload?.hasBegun !== false)) return;
     clearImmediate(this.#checking);
     this.#checking = undefined;
+    this.#upload?.stop();
+    this.#upload = undefined;
+    this.#isSent = true;
     this.#handler = undefined;
     this.#rest();
   }
@@ -167,7 +172,10 @@ export class Http1Connection implements ExchangeControl {
     if (!this.#isPaused) return;
     this.#isPaused = false;
     if (this.#reader.isReading) this.#onData(NOTHING);
-    if (!this.#isPaused && !this.#isLost) this.#socket.resume();
+    if (this.#isPaused || this.#isLost) return;
+    const ending = this.#ending;
+    if (ending === undefined) this.#socket.resume();
+    else if (!ending.isEnd || !this.#reader.end()) this.#lose(ending.error);
   }
 
   /** Cuts it, with whatever is under way. */
@@ -177,10 +185,6 @@ export class Http1Connection implements ExchangeControl {
 
   #write(request: Http1Request, handler: Http1Handler): void {
     const { body, framing, method } = request;
-    handler.onRequestStart(this);
-    // Whoever was told may have ended it.
-    if (this.#handler !== handler) return;
-    this.#reader.expect(method);
     let head: string;
     try {
       head = requestHead(request, framing);
@@ -188,8 +192,16 @@ export class Http1Connection implements ExchangeControl {
       this.#lose(error as Error);
       return;
     }
+    const begin = () => {
+      handler.onRequestStart(this);
+      // Whoever was told may have ended it.
+      if (this.#handler !== handler) return false;
+      this.#reader.expect(method);
+      return true;
+    };
     const socket = this.#socket;
     if (body === null || Buffer.isBuffer(body)) {
+      if (!begin()) return;
       if (body === null) socket.write(framing === "chunked" ? `${head}0\r\n\r\n` : head, "latin1");
       else {
         socket.cork();
@@ -202,7 +214,7 @@ export class Http1Connection implements ExchangeControl {
       return;
     }
     this.#isSent = false;
-    this.#upload = new Upload(socket, body, head, framing === "chunked", (error) => {
+    this.#upload = new Upload(socket, body, head, framing === "chunked", begin, (error) => {
       this.#upload = undefined;
       if (this.#handler !== handler) return;
       if (error !== undefined) this.#lose(error);
@@ -269,8 +281,24 @@ export class Http1Connection implements ExchangeControl {
   #onFin(): void {
     if (this.#isLost) return;
     this.#isKept = false;
-    if (this.#reader.end()) return;
-    this.#lose(new RelayError("target_closed", "the target closed the connection"));
+    if (this.#mustWait) this.#ending ??= { error: closed(), isEnd: true };
+    else if (!this.#reader.end()) this.#lose(closed());
+  }
+
+  /** What has come of an answer is read first, by whoever lets it go on: it may be all. */
+  #onLoss(error: RelayError): void {
+    if (this.#isLost) return;
+    this.#isKept = false;
+    if (!this.#mustWait) this.#lose(error);
+    else {
+      this.#ending ??= { error, isEnd: false };
+      this.#upload?.stop();
+      this.#upload = undefined;
+    }
+  }
+
+  get #mustWait(): boolean {
+    return this.#isPaused && this.#reader.isReading;
   }
 
   /** Nothing is under way: it is closed when nobody uses it. */
@@ -305,6 +333,10 @@ export class Http1Connection implements ExchangeControl {
   }
 }
 
+function closed(): RelayError {
+  return new RelayError("target_closed", "the target closed the connection");
+}
+
 function failureOf(error: NodeJS.ErrnoException): RelayError {
   return new RelayError("target_closed", `the connection failed (${error.code ?? error.name})`, {
     cause: error,
@@ -323,18 +355,22 @@ class Upload {
   readonly #body: RequestBody;
   readonly #isChunked: boolean;
   #head: string | undefined;
+  readonly #begin: () => boolean;
   #onEnd: ((error?: Error) => void) | undefined;
 
+  /** @param begin told before the head leaves; says whether it may */
   constructor(
     socket: Socket,
     body: RequestBody,
     head: string,
     isChunked: boolean,
+    begin: () => boolean,
     onEnd: (error?: Error) => void,
   ) {
     this.#socket = socket;
     this.#body = body;
     this.#head = head;
+    this.#begin = begin;
     this.#isChunked = isChunked;
     this.#onEnd = onEnd;
     body
@@ -342,6 +378,11 @@ class Upload {
       .on("end", () => this.#end())
       .on("error", (error: Error) => this.#stopped(error))
       .on("close", () => this.#stopped(new RelayError("body_cut", "the body was given up")));
+  }
+
+  /** Its head has left. */
+  get hasBegun(): boolean {
+    return this.#head === undefined;
   }
 
   goOn(): void {
@@ -356,7 +397,10 @@ class Upload {
     if (this.#onEnd === undefined) return;
     const socket = this.#socket;
     socket.cork();
-    this.#writeHead();
+    if (!this.#writeHead()) {
+      socket.uncork();
+      return;
+    }
     if (this.#isChunked) socket.write(`${chunk.length.toString(16)}\r\n`, "latin1");
     let hasRoom = socket.write(chunk);
     if (this.#isChunked) hasRoom = socket.write("\r\n", "latin1");
@@ -364,18 +408,22 @@ class Upload {
     if (!hasRoom) this.#body.pause();
   }
 
-  #writeHead(): void {
-    if (this.#head !== undefined) this.#socket.write(this.#head, "latin1");
+  #writeHead(): boolean {
+    const head = this.#head;
+    if (head === undefined) return true;
     this.#head = undefined;
+    if (!this.#begin()) return false;
+    this.#socket.write(head, "latin1");
+    return true;
   }
 
   #end(): void {
     if (this.#onEnd === undefined) return;
     this.#socket.cork();
-    this.#writeHead();
-    if (this.#isChunked) this.#socket.write("0\r\n\r\n", "latin1");
+    const isBegun = this.#writeHead();
+    if (isBegun && this.#isChunked) this.#socket.write("0\r\n\r\n", "latin1");
     this.#socket.uncork();
-    this.#stopped();
+    if (isBegun) this.#stopped();
   }
 
   #stopped(error?: Error): void {

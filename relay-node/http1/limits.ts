@@ -1,5 +1,8 @@
 /** Every limit of HTTP/1 towards targets. Units stand in the names. */
 
+/** The line with the status. */
+export const STATUS_LINE_MAX_BYTES = 16_384;
+
 /** The line with a chunk's size and its extensions. */
 export const CHUNK_LINE_MAX_BYTES = 16_384;
 

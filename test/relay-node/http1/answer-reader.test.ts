@@ -80,15 +80,20 @@ describe("an answer is read alike in whatever pieces it comes", () => {
       is: { body: "ok", isKept: true, keptSeconds: 9 },
     },
     {
+      what: "of HTTP/1.0 by chunks, which it knows nothing of",
+      text: "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+      is: { body: "", isKept: false },
+    },
+    {
       what: "that closes",
       text: `${OK}Connection: x, Close\r\nContent-Length: 2\r\n\r\nok`,
       is: { body: "ok", isKept: false },
     },
     {
-      what: "to HEAD, whatever length it tells",
+      what: "to HEAD, whatever length it tells: what follows it may be a body",
       text: `${OK}Content-Length: 999\r\n\r\n`,
       method: "HEAD",
-      is: { body: "", isKept: true },
+      is: { body: "", isKept: false },
     },
     {
       what: "of 204 with a length: what follows it may be a body",
@@ -119,6 +124,20 @@ describe("an answer is read alike in whatever pieces it comes", () => {
     const long = "x".repeat(200_000);
     const got = read(`${OK}X: ${long}\r\nContent-Length: 2\r\n\r\nok`, 1);
     expect([got.fields?.[1]?.length, got.body, got.ended]).toEqual([200_000, "ok", true]);
+  });
+
+  test("and so one with 250 kB of blanks inside a value", () => {
+    const got = read(`${OK}X: \t a${" ".repeat(250_000)}b \t\r\nContent-Length: 2\r\n\r\nok`, 65_536);
+    expect([got.fields?.[1]?.length, got.body]).toEqual([250_002, "ok"]);
+  });
+
+  test("and one whose first line is as long as it may be", () => {
+    const reason = "r".repeat(16_000);
+    const got = read(`HTTP/1.1 200 ${reason}\r\nX: ${"x".repeat(200_000)}\r\nContent-Length: 2\r\n\r\nok`, 1);
+    expect([got.reason?.length, got.body]).toEqual([16_000, "ok"]);
+    for (const pieces of PIECES.slice(3)) {
+      expect(read(`HTTP/1.1 200 ${"r".repeat(120_000)}`, pieces).refused).toBe("target_fields_too_large");
+    }
   });
 
   test("and what stands behind it is told, not read", () => {
@@ -180,6 +199,7 @@ describe("what could be read in two ways is refused, in whatever pieces it comes
     ["no status line", "hello\r\n\r\n"],
     ["an empty line before it", `\r\n${OK}${body}`],
     ["HTTP/2's", `HTTP/2.0 200 OK\r\n${body}`],
+    ["a reason with a control character", `HTTP/1.1 200 a\x1bb\r\n${body}`],
     ["a status of two digits", `HTTP/1.1 20 OK\r\n${body}`],
     ["lines that end without CR", "HTTP/1.1 200 OK\nContent-Length: 2\n\nok\r\n\r\n"],
     ["a line break in a value, without CR", `${OK}X: a\nY: b\r\n${body}`],
