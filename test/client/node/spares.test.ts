@@ -56,6 +56,8 @@ function connect(port = target.port): RelaySocket {
 async function expecting(port = target.port): Promise<() => void> {
   const end = sockets.expect({ host: "127.0.0.1", port });
   await parked(1);
+  // That it is there comes to the client a moment after it is.
+  await pause(200);
   return end;
 }
 
