@@ -1,7 +1,7 @@
 import { CompactSign, decodeJwt, exportJWK, generateKeyPair, type JWK } from "jose";
 import { errorFromProblem, RelayError, withReached } from "../protocol/errors.ts";
 import { WIRE } from "../protocol/headers.ts";
-import { SIGNING_ALGORITHMS, type SigningAlgorithm, type SigningKey } from "../protocol/keys.ts";
+import { type BoundKey, SIGNING_ALGORITHMS, type SigningAlgorithm } from "../protocol/keys.ts";
 import { CERTIFICATE_MAX_BYTES } from "../protocol/limits.ts";
 import { newRequestId } from "../protocol/tokens.ts";
 import { CERTIFICATE_ANSWER_MAX_BYTES, CERTIFICATE_EXCHANGE_MS } from "./limits.ts";
@@ -9,7 +9,7 @@ import { readText } from "./stream.ts";
 import type { Fetch } from "./wire.ts";
 
 /** A fresh key with the edge's word for it. */
-export interface Certificate extends SigningKey {
+export interface Certificate extends BoundKey {
   readonly certificate: string;
   /** When it was asked for, and until when it is good, by this machine's clock; milliseconds since 1970. */
   readonly from: number;

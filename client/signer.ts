@@ -1,9 +1,10 @@
 import { decodeProtectedHeader } from "jose";
 import type { RequestClaims, ScopeClaims } from "../protocol/claims.ts";
 import { type ErrorCode, isRelayError, RelayError } from "../protocol/errors.ts";
-import { type BoundKey, importPrivateKey, parseRelayUrl } from "../protocol/keys.ts";
+import { parseRelayUrl, type SigningKey } from "../protocol/keys.ts";
 import { signToken } from "../protocol/tokens.ts";
 import { Certificates } from "./certificates.ts";
+import { ownKey } from "./own-key.ts";
 import { CERTIFICATE_KEEPERS_MAX, SCOPE_SHORTFALL_SECONDS } from "./limits.ts";
 import type { IdentityOptions } from "./platforms/options.ts";
 import type { Fetch } from "./wire.ts";
@@ -116,8 +117,8 @@ export function withinCertificate(claims: ScopeClaims, exp: number): ScopeClaims
 
 function keySigner(who: Pick<ClientSigner, "edge" | "clientId">, privateKey: string): ClientSigner {
   // The key is kept and not the promise of it: workerd does not let one request wait for what another began.
-  let imported: BoundKey | undefined;
-  const key = async () => (imported ??= await importPrivateKey(privateKey));
+  let imported: SigningKey | undefined;
+  const key = async () => (imported ??= await ownKey(privateKey));
   return {
     ...who,
     certificates: undefined,

@@ -1,5 +1,5 @@
 import { base64url, type ProtectedHeaderParameters } from "jose";
-import type { BoundKey, SigningAlgorithm } from "./keys.ts";
+import type { BoundKey, SignBytes, SigningAlgorithm } from "./keys.ts";
 
 /**
  * Compact JWS (RFC 7515 section 7.1) straight by WebCrypto, with keys that are imported: what a request is proven and granted by costs
@@ -34,11 +34,15 @@ export async function signCompact(
   header: string,
   claims: object,
   alg: keyof typeof PARAMETERS,
-  key: CryptoKey,
+  key: CryptoKey | SignBytes,
 ): Promise<string> {
   const input = `${header}.${base64url.encode(JSON.stringify(claims))}`;
-  const signature = await crypto.subtle.sign(PARAMETERS[alg], key, encoder.encode(input));
-  return `${input}.${base64url.encode(new Uint8Array(signature))}`;
+  const bytes = encoder.encode(input);
+  const signature =
+    typeof key === "function"
+      ? key(bytes)
+      : new Uint8Array(await crypto.subtle.sign(PARAMETERS[alg], key, bytes));
+  return `${input}.${base64url.encode(signature)}`;
 }
 
 /**

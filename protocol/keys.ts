@@ -11,8 +11,13 @@ export interface BoundKey {
   readonly key: CryptoKey;
 }
 
+/** Signs bytes by a private key that this runtime holds in another form than WebCrypto's. */
+export type SignBytes = (bytes: Uint8Array) => Uint8Array<ArrayBuffer>;
+
 /** A key for signing tokens. */
-export interface SigningKey extends BoundKey {
+export interface SigningKey {
+  readonly alg: SigningAlgorithm;
+  readonly key: CryptoKey | SignBytes;
   /** The edge's word for the key, where it is none that a client has registered. */
   readonly certificate?: string;
 }
@@ -85,20 +90,40 @@ export function parseRelayUrl(relayUrl: string | undefined): RelayAddress {
  * @throws RelayError `request_invalid`; the message never holds the key
  */
 export async function importPrivateKey(text: string): Promise<BoundKey> {
+  const { alg, der } = readPrivateKey(text);
+  const pem = `-----BEGIN PRIVATE KEY-----\n${btoa(String.fromCharCode(...der))}\n-----END PRIVATE KEY-----`;
+  try {
+    return { alg, key: await importPKCS8(pem, alg) };
+  } catch {
+    throw unreadableKey();
+  }
+}
+
+/**
+ * The same key as PKCS #8, for whoever imports it by other means.
+ *
+ * @throws RelayError `request_invalid` where it is none of 32 bytes; the message never holds the key
+ */
+export function readPrivateKey(text: string): {
+  readonly alg: SigningAlgorithm;
+  readonly der: Uint8Array<ArrayBuffer>;
+} {
   const alg: SigningAlgorithm = text.startsWith("es256.") ? "ES256" : "Ed25519";
   try {
     const raw = base64url.decode(alg === "ES256" ? text.slice(6) : text);
     if (raw.length !== 32) throw new Error("not 32 bytes");
-    const der = Uint8Array.from([...hex(PKCS8_PREFIX[alg]), ...raw]);
-    const pem = `-----BEGIN PRIVATE KEY-----\n${btoa(String.fromCharCode(...der))}\n-----END PRIVATE KEY-----`;
-    return { alg, key: await importPKCS8(pem, alg) };
+    return { alg, der: Uint8Array.from([...hex(PKCS8_PREFIX[alg]), ...raw]) };
   } catch {
-    // The cause is left out on purpose: a parser's message may quote the key.
-    throw new RelayError(
-      "request_invalid",
-      "the private key in HOLDFAST_URL can't be read: it is 43 characters of base64url",
-    );
+    throw unreadableKey();
   }
+}
+
+/** The cause is left out on purpose: a parser's message may quote the key. */
+function unreadableKey(): RelayError {
+  return new RelayError(
+    "request_invalid",
+    "the private key in HOLDFAST_URL can't be read: it is 43 characters of base64url",
+  );
 }
 
 /** A fresh key pair: the public JWK for the registry, the private text for `HOLDFAST_URL`. */

@@ -24,6 +24,13 @@ export function nodeHttp() {
   return ownProcess()?.getBuiltinModule?.("node:http");
 }
 
+/** Node's `crypto`, in Node itself alone: what others have by that name is no sooner than their WebCrypto. */
+export function nodeCrypto() {
+  const { navigator } = globalThis as { readonly navigator?: { readonly userAgent?: string } };
+  if (navigator?.userAgent?.startsWith("Node.js/") !== true) return undefined;
+  return ownProcess()?.getBuiltinModule?.("node:crypto");
+}
+
 /** The variable's value, unless it is empty: an empty one is as good as none. */
 export function valueOf(env: Environment, name: string): string | undefined {
   const value = env[name]?.trim();
