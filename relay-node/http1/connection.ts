@@ -7,6 +7,7 @@ import { borrow } from "../splice/borrowed-reads.ts";
 import { SPLICE_SHARED_BYTES } from "../splice/limits.ts";
 import type { AnswerHead } from "./answer-head.ts";
 import { AnswerReader } from "./answer-reader.ts";
+import { outliveWrites, readBesideStream } from "./after-reset.ts";
 import { KEPT_MARGIN_MS } from "./limits.ts";
 import { requestHead, type TargetRequest } from "./request-head.ts";
 import { Upload } from "./upload.ts";
@@ -68,6 +69,11 @@ export class Http1Connection implements ExchangeControl {
   #idleMs = IDLE_CONNECTION_MS;
   #timer: NodeJS.Timeout | undefined;
   #checking: NodeJS.Immediate | undefined;
+  /** Why a write failed, while what had come before is still being read. */
+  #resetBy: RelayError | undefined;
+  #hasRead = false;
+  /** What it reads doesn't go by its stream. */
+  #isBorrowed = false;
 
   /**
    * @param socket connected; it is read from now on
@@ -85,6 +91,7 @@ export class Http1Connection implements ExchangeControl {
       onEnd: () => this.#onEnd(),
     });
     this.#read();
+    outliveWrites(socket, (error) => this.#onWriteFailed(failureOf(error)));
     socket
       .on("end", () => this.#onFin())
       .on("error", (error) => this.#onLoss(failureOf(error)))
@@ -110,7 +117,8 @@ export class Http1Connection implements ExchangeControl {
         return !this.#isPaused && !this.#isLost;
       },
     };
-    if (!borrow(socket, lender)) socket.on("data", (chunk: Buffer) => this.#onData(chunk));
+    this.#isBorrowed = borrow(socket, lender);
+    if (!this.#isBorrowed) socket.on("data", (chunk: Buffer) => this.#onData(chunk));
     // What the stream holds came before: nothing was asked yet.
     if (socket.readableLength > 0) socket.destroy();
     socket.resume();
@@ -151,8 +159,7 @@ export class Http1Connection implements ExchangeControl {
     if (this.#isLost || (this.#checking === undefined && this.#upload?.hasBegun !== false)) return;
     clearImmediate(this.#checking);
     this.#checking = undefined;
-    this.#upload?.stop();
-    this.#upload = undefined;
+    this.#endUpload();
     this.#isSent = true;
     this.#handler = undefined;
     this.#rest();
@@ -175,7 +182,7 @@ export class Http1Connection implements ExchangeControl {
     if (this.#reader.isReading) this.#onData(NOTHING);
     if (this.#isPaused || this.#isLost) return;
     const ending = this.#ending;
-    if (ending === undefined) this.#socket.resume();
+    if (ending === undefined) this.#readOn();
     else if (!ending.isEnd || !this.#reader.end()) this.#lose(ending.error);
   }
 
@@ -227,8 +234,37 @@ export class Http1Connection implements ExchangeControl {
     this.#upload.goOn();
   }
 
+  #readOn(): void {
+    this.#socket.resume();
+    if (this.#resetBy !== undefined) this.#readRest(this.#resetBy);
+  }
+
+  /** The target has reset the connection: it may have answered first, which stands in the system still, and nothing more can come. */
+  #onWriteFailed(error: RelayError): void {
+    if (this.#isLost || this.#resetBy !== undefined) return;
+    this.#resetBy = error;
+    this.#isKept = false;
+    this.#endUpload();
+    if (!this.#isBorrowed) readBesideStream(this.#socket, (bytes) => this.#onData(bytes));
+    if (!this.#isPaused) this.#readRest(error);
+  }
+
+  /** Whoever holds the answer back has it read on by `resume`. */
+  #readRest(error: RelayError): void {
+    this.#hasRead = false;
+    // Of two ends of turns, there is a whole turn's reading between.
+    setImmediate(() =>
+      setImmediate(() => {
+        if (this.#isLost || this.#isPaused) return;
+        if (this.#hasRead) this.#readRest(error);
+        else this.#lose(error);
+      }),
+    );
+  }
+
   #onData(chunk: Buffer): void {
     if (this.#isLost) return;
+    this.#hasRead = true;
     if (!this.#reader.isReading) {
       // Nobody asked for it: what is sent next would seem to be answered by it.
       this.#isSpoiled = true;
@@ -259,10 +295,12 @@ export class Http1Connection implements ExchangeControl {
   }
 
   #onHead(head: AnswerHead): void {
-    const { isKept, keptSeconds } = head;
+    const { status, isKept, keptSeconds } = head;
     const ms = keptSeconds === undefined ? IDLE_CONNECTION_MS : keptSeconds * 1_000 - KEPT_MARGIN_MS;
     this.#idleMs = Math.min(ms, 2 * IDLE_CONNECTION_MS);
     this.#isKept = isKept && this.#idleMs > 0;
+    // RFC 9112 section 9.5: it wants no more of the body, and will not read what is sent all the same.
+    if (!this.#isKept && status >= 400) this.#endUpload();
     this.#handler?.onAnswer(head);
   }
 
@@ -293,9 +331,13 @@ export class Http1Connection implements ExchangeControl {
     if (!this.#mustWait) this.#lose(error);
     else {
       this.#ending ??= { error, isEnd: false };
-      this.#upload?.stop();
-      this.#upload = undefined;
+      this.#endUpload();
     }
+  }
+
+  #endUpload(): void {
+    this.#upload?.stop();
+    this.#upload = undefined;
   }
 
   get #mustWait(): boolean {
@@ -314,8 +356,7 @@ export class Http1Connection implements ExchangeControl {
     clearTimeout(this.#timer);
     clearImmediate(this.#checking);
     this.#checking = undefined;
-    this.#upload?.stop();
-    this.#upload = undefined;
+    this.#endUpload();
     this.#socket.destroy();
     this.#onLost();
   }

@@ -3,6 +3,7 @@ import { type AddressInfo, createServer, type Socket } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import { createServer as createTlsServer } from "node:tls";
 import { createSecureServer, type Http2Session } from "node:http2";
+import { Worker } from "node:worker_threads";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import { createCa, issueCertificate } from "../../../dev/certificates.ts";
 import type { RelayError } from "../../../protocol/errors.ts";
@@ -158,6 +159,75 @@ test("what comes behind the answer to a HEAD answers nothing else", async () => 
   expect((await ask(connections, url, { method: "HEAD" })).status).toBe(200);
   const { body, reused } = await ask(connections, url);
   expect([body, reused]).toEqual(["real", false]);
+});
+
+/** As much as the target takes, without an end. */
+function endlessUpload(): RequestBody {
+  const body = new EventEmitter();
+  let isWanted = false;
+  const feed = () => {
+    if (!isWanted) return;
+    body.emit("data", Buffer.alloc(16_384));
+    setImmediate(feed);
+  };
+  const resume = () => {
+    if (isWanted) return;
+    isWanted = true;
+    feed();
+  };
+  cleanups.push(() => (isWanted = false));
+  const stop = () => {
+    isWanted = false;
+  };
+  return Object.assign(body, { rests: false, resume, pause: stop, destroy: stop }) as unknown as RequestBody;
+}
+
+/** Answers what begins, and ends the connection with the most of it unread, which resets it: in a thread of its own, at any moment of the node's. */
+const HASTY_TARGET = `
+  const { workerData: { answer, secured }, parentPort } = require("node:worker_threads");
+  const serve = (socket) => socket.on("error", () => {}).once("data", () => {
+    socket.pause();
+    socket.pause();
+    socket.write(answer, () => setTimeout(() => (socket._parent ?? socket).destroy(), 2));
+  });
+  const server = secured ? require("node:tls").createServer(secured, serve) : require("node:net").createServer(serve);
+  server.listen(0, "127.0.0.1", () => parentPort.postMessage(server.address().port));
+`;
+
+describe.each(["http", "https"] as const)("an answer by %s to an upload, before a reset", (scheme) => {
+  test.each([
+    ["that its reader takes", false],
+    ["that its reader holds back", true],
+  ])("arrives whole: one %s", async (_what, isHeld) => {
+    // What the system holds for a connection before it is read, and no more: a reset takes the rest with it.
+    const text = "x".repeat(20_000);
+    const worker = new Worker(HASTY_TARGET, {
+      eval: true,
+      workerData: {
+        answer: `HTTP/1.1 413 Content Too Large\r\nContent-Length: ${text.length}\r\n\r\n${text}`,
+        secured: scheme === "https" && { key, cert },
+      },
+    });
+    cleanups.push(() => worker.terminate());
+    const [port] = (await once(worker, "message")) as [number];
+    for (let round = 0; round < 10; round++) {
+      let hasRested = false;
+      const rests = (_body: string, goOn: () => void) => {
+        if (!isHeld || hasRested) return false;
+        hasRested = true;
+        setTimeout(goOn, 20);
+        return true;
+      };
+      const upload = endlessUpload();
+      const { status, body, error } = await ask(connectionsOf(), `${scheme}://localhost:${port}/`, {
+        method: "POST",
+        upload,
+        rests,
+      });
+      upload.destroy();
+      expect([status, body.length, error?.message]).toEqual([413, text.length, undefined]);
+    }
+  });
 });
 
 /** An upload of which no byte has come. */
