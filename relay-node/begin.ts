@@ -88,7 +88,8 @@ async function takeBody(
     }
   }
   const body = new RequestBody(request, framing, digest);
-  body.charge = (bytes) => slot.spend(bytes);
+  const charge = (bytes: number) => slot.spend(bytes);
+  body.charge = charge;
   return body;
 }
 

@@ -4,9 +4,10 @@ import type { GrantClaims } from "../protocol/grants.ts";
 import type { AnswerMarks } from "./answer.ts";
 import type { NodeConfig } from "./config.ts";
 import type { Dialed, OnStage } from "./dialer.ts";
+import type { Member } from "./members.ts";
 import type { Stage } from "./metrics.ts";
 import { countedAs } from "./usage/counted-as.ts";
-import type { Usage } from "./usage/usage.ts";
+import type { Booked, Usage } from "./usage/usage.ts";
 
 /** Refusals that nothing bounds: strangers', and clients' beyond their limits, could fill a disk. The counters tell of them. */
 const UNBOUNDED: ReadonlySet<ErrorCode> = new Set([
@@ -37,6 +38,8 @@ export class Call {
   egress: string | undefined;
   /** Whether the connection to the target had served before. */
   warm: boolean | undefined;
+  /** What of it is booked as used, while it runs. */
+  booked: Member<Booked> | undefined;
   readonly timings: Partial<Record<Stage, number>> = {};
   readonly #started = performance.now();
   #lapped = this.#started;

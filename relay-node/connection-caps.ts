@@ -1,4 +1,5 @@
 import { senderOf } from "../protocol/senders.ts";
+import { MemberMap } from "./members.ts";
 import { reset } from "./reset.ts";
 import type { Connection } from "./tcp/connection.ts";
 
@@ -16,7 +17,7 @@ export interface CapSizes {
 export class ConnectionCaps {
   readonly #sizes: CapSizes;
   /** With the sender of each. */
-  readonly #open = new Map<Connection, string>();
+  readonly #open = new MemberMap<Connection, string>();
   readonly #bySender = new Map<string, number>();
 
   constructor(sizes: CapSizes) {

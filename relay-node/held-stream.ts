@@ -126,10 +126,11 @@ export class HeldStream implements NodeStream {
         this.fail(new RelayError("target_reset", "the connection to the target was closed"));
       }
     });
-    account.slot!.onPaid = () => {
+    const onPaid = () => {
       this.#writer.goOn();
       this.#reader.goOn();
     };
+    account.slot!.onPaid = onPaid;
   }
 
   get isOver(): boolean {

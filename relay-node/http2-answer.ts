@@ -20,7 +20,7 @@ subscribe("http2.client.stream.created", (message) => {
 function failWhereReset(stream: ClientHttp2Stream): void {
   const push = stream.push.bind(stream);
   let ended = false;
-  stream.push = (chunk: unknown, encoding?: BufferEncoding) => {
+  const judged = (chunk: unknown, encoding?: BufferEncoding) => {
     if (chunk !== null || ended || !(stream.closed || stream.destroyed)) {
       ended ||= chunk === null;
       return push(chunk, encoding);
@@ -30,6 +30,7 @@ function failWhereReset(stream: ClientHttp2Stream): void {
     queueMicrotask(() => stream.destroy(error));
     return false;
   };
+  stream.push = judged;
 }
 
 /**

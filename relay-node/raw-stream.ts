@@ -71,10 +71,11 @@ export class RawStream implements NodeStream {
       },
       end: () => this.#socket.close(1_000),
     });
-    account.slot!.onPaid = () => {
+    const onPaid = () => {
       this.#writer.goOn();
       this.#reader.goOn();
     };
+    account.slot!.onPaid = onPaid;
     target.on("error", (error) => this.fail(targetFailure(error)));
     target.on("close", () => this.#onTargetClose());
     const take = (bytes: Buffer, isMore: boolean) => {

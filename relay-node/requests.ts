@@ -1,6 +1,7 @@
 import type { ServerResponse } from "node:http";
 import type { Logger } from "pino";
 import { RelayError } from "../protocol/errors.ts";
+import { Members } from "./members.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Outcome } from "./outcome.ts";
 
@@ -19,7 +20,7 @@ export interface ServedRequest {
 
 /** All requests of a node that are under way, by whichever door they came. */
 export class Requests {
-  readonly #active = new Set<ServedRequest>();
+  readonly #active = new Members<ServedRequest>();
   readonly #log: Logger;
   readonly #metrics: Metrics;
   readonly #onEnd: () => void;
@@ -40,11 +41,11 @@ export class Requests {
     request: ServedRequest,
     { response, outcome }: { readonly response: ServerResponse; readonly outcome: Outcome },
   ): void {
-    this.#active.add(request);
+    const place = this.#active.enter(request);
     // Begun first: that the caller went away is the door's to hear before it is told.
     void request.serve();
     response.once("close", () => {
-      this.#active.delete(request);
+      place.leave();
       request.close();
       outcome.tell(this.#log, this.#metrics);
       this.#onEnd();

@@ -7,6 +7,7 @@ import { STREAM_RESUME_SECONDS, STREAM_TICK_MS } from "../protocol/limits.ts";
 import type { TunnelTarget } from "../protocol/targets.ts";
 import type { NodeContext } from "./context.ts";
 import { STREAM_PARKED_SECONDS, STREAMS_MAX, STREAMS_PARKED_MAX } from "./limits.ts";
+import { Members } from "./members.ts";
 import { PROXY_HALF_CLOSED_MS, PROXY_TUNNELS_MAX } from "./proxy/limits.ts";
 import type { Dialed } from "./dialer.ts";
 import { HeldStream, type NodeStream, type StreamParts } from "./held-stream.ts";
@@ -67,11 +68,11 @@ export class Streams {
   readonly #log: Logger;
   readonly #bounds: StreamBounds;
   readonly #onEnd: () => void;
-  readonly #openings = new Set<Opening>();
+  readonly #openings = new Members<Opening>();
   readonly #parked = new Set<ParkedStream>();
   readonly #held = new Map<string, HeldStream>();
   /** Those that can't be resumed. */
-  readonly #plain = new Set<NodeStream>();
+  readonly #plain = new Members<NodeStream>();
   /** Tunnels that are counted at the end of this turn, and run then. */
   #beginning = 0;
   /** Those that run or are being opened. */
@@ -110,12 +111,12 @@ export class Streams {
 
   /** Counts one that is being opened as under way before `work` begins and until it is done, and ends it with the node. */
   async opening<T>(opening: Opening, work: () => Promise<T>): Promise<T> {
-    this.#openings.add(opening);
+    const place = this.#openings.enter(opening);
     this.#taken[opening.kind]++;
     try {
       return await work();
     } finally {
-      this.#openings.delete(opening);
+      place.leave();
       this.#taken[opening.kind]--;
       this.#onEnd();
     }
@@ -239,12 +240,12 @@ export class Streams {
       target,
       onOver: () => this.#over(account, kind),
       onClosed: () => {
-        this.#plain.delete(stream);
+        place.leave();
         this.#onEnd();
       },
     };
     const stream = make(parts);
-    this.#plain.add(stream);
+    const place = this.#plain.enter(stream);
     this.#tick();
     carries(stream, account);
   }

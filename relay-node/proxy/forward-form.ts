@@ -73,8 +73,10 @@ export class ForwardForm implements RequestForm {
     const framing = framingOf(request.headers);
     const body = framing === "none" || framing === 0 ? null : new RequestBody(request, framing, undefined);
     if (body !== null) {
-      body.charge = (bytes) => slot.spend(bytes);
-      body.onWanted = () => this.#askForBody();
+      const charge = (bytes: number) => slot.spend(bytes);
+      const onWanted = () => this.#askForBody();
+      body.charge = charge;
+      body.onWanted = onWanted;
     }
     return {
       clientId: sub,

@@ -1,6 +1,7 @@
 import { type Server, Socket } from "node:net";
 import type { ProxyRequest } from "../../protocol/proxy-requests.ts";
 import { STREAM_BUFFER_BYTES } from "../limits.ts";
+import { Members } from "../members.ts";
 import { BareSocket } from "../tcp/bare-socket.ts";
 import type { TcpHandle } from "../tcp/insides.ts";
 import { canBeBare } from "../tcp/trial.ts";
@@ -29,8 +30,8 @@ export class PlainConnects {
   readonly #server: Server;
   readonly #handlers: PlainConnectHandlers;
   /** Those that have said nothing since the clock was looked at last, and those before. */
-  #young = new Set<BareSocket>();
-  #old = new Set<BareSocket>();
+  #young = new Members<BareSocket>();
+  #old = new Members<BareSocket>();
   readonly #silentMs: number;
   #timer: NodeJS.Timeout | undefined;
   #isStopped = false;
@@ -86,9 +87,12 @@ export class PlainConnects {
       return;
     }
     if (!this.#handlers.admit(socket)) return;
-    this.#young.add(socket);
+    const member = this.#young.enter(socket);
     this.#timer ??= setInterval(() => this.#tick(), this.#silentMs).unref();
-    const judge = (bytes?: Buffer) => this.#judge(socket, bytes);
+    const judge = (bytes?: Buffer) => {
+      member.leave();
+      this.#judge(socket, bytes);
+    };
     socket.hearer = { data: judge, end: judge, close: judge };
     socket.resume();
   }
@@ -96,7 +100,6 @@ export class PlainConnects {
   /** @param bytes the first that came; undefined where none did */
   #judge(socket: BareSocket, bytes: Buffer | undefined): void {
     socket.hearer = undefined;
-    if (!this.#young.delete(socket)) this.#old.delete(socket);
     if (bytes === undefined) {
       socket.destroy();
       return;
@@ -122,7 +125,7 @@ export class PlainConnects {
       if (!socket.destroyed) this.#handOver(socket, undefined);
     }
     this.#old = this.#young;
-    this.#young = new Set();
+    this.#young = new Members();
     if (this.#old.size > 0) return;
     clearInterval(this.#timer);
     this.#timer = undefined;

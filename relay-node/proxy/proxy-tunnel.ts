@@ -50,10 +50,11 @@ export class ProxyTunnel implements NodeStream {
     };
     this.#up = pump(client, target, head, new TunnelDirection(account, "up", onMove));
     this.#down = pump(target, client, NOTHING, new TunnelDirection(account, "down", onMove));
-    account.slot!.onPaid = () => {
+    const onPaid = () => {
       this.#up.goOn();
       this.#down.goOn();
     };
+    account.slot!.onPaid = onPaid;
   }
 
   get account(): StreamAccount {

@@ -1,4 +1,5 @@
 import { senderOf } from "../../protocol/senders.ts";
+import { type Member, MemberMap, Members } from "../members.ts";
 import { reset } from "../reset.ts";
 import type { Connection } from "../tcp/connection.ts";
 
@@ -15,10 +16,10 @@ export interface StrangerCounts {
  */
 export class Strangers {
   readonly #counts: StrangerCounts;
-  readonly #places = new Map<Connection, Place>();
+  readonly #places = new MemberMap<Connection, Place>();
   /** In the order in which they came, and those of one sender. */
-  readonly #all = new Set<Place>();
-  readonly #bySender = new Map<string, Set<Place>>();
+  readonly #all = new Members<Place>();
+  readonly #bySender = new Map<string, Members<Place>>();
 
   constructor(counts: StrangerCounts) {
     this.#counts = counts;
@@ -30,10 +31,12 @@ export class Strangers {
 
   /** Counts one that was accepted, until it is closed or its user is known. */
   enter(connection: Connection & { readonly remoteAddress?: string | undefined }): void {
-    const place = { connection, sender: senderOf(connection.remoteAddress ?? "") };
-    const own = this.#bySender.get(place.sender) ?? new Set();
-    this.#bySender.set(place.sender, own.add(place));
-    this.#all.add(place);
+    const sender = senderOf(connection.remoteAddress ?? "");
+    let own = this.#bySender.get(sender);
+    if (own === undefined) this.#bySender.set(sender, (own = new Members()));
+    const place: Place = { connection, sender, own: undefined, all: undefined };
+    place.own = own.enter(place);
+    place.all = this.#all.enter(place);
     this.#take(place, connection);
     if (own.size > this.#counts.perSender) this.#cutFirst(own);
     else if (this.#all.size > this.#counts.inAll) this.#cutFirst(this.#all);
@@ -52,10 +55,9 @@ export class Strangers {
     const place = this.#places.get(connection);
     if (place === undefined) return;
     this.#places.delete(connection);
-    this.#all.delete(place);
-    const own = this.#bySender.get(place.sender)!;
-    own.delete(place);
-    if (own.size === 0) this.#bySender.delete(place.sender);
+    place.own!.leave();
+    place.all!.leave();
+    if (this.#bySender.get(place.sender)!.size === 0) this.#bySender.delete(place.sender);
   }
 
   #take(place: Place, connection: Connection): void {
@@ -64,9 +66,8 @@ export class Strangers {
     connection.on("close", () => this.known(connection));
   }
 
-  #cutFirst(places: Iterable<Place>): void {
-    const [oldest] = places;
-    const { connection } = oldest!;
+  #cutFirst(places: Members<Place>): void {
+    const { connection } = places.first!;
     this.known(connection);
     reset(connection);
   }
@@ -75,4 +76,7 @@ export class Strangers {
 interface Place {
   connection: Connection;
   readonly sender: string;
+  /** Among its sender's, and among all. */
+  own: Member<Place> | undefined;
+  all: Member<Place> | undefined;
 }

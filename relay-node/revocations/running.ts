@@ -1,4 +1,5 @@
 import type { RelayError } from "../../protocol/errors.ts";
+import { type Member, Members } from "../members.ts";
 import type { Revocable, Revoked } from "./revoked.ts";
 
 /** What can end by a revocation: a request, a stream (also one that is being opened), or a user's connection that rests. */
@@ -27,11 +28,12 @@ export interface Runner {
 
 interface Entry extends Runner {
   grant: Revocable;
+  place: Member<Entry> | undefined;
 }
 
 /** What runs at a node, by client: what was revoked of one client is compared with what runs for it, and with nothing else. */
 export class Running {
-  readonly #clients = new Map<string, Set<Entry>>();
+  readonly #clients = new Map<string, Members<Entry>>();
   #size = 0;
 
   get size(): number {
@@ -44,6 +46,7 @@ export class Running {
     const runner: Entry = {
       kind,
       grant,
+      place: undefined,
       revoke: (error) => {
         if (!this.#leave(runner)) return;
         revoked = error;
@@ -67,7 +70,7 @@ export class Running {
 
   /** Whether it has not left. */
   has(runner: Runner): boolean {
-    return this.#clients.get(runner.grant.sub)?.has(runner) === true;
+    return (runner as Entry).place !== undefined;
   }
 
   /** Those that fall under what was revoked. */
@@ -82,18 +85,22 @@ export class Running {
   }
 
   #add(runner: Entry): void {
-    const runners = this.#clients.get(runner.grant.sub) ?? new Set<Entry>();
-    this.#clients.set(runner.grant.sub, runners.add(runner));
+    const { sub } = runner.grant;
+    let runners = this.#clients.get(sub);
+    if (runners === undefined) this.#clients.set(sub, (runners = new Members<Entry>()));
+    runner.place = runners.enter(runner);
     this.#size++;
   }
 
   /** False where it had left before. */
   #leave(runner: Entry): boolean {
-    const { sub } = runner.grant;
-    const runners = this.#clients.get(sub);
-    if (runners?.delete(runner) !== true) return false;
+    const { place, grant } = runner;
+    if (place === undefined) return false;
+    runner.place = undefined;
+    const runners = this.#clients.get(grant.sub)!;
+    place.leave();
     this.#size--;
-    if (runners.size === 0) this.#clients.delete(sub);
+    if (runners.size === 0) this.#clients.delete(grant.sub);
     return true;
   }
 }

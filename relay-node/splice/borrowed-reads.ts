@@ -63,8 +63,10 @@ function install(socket: Connection, lender: Lender): boolean {
   const inside = socket as unknown as Insides;
   const handle = inside[HANDLE] as Handle | null;
   if (typeof handle?.useUserBuffer !== "function" || inside[BUFFER] !== null) return false;
-  inside[CALLBACK] = (bytes: number) => lender.took(bytes);
-  inside[GENERATOR] = () => lender.buffer();
+  const took = (bytes: number) => lender.took(bytes);
+  const generate = () => lender.buffer();
+  inside[CALLBACK] = took;
+  inside[GENERATOR] = generate;
   rebind(socket, lender);
   return true;
 }

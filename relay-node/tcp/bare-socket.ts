@@ -167,7 +167,8 @@ export class BareSocket extends EventEmitter implements Connection {
     const length = streamBaseState[kBytesWritten]!;
     if (typeof chunk !== "string") request.bytes = chunk;
     this.writableLength += length;
-    request.oncomplete = (status) => this.#onWritten(status, length, written);
+    const onWritten = (status: number) => this.#onWritten(status, length, written);
+    request.oncomplete = onWritten;
     return false;
   }
 
@@ -189,7 +190,8 @@ export class BareSocket extends EventEmitter implements Connection {
 
   #shutDown(): void {
     const request: Request = new insides!.ShutdownWrap();
-    request.oncomplete = (status) => this.#onShutDown(status);
+    const onShutDown = (status: number) => this.#onShutDown(status);
+    request.oncomplete = onShutDown;
     this.#isShuttingDown = true;
     const error = this.#handle!.shutdown(request);
     if (error !== 0) this.destroy(systemError(error, "shutdown"));

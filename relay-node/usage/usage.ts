@@ -1,5 +1,6 @@
 import type { Logger } from "pino";
 import { monthEnd, monthOf, monthsBefore } from "../../protocol/usage.ts";
+import { type Member, Members } from "../members.ts";
 import { CountsByMonth, type Counts } from "./counts.ts";
 import { UsageJournal } from "./journal.ts";
 import { USAGE_BOOK_MS } from "./limits.ts";
@@ -10,10 +11,13 @@ export interface Metered {
   readonly claims: { readonly sub: string } | undefined;
   readonly bytesUp: number;
   readonly bytesDown: number;
+  /** What of it is booked, while it runs. */
+  booked?: Member<Booked> | undefined;
 }
 
 /** What of a running call is booked. */
-interface Booked {
+export interface Booked {
+  readonly call: Metered;
   readonly isStream: boolean;
   bytesUp: number;
   bytesDown: number;
@@ -30,7 +34,7 @@ export class Usage {
   readonly journal: UsageJournal;
   readonly #log: Logger;
   readonly #now: () => number;
-  readonly #running = new Map<Metered, Booked>();
+  readonly #running = new Members<Booked>();
   /** What is not in the journal yet. */
   readonly #pending = new CountsByMonth();
   #month = "";
@@ -108,22 +112,29 @@ export class Usage {
 
   /** From now on what a call moves is booked, and of a stream its time. */
   began(call: Metered, isStream: boolean): void {
-    this.#running.set(call, { isStream, bytesUp: 0, bytesDown: 0, until: performance.now() });
+    call.booked = this.#running.enter({
+      call,
+      isStream,
+      bytesUp: 0,
+      bytesDown: 0,
+      until: performance.now(),
+    });
     this.#booking ??= setInterval(() => this.book(), USAGE_BOOK_MS).unref();
   }
 
   /** It moves nothing more. */
   ended(call: Metered): void {
-    const booked = this.#running.get(call);
+    const booked = call.booked?.item;
     if (booked === undefined) return;
-    this.#running.delete(call);
+    call.booked!.leave();
+    call.booked = undefined;
     // Written with what is counted next, or within a second: a write of its own would cost each request as much as being counted.
-    this.#book(call, booked);
+    this.#book(booked);
   }
 
   /** Books what runs up to now. */
   book(): void {
-    for (const [call, booked] of this.#running) this.#book(call, booked);
+    for (const booked of this.#running) this.#book(booked);
     this.flush();
     if (this.#running.size > 0) return;
     clearInterval(this.#booking);
@@ -133,7 +144,7 @@ export class Usage {
   /** What ends later was booked up to here. */
   close(): void {
     this.book();
-    this.#running.clear();
+    for (const { call } of this.#running) call.booked!.leave();
     clearInterval(this.#booking);
     this.journal.close();
   }
@@ -149,8 +160,8 @@ export class Usage {
     return this.#pending.of(this.#month, client);
   }
 
-  #book(call: Metered, booked: Booked): void {
-    const { bytesUp, bytesDown, claims } = call;
+  #book(booked: Booked): void {
+    const { bytesUp, bytesDown, claims } = booked.call;
     const now = performance.now();
     const up = Math.max(0, bytesUp - booked.bytesUp);
     const down = Math.max(0, bytesDown - booked.bytesDown);

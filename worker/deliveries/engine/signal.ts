@@ -13,10 +13,11 @@ export class Signal {
     if (!this.#isSet) {
       await new Promise<void>((done) => {
         const timer = setTimeout(done, ms);
-        this.#wake = () => {
+        const wake = () => {
           clearTimeout(timer);
           done();
         };
+        this.#wake = wake;
       });
       this.#wake = undefined;
     }
