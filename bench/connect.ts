@@ -151,7 +151,7 @@ export const connectBulk: Workload = {
   title: "Tunnels: bytes",
   run: onBench(async ({ driver, sides }, { quick }, log) => {
     const rounds = quick ? 1 : 7;
-    const bytes = quick ? 0.2 * GB : GB;
+    const bytes = quick ? 0.12 * GB : GB;
     const measured = [...sides.values()].filter(({ name }) => name !== TWO);
     for (const side of measured) {
       // A share of it is of the relay alone.

@@ -1,5 +1,4 @@
-import type { Verdict } from "./goals.ts";
-import { GOALS } from "./goals.ts";
+import { type GoalName, GOALS, type Verdict } from "./goals.ts";
 import type { Machine } from "./machine.ts";
 import { bars } from "./picture.ts";
 import { median, rounded } from "./stats.ts";
@@ -84,6 +83,33 @@ function figureTable(figures: readonly Figure[]): string {
 /** The goals, as they came out when each was measured last, in the place of those that stood there. */
 export function withGoals(document: string, verdicts: readonly Verdict[]): string {
   return between(document, "goals", goalTable(verdicts));
+}
+
+/** What a reader of the README wants to know first, whether it is good or not. */
+const QUOTED: ReadonlySet<GoalName> = new Set([
+  "cold-1k-direct",
+  "cold-1k-squid",
+  "cold-100k-direct",
+  "warm-added-p50",
+  "node-cpu-32",
+  "edge-cpu-32",
+  "connect-rate-32",
+  "bulk-down-16",
+  "bulk-up-16",
+  "bulk-cpu",
+  "stream-bulk",
+  "pgbench-tps",
+] as const);
+
+/** Puts the ratios alone into the README. */
+export function withRatios(readme: string, all: readonly Verdict[]): string {
+  const rows = all
+    .filter(({ goal }) => QUOTED.has(goal))
+    .map(({ goal, ratio }) => {
+      const { what, sense } = GOALS[goal];
+      return `| ${what} | ${rounded(ratio)} | ${sense === "at most" ? "lower" : "higher"} |`;
+    });
+  return between(readme, "ratios", ["| | ratio | better |", "|---|---|---|", ...rows].join("\n"));
 }
 
 function goalTable(verdicts: readonly Verdict[]): string {

@@ -49,6 +49,15 @@ export function cpuMs(pid: number, which: "alone" | "with what has ended below" 
   return (ticks / TICKS_PER_SECOND) * 1_000;
 }
 
+/** The same of one of a tree, with what has ended below it. Nothing where it has gone since the tree was looked at: its parent counts it then. */
+export function computedMs(pid: number): number {
+  try {
+    return cpuMs(pid, "with what has ended below");
+  } catch {
+    return 0;
+  }
+}
+
 /** The memory of a process, in MB. */
 export function residentMb(pid: number): number {
   return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]) / 1_024;

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { cpuMs } from "./machine.ts";
+import { computedMs } from "./machine.ts";
 import { treeOf } from "./processes.ts";
 
 /** What other work may take of one core while a sample is taken, and how often one is taken again. */
@@ -43,15 +43,6 @@ function otherMs(): number {
     .split(/\s+/)
     .map(Number);
   const busy = ((user! + nice! + system! + irq! + softirq!) / TICKS_PER_SECOND) * 1_000;
-  const ours = treeOf(process.pid).reduce((sum, pid) => sum + computed(pid), 0);
+  const ours = treeOf(process.pid).reduce((sum, pid) => sum + computedMs(pid), 0);
   return busy - ours;
-}
-
-/** Nothing where it has gone meanwhile: its parent counts it then. */
-function computed(pid: number): number {
-  try {
-    return cpuMs(pid, "with what has ended below");
-  } catch {
-    return 0;
-  }
 }

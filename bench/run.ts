@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { pictures, type Result, tables, withGoals, withResult } from "./document.ts";
+import { pictures, type Result, tables, withGoals, withRatios, withResult } from "./document.ts";
 import { GOALS, lineOf, verdicts } from "./goals.ts";
 import { machine } from "./machine.ts";
 import type { Workload } from "./workload.ts";
@@ -10,12 +10,13 @@ import { WORKLOADS } from "./workloads.ts";
 
 /**
  * `npm run bench`: every workload, one after the other; `-- --only hooks` those whose names begin so. Results go to bench/results as JSON and
- * into docs/performance.md as tables and pictures. `-- --quick` measures a share, shows it, and leaves both as they are. Ends with a line for each goal that was
+ * into docs/performance.md as tables and pictures, the ratios alone into the README. `-- --quick` measures a share, shows it, and leaves both as they are. Ends with a line for each goal that was
  * measured; bench/results/goals.json has what each came to when it was measured last.
  */
 
 const ROOT = resolve(import.meta.dirname, "..");
 const DOCUMENT = join(ROOT, "docs/performance.md");
+const README = join(ROOT, "README.md");
 const PICTURES = join(ROOT, "docs/performance");
 const RESULTS = join(ROOT, "bench/results");
 const GOALS_FILE = "goals.json";
@@ -67,6 +68,7 @@ function writeGoals(): void {
   all.sort((a, b) => order.indexOf(a.goal) - order.indexOf(b.goal));
   writeFileSync(join(RESULTS, GOALS_FILE), `${JSON.stringify(all, null, 2)}\n`);
   writeFileSync(DOCUMENT, withGoals(readFileSync(DOCUMENT, "utf8"), all));
+  writeFileSync(README, withRatios(readFileSync(README, "utf8"), all));
 }
 
 const { only, quick } = values;

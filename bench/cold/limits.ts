@@ -47,7 +47,7 @@ export const QUICK: Sizes = {
   pauseRounds: 0,
   pauseMs: 0,
   lineRounds: 5,
-  before: { seconds: 3, atOnce: 16 },
+  before: { seconds: 2, atOnce: 16 },
   answers: ["1 kB", "100 kB"],
 };
 

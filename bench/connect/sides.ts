@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { freePort } from "../../test/support/stack.ts";
-import { cpuMs, residentMb } from "../machine.ts";
+import { computedMs, residentMb } from "../machine.ts";
 import { compile, startOrigin } from "../native.ts";
 import { startHaproxy } from "../peers/haproxy.ts";
 import { startDante, startProxyChain, startTinyproxy } from "../peers/others.ts";
@@ -133,7 +133,7 @@ export async function awake<T>(driver: Driver, side: Side, work: () => Promise<T
 
 /** What a side's processes have computed, in milliseconds. */
 export function cpuOf({ pids }: Side): number {
-  return pids().reduce((sum, pid) => sum + cpuMs(pid, "with what has ended below"), 0);
+  return pids().reduce((sum, pid) => sum + computedMs(pid), 0);
 }
 
 /** What they take of memory, in kB. */
@@ -141,6 +141,13 @@ export function residentKb({ pids }: Side): number {
   return pids().reduce((sum, pid) => sum + residentMb(pid) * 1_024, 0);
 }
 
+/** One of a tree may have gone since that was looked at. */
 function signal(pids: readonly number[], name: NodeJS.Signals): void {
-  for (const pid of pids) process.kill(pid, name);
+  for (const pid of pids) {
+    try {
+      process.kill(pid, name);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+    }
+  }
 }

@@ -72,11 +72,16 @@ export class Driver {
     { begun = () => {}, check = false }: { readonly begun?: () => void; readonly check?: boolean } = {},
   ): Promise<Told> {
     const held = await this.#held(place, way, tunnels, bytes, ...(check ? ["check"] : []));
-    begun();
-    const last = once(held.lines, "line");
-    held.child.stdin!.write("\n");
-    const [line] = (await last) as [string];
-    return JSON.parse(line) as Told;
+    try {
+      begun();
+      const last = once(held.lines, "line");
+      held.child.stdin!.write("\n");
+      const [line] = (await last) as [string];
+      return JSON.parse(line) as Told;
+    } catch (error) {
+      held.child.kill("SIGKILL");
+      throw error;
+    }
   }
 
   /** Opens tunnels that say nothing. @returns what closes them */

@@ -8,7 +8,7 @@ export interface BulkSizes {
 
 export const BULK: { readonly whole: BulkSizes; readonly quick: BulkSizes } = {
   whole: { rounds: 5, bytes: 512 * 2 ** 20 },
-  quick: { rounds: 1, bytes: 128 * 2 ** 20 },
+  quick: { rounds: 1, bytes: 64 * 2 ** 20 },
 };
 
 /** Streams at once. */

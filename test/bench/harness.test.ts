@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { pictures, type Result, withResult } from "../../bench/document.ts";
+import { pictures, type Result, withRatios, withResult } from "../../bench/document.ts";
 import { lineOf, verdicts } from "../../bench/goals.ts";
 import { cpuMs, machine } from "../../bench/machine.ts";
 import { median, rounded } from "../../bench/stats.ts";
@@ -59,6 +59,17 @@ test("a goal is met or short, by its own sense, and what is no number is short",
     "goal tunnel-memory ratio=20.1 limit=20 short",
     "goal pgbench-tps ratio=0.61 limit=0.6 met",
   ]);
+});
+
+test("the README has ratios alone, met or short, and says which way is better", () => {
+  const found = verdicts({ "cold-1k-direct": 0.718, "connect-rate-32": 0.627, "tunnel-memory": 12 });
+  const readme = withRatios("# H\n\n<!-- bench:ratios -->\nstale\n<!-- /bench:ratios -->\n\nrest\n", found);
+  expect(readme).toContain("| a cold call of 1 kB, to direct | 0.718 | lower |");
+  expect(readme).toContain(
+    "| CONNECTs per second, 32 at once, by one process, to Squid's | 0.627 | higher |",
+  );
+  expect(readme).not.toMatch(/stale|met|short|kB for each/);
+  expect(readme.endsWith("<!-- /bench:ratios -->\n\nrest\n")).toBe(true);
 });
 
 test("what a section draws is a picture for each unit, with names as text", () => {
