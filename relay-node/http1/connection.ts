@@ -72,6 +72,8 @@ export class Http1Connection implements ExchangeControl {
   /** Why a write failed, while what had come before is still being read. */
   #resetBy: RelayError | undefined;
   #hasRead = false;
+  /** The request under way has a body. */
+  #hasBody = false;
   /** What it reads doesn't go by its stream. */
   #isBorrowed = false;
 
@@ -193,6 +195,7 @@ export class Http1Connection implements ExchangeControl {
 
   #write(request: Http1Request, handler: Http1Handler): void {
     const { body, framing, method } = request;
+    this.#hasBody = body !== null;
     let head: string;
     try {
       head = requestHead(request, framing);
@@ -242,6 +245,11 @@ export class Http1Connection implements ExchangeControl {
   /** The target has reset the connection: it may have answered first, which stands in the system still, and nothing more can come. */
   #onWriteFailed(error: RelayError): void {
     if (this.#isLost || this.#resetBy !== undefined) return;
+    if (!this.#hasBody) {
+      // A head leaves in one write: nothing of it has been seen, and what may have come is no answer to it.
+      this.#lose(error);
+      return;
+    }
     this.#resetBy = error;
     this.#isKept = false;
     this.#endUpload();
