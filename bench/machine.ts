@@ -19,11 +19,15 @@ export interface Machine {
 const ROOT = resolve(import.meta.dirname, "..");
 const require = createRequire(import.meta.url);
 
+/** What of the project a figure may depend on. */
+const COMPARED = ["--", ".", ":!docs", ":!bench/results", ":!README.md"];
+
 export function machine(): Machine {
   const list = cpus();
   const { version } = require("workerd/package.json") as { version: string };
   const git = (...args: string[]) => execFileSync("git", args, { cwd: ROOT, encoding: "utf8" }).trim();
-  const isChanged = git("status", "--porcelain", "--untracked-files=no") !== "";
+  // What an earlier workload has written is no change of what is measured.
+  const isChanged = git("status", "--porcelain", "--untracked-files=no", ...COMPARED) !== "";
   const wrangler = readFileSync(resolve(ROOT, "wrangler.toml"), "utf8");
   return {
     processors: `${list.length} × ${list[0]!.model.trim()}`,
