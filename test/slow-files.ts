@@ -22,6 +22,7 @@ export const SLOW_FILES: readonly string[] = [
   "test/end-to-end/refusals-address.test.ts",
   "test/end-to-end/stream-spares.test.ts",
   "test/relay-node/node.test.ts",
+  "test/relay-node/old-generation.test.ts",
   "test/relay-node/pool.test.ts",
   "test/relay-node/proxy-tunnels.test.ts",
   "test/relay-node/tcp/trial.test.ts",
