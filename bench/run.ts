@@ -21,6 +21,9 @@ const PICTURES = join(ROOT, "docs/performance");
 const RESULTS = join(ROOT, "bench/results");
 const GOALS_FILE = "goals.json";
 
+// What was started, or is kept from running meanwhile, ends with it.
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
+
 const { values } = parseArgs({
   options: { only: { type: "string" }, quick: { type: "boolean", default: false } },
 });
