@@ -40,7 +40,9 @@ test("docs/dependencies.md gives a reason for every dependency", () => {
 });
 
 test("every link between documents leads somewhere", () => {
-  const documents = readdirSync(join(root, "docs")).map((name) => `docs/${name}`);
+  const documents = readdirSync(join(root, "docs"))
+    .filter((name) => name.endsWith(".md"))
+    .map((name) => `docs/${name}`);
   for (const file of ["README.md", "SECURITY.md", ...documents]) {
     for (const [, link] of read(file).matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)) {
       expect(() => read(join(file, "..", link!).replace(/\/$/, "")), `${file}: ${link}`).not.toThrow(
