@@ -21,7 +21,7 @@ const PICTURES = join(ROOT, "docs/performance");
 const RESULTS = join(ROOT, "bench/results");
 const GOALS_FILE = "goals.json";
 
-// What was started, or is kept from running meanwhile, ends with it.
+// An exit ends what was started for the bench; a signal alone would leave it behind.
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
 
 const { values } = parseArgs({

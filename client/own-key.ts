@@ -9,9 +9,10 @@ import { nodeCrypto } from "./platforms/environment.ts";
  */
 export async function ownKey(text: string): Promise<SigningKey> {
   const crypto = nodeCrypto();
+  if (crypto === undefined) return importPrivateKey(text);
   const { alg, der } = readPrivateKey(text);
   // OpenSSL takes a scalar of P-256 that is none, and fails when it signs.
-  if (crypto === undefined || alg !== "Ed25519") return importPrivateKey(text);
+  if (alg !== "Ed25519") return importPrivateKey(text);
   const key = crypto.createPrivateKey({ key: der as Buffer, format: "der", type: "pkcs8" });
   der.fill(0);
   return { alg, key: (bytes) => crypto.sign(null, bytes, key) };

@@ -98,7 +98,7 @@ export class RelayedRequest implements AnswerSink, Entrance, ServedRequest {
       this.abort(withReached(error, this.hasSent ? "unknown" : "no")),
     );
     // By a name: V8 takes a function that is written where it is assigned to a property for one that lives long, and keeps with it
-    // all that it can reach until the whole heap is looked through. Such are six in ten bytes of a request.
+    // all that it can reach, the whole request, until the whole heap is looked through.
     const onPaid = () => {
       if (this.#outcome.body instanceof RequestBody) this.#outcome.body.goOn();
       this.#goOn();

@@ -245,8 +245,9 @@ export class Http1Connection implements ExchangeControl {
   /** The target has reset the connection: it may have answered first, which stands in the system still, and nothing more can come. */
   #onWriteFailed(error: RelayError): void {
     if (this.#isLost || this.#resetBy !== undefined) return;
-    if (!this.#hasBody) {
-      // A head leaves in one write: nothing of it has been seen, and what may have come is no answer to it.
+    if (!this.#hasBody || !this.#reader.isReading) {
+      // No answer is under way, or a head alone was to leave, in one write: nothing of it has been seen, and what may have come is
+      // no answer to it.
       this.#lose(error);
       return;
     }
