@@ -203,6 +203,16 @@ describe("refused by its head, with a body that never comes, is", () => {
 });
 
 describe("a body that is too long", () => {
+  /** The edge closes behind an answer that comes before the body's end: whether fetch reads that first, or fails at its next write, is chance. */
+  const untilAnswered = async (ask: () => Promise<Response>): Promise<Response> => {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await ask();
+      } catch (error) {
+        if (attempt === 10) throw error;
+      }
+    }
+  };
   const chunked = (size: number) =>
     new ReadableStream({
       start(controller) {
@@ -216,7 +226,9 @@ describe("a body that is too long", () => {
   test("for its route is refused, and one that is just as long is not", async () => {
     const id = await route({ limits: { bodyBytes: 300_000 } });
     for (const size of [300_000, 0]) expect((await callChunked(id, size)).status).toBe(202);
-    for (const size of [300_001, 700_000]) await expectCode(await callChunked(id, size), "too_large");
+    for (const size of [300_001, 700_000]) {
+      await expectCode(await untilAnswered(() => callChunked(id, size)), "too_large");
+    }
     await expectCode(await call(id, Buffer.alloc(300_001)), "too_large");
     expect(await countsOf(pool.operator, id)).toMatchObject({ accepted: 2 });
   });
@@ -226,7 +238,10 @@ describe("a body that is too long", () => {
     const text = (size: number) => Buffer.from(`{"id":"long","x":"${"x".repeat(size - 20)}"}`);
     expect((await call(id, text(1_048_576))).status).toBe(202);
     expect(await storedOf(pool.operator, id)).toMatchObject([{ dedupe: "long", size: 1_048_576 }]);
-    const told = [await call(id, text(1_048_577)), await callChunked(id, 1_048_577)];
+    const told = [
+      await untilAnswered(() => call(id, text(1_048_577))),
+      await untilAnswered(() => callChunked(id, 1_048_577)),
+    ];
     for (const answer of told) {
       const { detail } = await expectCode(answer, "too_large");
       expect(detail).toMatch(
@@ -241,7 +256,8 @@ describe("a body that is too long", () => {
       "x-twilio-signature": "AAAA",
       "content-type": "application/x-www-form-urlencoded",
     };
-    const { detail } = await expectCode(await call(id, Buffer.alloc(1_048_577, "a"), headers), "too_large");
+    const answer = await untilAnswered(() => call(id, Buffer.alloc(1_048_577, "a"), headers));
+    const { detail } = await expectCode(answer, "too_large");
     expect(detail).toMatch(/since the form's parameters, which are signed, must be read/);
   });
 });
