@@ -3,6 +3,7 @@ import type { Blocks } from "../protocol/byte-queue.ts";
 import { STREAM_SMALL_READS, STREAM_TURN_BYTES } from "./limits.ts";
 import type { SocketReaderEvents } from "./socket-reader.ts";
 import { borrow, rebind } from "./splice/borrowed-reads.ts";
+import { takeHeld } from "./splice/held.ts";
 import type { Lender } from "./splice/lender.ts";
 import { FRAME_ROOM_BYTES } from "./websocket/limits.ts";
 
@@ -22,6 +23,8 @@ export interface TargetReader {
 
 /** All sources that say little read into this one; nothing stands in it once a read was told of. */
 const SHARED = Buffer.allocUnsafeSlow(STREAM_TURN_BYTES);
+
+const NOTHING = Buffer.alloc(0);
 
 /** A read of less than this part of a block is copied out of it. */
 const SMALL_PART = 4;
@@ -60,7 +63,8 @@ export class BlockReader implements Lender, TargetReader {
     socket.once("close", () => reader.#giveBack());
     // The system's reads rest, too, until it goes on.
     socket.pause();
-    if (socket.readableLength > 0) reader.#first = socket.read() as Buffer;
+    const held = takeHeld(socket, NOTHING);
+    if (held.length > 0) reader.#first = held;
     return reader;
   }
 

@@ -113,6 +113,8 @@ export class Http1Connection implements ExchangeControl {
     const socket = this.#socket;
     socket.pause();
     const lender = {
+      // What comes while it is to wait is kept behind what waits.
+      takesAll: true,
       buffer: () => SHARED,
       took: (bytes: number) => {
         this.#onData(Buffer.from(SHARED.subarray(0, bytes)));

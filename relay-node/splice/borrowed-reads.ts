@@ -1,6 +1,7 @@
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { type AddressInfo, connect, createServer, Socket } from "node:net";
-import { TLSSocket } from "node:tls";
+import { type AddressInfo, connect, createServer, type Server, Socket } from "node:net";
+import { connect as connectTls, createServer as createTlsServer, TLSSocket } from "node:tls";
 import { BareSocket } from "../tcp/bare-socket.ts";
 import type { Connection } from "../tcp/connection.ts";
 import type { Lender } from "./lender.ts";
@@ -23,12 +24,8 @@ type Insides = Record<symbol | string, unknown>;
 
 const HANDLE = "_handle";
 
-let isTried = false;
-
-/** Whether sockets can be lent buffers; never before `tryBorrowing` has found out. */
-export function canBorrow(): boolean {
-  return isTried;
-}
+/** Which sockets can be lent buffers; none before `tryBorrowing` has found out. */
+const tried = { plain: false, tls: false };
 
 /**
  * Makes a socket read into a lender's buffers from now on. It has to be paused; what it has read before is still read by `read`,
@@ -41,7 +38,8 @@ export function borrow(socket: Connection, lender: Lender): boolean {
     socket.lend(lender);
     return true;
   }
-  return isTried && install(socket, lender);
+  if (!(socket instanceof TLSSocket)) return tried.plain && install(socket, lender);
+  return tried.tls && lender.takesAll === true && install(socket, lender);
 }
 
 /** Makes a socket that borrows read into what `buffer` names now, without a read in between. Costs some bytes until the socket is closed. */
@@ -58,8 +56,7 @@ export function rebind(socket: Connection, lender: Lender): void {
 
 function install(socket: Connection, lender: Lender): boolean {
   if (BUFFER === undefined || CALLBACK === undefined || GENERATOR === undefined) return false;
-  // TLS goes on with what it has decrypted, also where it was told to stop.
-  if (!(socket instanceof Socket) || socket instanceof TLSSocket) return false;
+  if (!(socket instanceof Socket)) return false;
   const inside = socket as unknown as Insides;
   const handle = inside[HANDLE] as Handle | null;
   if (typeof handle?.useUserBuffer !== "function" || inside[BUFFER] !== null) return false;
@@ -72,23 +69,60 @@ function install(socket: Connection, lender: Lender): boolean {
 }
 
 /**
- * Tries whether this Node lends: two connections over loopback carry bytes through two buffers, with a pause, to an end.
- * Everything works without it, and slower. Never fails.
+ * Tries whether this Node lends: two connections over loopback carry bytes through two buffers, with a pause, to an end; once as
+ * they are, once by TLS. Everything works without it, and slower. Never fails.
+ *
+ * @returns whether it does for both
  */
 export async function tryBorrowing(): Promise<boolean> {
-  isTried ||= await trial().catch(() => false);
-  return isTried;
+  tried.plain ||= await trial(PLAIN).catch(() => false);
+  tried.tls ||= await trial(TLS).catch(() => false);
+  return tried.plain && tried.tls;
 }
 
-async function trial(): Promise<boolean> {
+/** What a trial goes over. */
+interface TrialWay {
+  readonly event: string;
+  serve(): Server;
+  connect(port: number): Socket;
+}
+
+const LOOPBACK = "127.0.0.1";
+
+const PLAIN: TrialWay = {
+  event: "connection",
+  serve: () => createServer({ allowHalfOpen: true, pauseOnConnect: true }),
+  connect: (port) => connect(port, LOOPBACK),
+};
+
+/** By a key that both have: it needs no certificate. */
+const PSK = { ciphers: "PSK-AES128-GCM-SHA256", minVersion: "TLSv1.2", maxVersion: "TLSv1.2" } as const;
+
+const TLS: TrialWay = {
+  event: "secureConnection",
+  serve: () => createTlsServer({ ...PSK, pskCallback: () => TRIAL_KEY }),
+  connect: (port) =>
+    connectTls({
+      ...PSK,
+      port,
+      host: LOOPBACK,
+      pskCallback: () => ({ psk: TRIAL_KEY, identity: "trial" }),
+      checkServerIdentity: () => undefined,
+    }),
+};
+
+/** Nothing that is a secret goes by it, and nobody else is listened to. */
+const TRIAL_KEY = randomBytes(16);
+
+async function trial(way: TrialWay): Promise<boolean> {
   const signal = AbortSignal.timeout(SPLICE_TRIAL_MS);
-  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true });
+  const server = way.serve();
   const sockets: Socket[] = [];
   try {
-    server.listen(0, "127.0.0.1");
+    server.listen(0, LOOPBACK);
     await once(server, "listening", { signal });
-    const accepting = once(server, "connection", { signal });
-    const near = connect((server.address() as AddressInfo).port, "127.0.0.1");
+    const accepting = once(server, way.event, { signal });
+    const near = way.connect((server.address() as AddressInfo).port);
     // What can't even connect to itself is told by nothing else, and would end the process.
     near.on("error", () => near.destroy());
     sockets.push(near);
@@ -107,6 +141,7 @@ async function trial(): Promise<boolean> {
         return false;
       },
     };
+    far.pause();
     const isInstalled = install(far, lender);
     if (!isInstalled) return false;
     const ended = once(far, "end", { signal });

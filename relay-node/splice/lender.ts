@@ -1,5 +1,7 @@
 /** Lends a socket the buffers that it reads into. */
 export interface Lender {
+  /** It also takes what comes although reading was not to go on, each read by itself: TLS hands on all that it has decrypted. */
+  readonly takesAll?: boolean;
   /** Where the next read goes: asked for at first, and behind each read. */
   buffer(): Buffer;
   /**

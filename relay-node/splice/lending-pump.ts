@@ -1,27 +1,46 @@
+import { TLSSocket } from "node:tls";
 import type { Connection } from "../tcp/connection.ts";
 import { rebind } from "./borrowed-reads.ts";
+import { takeHeld } from "./held.ts";
 import type { BufferPool } from "./buffer-pool.ts";
 import type { Lender } from "./lender.ts";
-import { SPLICE_LEASES_MAX, SPLICE_SHARED_BYTES, SPLICE_SMALL_READS } from "./limits.ts";
+import {
+  SPLICE_BUFFER_BYTES,
+  SPLICE_LEASES_MAX,
+  SPLICE_SHARED_BYTES,
+  SPLICE_SMALL_READS,
+  TLS_RECORD_BYTES,
+} from "./limits.ts";
 import type { Pump, PumpEvents } from "./pump.ts";
 
 /** All sources that say little read into this one; nothing stands in it once a read was told of. */
 const SHARED = Buffer.allocUnsafeSlow(SPLICE_SHARED_BYTES);
 
-/** A read of less than this part of its own buffer shows that a source needs none. */
-const SMALL_PART = 16;
+/** Of the one buffer: a read that fills the shared one asks for an own one, a read of less than a part of its own shows that none is needed. */
+const PLAIN_READS = { full: SPLICE_SHARED_BYTES, small: SPLICE_BUFFER_BYTES / 16 };
+
+/** TLS hands on a record of at most 16 kB at a time. */
+const TLS_READS = { full: TLS_RECORD_BYTES, small: TLS_RECORD_BYTES / 4 };
 
 /**
  * Reads into buffers that it lends, and writes from them. A source that says little shares one with all others, and what it says is copied;
  * one that fills it gets a large one of its own, from which is written what stands in it, and it is read into again once all of that has
- * left: until then the source is not read.
+ * left: until then the source is not read. What TLS hands on all the same goes behind it.
  */
 export class LendingPump implements Pump, Lender {
+  readonly takesAll = true;
   readonly #source: Connection;
   readonly #sink: Connection;
   readonly #events: PumpEvents;
   readonly #pool: BufferPool;
+  /** TLS hands on all that it has decrypted: several reads, one behind the other, although the first was to be the last. */
+  readonly #isGreedy: boolean;
+  readonly #reads: typeof PLAIN_READS;
   #own: Buffer | undefined;
+  /** Where the next read goes in it: behind what has not left. */
+  #at = 0;
+  /** Where it was told to read. */
+  #into: Buffer = SHARED;
   #leases = 0;
   #smallReads = 0;
   /** What has to rest. */
@@ -37,15 +56,15 @@ export class LendingPump implements Pump, Lender {
     this.#sink = sink;
     this.#events = events;
     this.#pool = pool;
+    this.#isGreedy = source instanceof TLSSocket;
+    this.#reads = this.#isGreedy ? TLS_READS : PLAIN_READS;
   }
 
   /** @param head what came of the source before */
   start(head: Buffer): void {
     const source = this.#source;
     source.once("end", this.#onEnd);
-    // What the stream holds came before what is lent a buffer.
-    const rest = source.readableLength > 0 ? (source.read() as Buffer | null) : null;
-    const first = rest === null ? head : Buffer.concat([head, rest]);
+    const first = takeHeld(source, head);
     // It was paused before its buffers were lent, which stops its stream alone: now the system's reads rest, too.
     source.pause();
     if (first.length > 0) this.#waiting = first;
@@ -55,35 +74,46 @@ export class LendingPump implements Pump, Lender {
   }
 
   buffer(): Buffer {
-    return this.#own ?? SHARED;
+    const own = this.#own;
+    if (own === undefined || own.length - this.#at < SHARED.length) this.#into = SHARED;
+    else this.#into = this.#at === 0 ? own : own.subarray(this.#at);
+    return this.#into;
   }
 
   took(bytes: number): boolean {
     const own = this.#own;
+    const chunk = this.#read(bytes);
     if (this.#isBusy) {
-      this.#tookBesides(bytes);
+      this.#keep(chunk);
       return false;
     }
-    // What is not written at once stays where it stands, and everybody reads into the shared one.
-    const chunk = own === undefined ? Buffer.from(SHARED.subarray(0, bytes)) : own.subarray(0, bytes);
     this.#hasMoved = true;
     const isGone = this.#pass(chunk);
     if (own === undefined) {
-      if (bytes === SHARED.length) this.#lease();
+      if (bytes >= this.#reads.full) this.#lease();
     } else if (this.#own !== own) return false;
-    else if (bytes >= own.length / SMALL_PART) this.#smallReads = 0;
+    else if (bytes >= this.#reads.small) this.#smallReads = 0;
     else if (++this.#smallReads >= SPLICE_SMALL_READS && !this.#isBusy) this.#giveBack();
     return isGone && !this.#events.mustRest();
   }
 
+  /** What was read. In its own buffer it stays where it stands; everybody reads into the shared one. */
+  #read(bytes: number): Buffer {
+    const into = this.#into;
+    if (into === SHARED) return Buffer.from(SHARED.subarray(0, bytes));
+    if (this.#isGreedy) this.#at = into.byteOffset + bytes;
+    return into.subarray(0, bytes);
+  }
+
   /** A read came while it was to rest: it waits behind what waits, where it has overwritten nothing. */
-  #tookBesides(bytes: number): void {
-    if (this.#own !== undefined) {
+  #keep(chunk: Buffer): void {
+    const waiting = this.#waiting;
+    if (this.#own !== undefined && !this.#isGreedy) {
       this.#source.destroy(new Error("it was read although it was not to be"));
-      return;
-    }
-    const chunk = Buffer.from(SHARED.subarray(0, bytes));
-    this.#waiting = this.#waiting === undefined ? chunk : Buffer.concat([this.#waiting, chunk]);
+    } else if (waiting === undefined) this.#waiting = chunk;
+    else if (isBehind(waiting, chunk)) {
+      this.#waiting = Buffer.from(waiting.buffer, waiting.byteOffset, waiting.length + chunk.length);
+    } else this.#waiting = Buffer.concat([waiting, chunk]);
   }
 
   goOn(): void {
@@ -112,7 +142,8 @@ export class LendingPump implements Pump, Lender {
     this.#isDropped = true;
     this.#waiting = undefined;
     if (this.#own === undefined) return;
-    if (this.#writing === 0) this.#pool.give(this.#own);
+    // A greedy source may still read into it.
+    if (this.#writing === 0 && !this.#isGreedy) this.#pool.give(this.#own);
     else this.#pool.lost();
     this.#own = undefined;
   }
@@ -152,6 +183,7 @@ export class LendingPump implements Pump, Lender {
     if (this.#sink.writableLength > 0) return false;
     const bytes = this.#writing;
     this.#writing = 0;
+    this.#at = 0;
     this.#events.moved(bytes);
     return true;
   }
@@ -159,6 +191,7 @@ export class LendingPump implements Pump, Lender {
   #lease(): void {
     if (this.#isDropped || this.#events.isPaced || this.#leases >= SPLICE_LEASES_MAX) return;
     this.#own = this.#pool.take();
+    this.#at = 0;
     this.#leases++;
     this.#smallReads = 0;
   }
@@ -167,4 +200,8 @@ export class LendingPump implements Pump, Lender {
     this.#pool.give(this.#own!);
     this.#own = undefined;
   }
+}
+
+function isBehind(bytes: Buffer, next: Buffer): boolean {
+  return next.buffer === bytes.buffer && next.byteOffset === bytes.byteOffset + bytes.length;
 }

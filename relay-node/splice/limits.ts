@@ -20,3 +20,6 @@ export const SPLICE_LEASES_MAX = 10_000;
 
 /** The trial whether this Node reads into buffers of ours has so long. */
 export const SPLICE_TRIAL_MS = 2_000;
+
+/** What a record of TLS carries at most (RFC 8446 section 5.1). */
+export const TLS_RECORD_BYTES = 16_384;

@@ -1,6 +1,10 @@
 import { createHash } from "node:crypto";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { borrow } from "../splice/borrowed-reads.ts";
+import { takeHeld } from "../splice/held.ts";
+import type { Lender } from "../splice/lender.ts";
+import { SPLICE_SHARED_BYTES } from "../splice/limits.ts";
 import { FrameError } from "./frame-error.ts";
 import { FrameReader } from "./frame-reader.ts";
 import { FRAME_COPIED_BYTES } from "./limits.ts";
@@ -33,6 +37,9 @@ export interface SocketBounds {
   readonly closeMs: number;
 }
 
+/** Nothing stands in it once a read was told of. */
+const SHARED = Buffer.allocUnsafeSlow(SPLICE_SHARED_BYTES);
+
 /** RFC 6455 section 1.3. */
 const MAGIC = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
@@ -57,6 +64,9 @@ export class ServerSocket {
   readonly #bounds: SocketBounds;
   readonly #events: SocketEvents;
   readonly #reader: FrameReader;
+  /** What came before it was lent a buffer, and was not told of yet. */
+  #first: Buffer | undefined;
+  #isReading = true;
   #closeCode = 1_006;
   #hasSentClose = false;
   #hasHeardClose = false;
@@ -82,15 +92,10 @@ export class ServerSocket {
       pong: () => events.sign(),
       close: (code) => this.#onCloseFrame(code),
     });
-    wire
-      .on("data", this.#onData)
-      .on("end", this.#onEnd)
-      .on("error", this.#onError)
-      .on("close", this.#onClose);
+    wire.on("end", this.#onEnd).on("error", this.#onError).on("close", this.#onClose);
     // A server's wait for the next request is none of ours.
     if (wire instanceof Socket) wire.setTimeout(0);
-    if (head.length > 0) wire.unshift(head);
-    wire.resume();
+    this.#read(head);
   }
 
   /** Bytes that have yet to leave. */
@@ -196,7 +201,39 @@ export class ServerSocket {
     wire.uncork();
   }
 
+  #read(head: Buffer): void {
+    const wire = this.#wire;
+    wire.pause();
+    if (borrow(wire, this.#lender)) {
+      this.#first = takeHeld(wire, head);
+      // Whoever makes it has to have it before it is told of anything.
+      process.nextTick(() => this.#readFirst());
+    } else {
+      wire.on("data", this.#onData);
+      if (head.length > 0) wire.unshift(head);
+    }
+    wire.resume();
+  }
+
+  /** What comes of TLS while it is paused is told all the same: no more than one read of the system's. */
+  readonly #lender: Lender = {
+    takesAll: true,
+    buffer: () => SHARED,
+    took: (bytes) => {
+      this.#readFirst();
+      this.#onData(SHARED.subarray(0, bytes));
+      return !this.#wire.isPaused();
+    },
+  };
+
+  #readFirst(): void {
+    const first = this.#first;
+    this.#first = undefined;
+    if (first !== undefined && first.length > 0) this.#onData(first);
+  }
+
   readonly #onData = (chunk: Buffer): void => {
+    if (!this.#isReading) return;
     try {
       this.#reader.read(chunk);
     } catch (error) {
@@ -237,7 +274,8 @@ export class ServerSocket {
 
   /** What comes is dropped, up to the connection's end. */
   #stopReading(): void {
-    this.#wire.off("data", this.#onData).resume();
+    this.#isReading = false;
+    this.#wire.resume();
   }
 
   /** Without a close before it, the connection broke. */

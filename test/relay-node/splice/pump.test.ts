@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { type Duplex, PassThrough } from "node:stream";
 import { setTimeout as pause } from "node:timers/promises";
+import { connect as connectTls, createServer as createTlsServer } from "node:tls";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import { borrow, tryBorrowing } from "../../../relay-node/splice/borrowed-reads.ts";
 import { BufferPool } from "../../../relay-node/splice/buffer-pool.ts";
@@ -32,6 +33,29 @@ async function pair(): Promise<readonly [Socket, Socket]> {
   });
   const [inner] = (await accepted) as [Socket];
   server.close();
+  sockets.push(outer, inner);
+  for (const socket of [outer, inner]) socket.on("error", () => {});
+  return [outer, inner];
+}
+
+/** The same over TLS, by a key that both ends have. */
+async function securePair(): Promise<readonly [Socket, Socket]> {
+  const rules = { ciphers: "PSK-AES128-GCM-SHA256", minVersion: "TLSv1.2", maxVersion: "TLSv1.2" } as const;
+  const psk = Buffer.alloc(16, 7);
+  const server = createTlsServer({ ...rules, allowHalfOpen: true, pskCallback: () => psk });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const accepted = once(server, "secureConnection");
+  const outer = connectTls({
+    ...rules,
+    port: (server.address() as AddressInfo).port,
+    host: "127.0.0.1",
+    pskCallback: () => ({ psk, identity: "user" }),
+    checkServerIdentity: () => undefined,
+  });
+  const [inner] = (await accepted) as [Socket];
+  server.close();
+  inner.pause();
   sockets.push(outer, inner);
   for (const socket of [outer, inner]) socket.on("error", () => {});
   return [outer, inner];
@@ -67,6 +91,18 @@ const lending: Make = (source, sink, head, events) => {
 };
 const streaming: Make = (...parts) => new StreamPump(...parts);
 
+/** How bytes are carried, and of what connection they come. */
+interface Way {
+  readonly name: string;
+  readonly make: Make;
+  readonly sourcePair: typeof pair;
+}
+
+const LENT: Way = { name: "lent buffers", make: lending, sourcePair: pair };
+const LENT_TLS: Way = { name: "lent buffers, of TLS", make: lending, sourcePair: securePair };
+const STREAMS: Way = { name: "streams", make: streaming, sourcePair: pair };
+const STREAMS_TLS: Way = { name: "streams, of TLS", make: streaming, sourcePair: securePair };
+
 interface Carried {
   readonly from: Socket;
   readonly to: Socket;
@@ -74,8 +110,12 @@ interface Carried {
   readonly owner: Owner;
 }
 
-async function carry(make: Make, head = Buffer.alloc(0), owner = new Owner()): Promise<Carried> {
-  const [from, source] = await pair();
+async function carry(
+  { make, sourcePair }: Way,
+  head = Buffer.alloc(0),
+  owner = new Owner(),
+): Promise<Carried> {
+  const [from, source] = await sourcePair();
   const [to, sink] = await pair();
   return { from, to, pump: make(source, sink, head, owner), owner };
 }
@@ -114,12 +154,11 @@ test("what is no socket, or borrows already, is lent none", async () => {
   expect(borrow(source, lender)).toBe(false);
 });
 
-describe.each([
-  ["lent buffers", lending],
-  ["streams", streaming],
-] as const)("by %s,", (_name, make) => {
+describe.each([LENT, LENT_TLS, STREAMS, STREAMS_TLS])("by $name,", (way) => {
+  const { make, sourcePair } = way;
+
   test("many bytes arrive as they were sent, and are counted, and their end", async () => {
-    const { from, to, owner } = await carry(make);
+    const { from, to, owner } = await carry(way);
     const sent = varied(20_000_000);
     const reading = readAll(to);
     from.end(sent);
@@ -131,7 +170,7 @@ describe.each([
   });
 
   test("a reader that rests slows the sender, and gets every byte as it was", async () => {
-    const { from, to } = await carry(make);
+    const { from, to } = await carry(way);
     // More than all the system's buffers on the way hold.
     const sent = varied(60_000_000);
     from.end(sent);
@@ -141,7 +180,7 @@ describe.each([
   });
 
   test("a slow reader gets every byte as it was", async () => {
-    const { from, to } = await carry(make);
+    const { from, to } = await carry(way);
     const sent = varied(6_000_000);
     const reading = readAll(to, 1);
     from.end(sent);
@@ -149,7 +188,7 @@ describe.each([
   });
 
   test("small ones arrive one by one, and what came before comes first", async () => {
-    const { from, to } = await carry(make, Buffer.from("head "));
+    const { from, to } = await carry(way, Buffer.from("head "));
     let read = "";
     to.on("data", (chunk: Buffer) => (read += chunk.toString()));
     for (const word of ["one ", "two ", "three"]) {
@@ -160,7 +199,7 @@ describe.each([
   });
 
   test("what the stream had read before comes before the rest", async () => {
-    const [from, source] = await pair();
+    const [from, source] = await sourcePair();
     const [to, sink] = await pair();
     from.write("before ");
     source.once("data", (chunk: Buffer) => source.pause().unshift(chunk));
@@ -172,8 +211,18 @@ describe.each([
     expect((await reading).toString()).toBe("head before after");
   });
 
+  test("all that the stream had read comes before the rest, in however many pieces", async () => {
+    const [from, source] = await sourcePair();
+    const [to, sink] = await pair();
+    for (const piece of ["before", "long ", "from "]) source.unshift(Buffer.from(piece));
+    make(source, sink, Buffer.from("head "), new Owner());
+    const reading = readAll(to);
+    from.end(", after");
+    expect((await reading).toString()).toBe("head from long before, after");
+  });
+
   test("an end that came before is passed on", async () => {
-    const [from, source] = await pair();
+    const [from, source] = await sourcePair();
     const [to, sink] = await pair();
     from.end();
     source.resume();
@@ -185,7 +234,7 @@ describe.each([
   test("nothing moves while it must rest, and all of it goes on then", async () => {
     const owner = new Owner();
     owner.rests = true;
-    const { from, to, pump } = await carry(make, Buffer.from("head"), owner);
+    const { from, to, pump } = await carry(way, Buffer.from("head"), owner);
     const sent = varied(1_000_000);
     from.end(sent);
     const reading = readAll(to);
@@ -199,7 +248,7 @@ describe.each([
   test("what waits is forgotten where it is over", async () => {
     const owner = new Owner();
     owner.rests = true;
-    const { to, pump } = await carry(make, Buffer.from("head"), owner);
+    const { to, pump } = await carry(way, Buffer.from("head"), owner);
     let read = 0;
     to.on("data", (chunk: Buffer) => (read += chunk.length));
     pump.drop();
@@ -232,10 +281,10 @@ test("early bytes that can't leave at once hold back what follows, and lose noth
   expect(read.subarray(fill.length).toString()).toBe("early and the next words");
 });
 
-describe("large buffers", () => {
+describe.each([LENT, LENT_TLS])("large buffers: $name", (way) => {
   /** Whether a read fills the shared buffer is chance: it goes on until one was lent, where one is to be. */
   const flood = async (owner = new Owner(), isLent = () => true) => {
-    const carried = await carry(lending, undefined, owner);
+    const carried = await carry(way, undefined, owner);
     let [sent, read] = [0, 0];
     carried.to.on("data", (chunk: Buffer) => (read += chunk.length));
     do {
@@ -287,7 +336,7 @@ describe("large buffers", () => {
   test("many at once, each with its own bytes, never get another one's", async () => {
     const all = await Promise.all(
       Array.from({ length: 8 }, async (_, index) => {
-        const { from, to, pump } = await carry(lending);
+        const { from, to, pump } = await carry(way);
         const sent = varied(3_000_000 + index * 4).subarray(index * 4);
         const reading = readAll(to, index % 2 === 0 ? 1 : undefined);
         for (let at = 0; at < sent.length; at += SPLICE_SHARED_BYTES * 5) {

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import { afterEach, expect, test } from "vitest";
+import { tryBorrowing } from "../../../relay-node/splice/borrowed-reads.ts";
 import { ServerSocket } from "../../../relay-node/websocket/server-socket.ts";
 
 const open: Socket[] = [];
@@ -9,8 +10,8 @@ afterEach(() => {
   for (const socket of open.splice(0)) socket.destroy();
 });
 
-/** A client's connection, and the server's end of a WebSocket over it. */
-async function pair(closeMs: number) {
+/** Both ends of a connection. */
+async function connections() {
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }).listen(0, "127.0.0.1");
   await once(server, "listening");
   const accepted = once(server, "connection");
@@ -19,6 +20,12 @@ async function pair(closeMs: number) {
   server.close();
   open.push(client, wire);
   for (const socket of [client, wire]) socket.on("error", () => {});
+  return { client, wire };
+}
+
+/** A client's connection, and the server's end of a WebSocket over it. */
+async function pair(closeMs: number) {
+  const { client, wire } = await connections();
   let signs = 0;
   const { promise: closed, resolve } = Promise.withResolvers<number>();
   const events = { bytes() {}, text() {}, sign: () => signs++, broken() {}, closed: resolve };
@@ -71,4 +78,25 @@ test("one that is closed already is closed without a wait", async () => {
   const before = timers();
   socket.close(1_011, "late");
   expect(timers()).toBe(before);
+});
+
+test("what came before it and behind its handshake is told first, in order, once it has been made", async () => {
+  expect(await tryBorrowing()).toBe(true);
+  const { wire, client } = await connections();
+  const binary = (payload: string) =>
+    Buffer.from([0x82, 0x80 | payload.length, 0, 0, 0, 0, ...Buffer.from(payload)]);
+  const [first, second, third] = [binary("one"), binary("two"), binary("three")];
+  for (const piece of [second.subarray(4), second.subarray(0, 4)]) wire.unshift(piece);
+  let told = "";
+  const events = {
+    bytes: (piece: Buffer) => (told += `${piece.toString()} `),
+    text() {},
+    sign() {},
+    broken() {},
+    closed() {},
+  };
+  const made = new ServerSocket(wire, first, { maxMessage: 1_000, closeMs: 1_000 }, events);
+  expect([told, made.isClosed]).toEqual(["", false]);
+  client.write(third);
+  await expect.poll(() => told.trim().split(/\s+/).join(" ")).toBe("one two three");
 });
