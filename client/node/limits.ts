@@ -40,3 +40,6 @@ export const PROXY_HEAD_MS = 15_000;
 
 /** Connections to each of the two proxies at once. */
 export const PROXY_CONNECTIONS_MAX = 2_000;
+
+/** What connections over TLS read into, one for all of them. */
+export const READ_BUFFER_BYTES = 65_536;

@@ -99,6 +99,31 @@ describe("a socket that goes straight to a node", () => {
     ]);
   });
 
+  test("makes no more of a small message than its bytes, here and at the node", async () => {
+    const socket = direct().connect(target());
+    const message = Buffer.alloc(100, 7);
+    const told = Buffer.alloc(message.length);
+    let come = 0;
+    socket.on("data", (chunk: Buffer) => (come += chunk.copy(told, come)));
+    const echoOnce = async () => {
+      come = 0;
+      socket.write(message);
+      while (come < message.length) await once(socket, "data");
+      expect(told.equals(message)).toBe(true);
+    };
+    for (let said = 0; said < 50; said++) await echoOnce();
+    let grown = 0;
+    for (let said = 0; said < 200; said++) {
+      const before = process.memoryUsage().arrayBuffers;
+      await echoOnce();
+      // Less, where garbage was collected meanwhile.
+      grown += Math.max(0, process.memoryUsage().arrayBuffers - before);
+    }
+    socket.destroy();
+    // Node makes buffers of 64 kB that small ones are parts of, once in some hundred messages; were it one for each read, it would be 26 MB.
+    expect(grown, "bytes of buffers").toBeLessThan(3 * MB);
+  });
+
   test("asks by a connection that is kept, and by another one where that was closed", async () => {
     const sockets = direct();
     const before = edge.connections();
