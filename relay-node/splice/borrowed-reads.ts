@@ -75,8 +75,9 @@ function install(socket: Connection, lender: Lender): boolean {
  * @returns whether it does for both
  */
 export async function tryBorrowing(): Promise<boolean> {
-  tried.plain ||= await trial(PLAIN).catch(() => false);
-  tried.tls ||= await trial(TLS).catch(() => false);
+  const [plain, tls] = await Promise.all([PLAIN, TLS].map((way) => trial(way).catch(() => false)));
+  tried.plain ||= plain!;
+  tried.tls ||= tls!;
   return tried.plain && tried.tls;
 }
 
