@@ -39,13 +39,8 @@ export function readEntries(lines: readonly string[]): ConsumedEntry[] {
   });
 }
 
-/** A batch as `readBatch` takes it: the body of `POST /consumed`. */
-export function writeBatch(lines: readonly string[]): string {
-  return lines.length === 0 ? "" : `${lines.join("\n")}\n`;
-}
-
 /**
- * Reads a batch: lines that each end with a line feed.
+ * Reads a batch, which is the body of `POST /consumed`: lines that each end with a line feed.
  * @throws RelayError `request_invalid` where any line is no entry or there are too many
  * @example readBatch("shop AAECAwQFBgcICQoLDA0ODw 0 AAECAwQFBgc\n")
  */

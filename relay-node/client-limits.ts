@@ -12,7 +12,9 @@ export type SlotKind = "request" | "stream" | "parked";
  * them, bytes per second are shaped. A client has state here only while it uses something up: what is idle and full again is dropped.
  */
 export class ClientLimits {
-  readonly #budgets = new Map<string, Budget>();
+  #budgets = new Map<string, Budget>();
+  /** Whom the sweep looks at next. It sees who comes and goes meanwhile. */
+  #sweeping = this.#budgets.entries();
   readonly #now: () => number;
   readonly #slots = { request: 0, stream: 0, parked: 0 };
 
@@ -53,20 +55,30 @@ export class ClientLimits {
     this.#budgets.set(clientId, budget);
     this.#slots[kind]++;
     return new ClientSlot(clientId, budget, kind, this.#slots, () => {
-      if (budget.isSpare(this.#now()) && this.#budgets.get(clientId) === budget) {
-        this.#budgets.delete(clientId);
-      }
+      if (budget.isSpare(this.#now()) && this.#budgets.get(clientId) === budget) this.#drop(clientId);
     });
   }
 
   /** Looks at two clients for each one that may be new, so that nothing heaps up and no request pays for all. */
   #sweep(now: number): void {
     for (let looked = 0; looked < 2; looked++) {
-      const first = this.#budgets.entries().next().value;
-      if (first === undefined) return;
-      this.#budgets.delete(first[0]);
-      if (!first[1].isSpare(now)) this.#budgets.set(...first);
+      let next = this.#sweeping.next();
+      if (next.done === true) {
+        this.#sweeping = this.#budgets.entries();
+        next = this.#sweeping.next();
+        if (next.done === true) return;
+      }
+      const [clientId, budget] = next.value;
+      if (budget.isSpare(now)) this.#drop(clientId);
     }
+  }
+
+  #drop(clientId: string): void {
+    this.#budgets.delete(clientId);
+    if (this.#budgets.size > 0) return;
+    // A Map that lives long makes the tables that it needs from time to time where only a collection of the whole heap takes them away.
+    this.#budgets = new Map();
+    this.#sweeping = this.#budgets.entries();
   }
 }
 

@@ -12,9 +12,10 @@ import { join } from "node:path";
 import { uptime } from "node:os";
 import { type ConsumedEntry, FORBIDDEN_MARK, readEntry } from "../protocol/consumed-entries.ts";
 import { isRelayError, RelayError } from "../protocol/errors.ts";
-import { CONSUMED_MEMORY_SECONDS } from "../protocol/limits.ts";
+import { CONSUMED_BATCH_MAX_ENTRIES, CONSUMED_MEMORY_SECONDS } from "../protocol/limits.ts";
 import { isNextAttempt, joinMarks, markOf, type Use } from "./consume-rule.ts";
 import { CONSUMED_HEARD_MAX } from "./limits.ts";
+import { MarkTable } from "./mark-table.ts";
 
 const FILE = /^consumed-(\d+)\.log$/;
 
@@ -32,8 +33,8 @@ export class ConsumedIds {
   readonly since: number;
   #notBefore: number;
   /** What is known of an id, by id. */
-  #current = new Map<string, string>();
-  #previous = new Map<string, string>();
+  #current = new MarkTable();
+  #previous = new MarkTable();
   #heard = 0;
   #turned: number;
   #fd: number;
@@ -41,8 +42,11 @@ export class ConsumedIds {
   /** What was consumed in this turn of the event loop and is not in the file yet. */
   #batch: Batch | undefined;
 
-  /** Is given every entry that this node makes, once it stands in the file, with the time in seconds since 1970. */
-  tell: (line: string, now: number) => void = () => {};
+  /**
+   * Is given every entry that this node makes, once it stands in the file: lines, each behind a line feed, of as many as a batch may have at
+   * most, and the time in seconds since 1970.
+   */
+  tell: (text: string, count: number, now: number) => void = () => {};
 
   /**
    * @param dir folder, made where it is not there
@@ -117,9 +121,8 @@ export class ConsumedIds {
     batch.now = now;
     batch.entries.push({ id, mark, before });
     this.#current.set(id, mark);
-    const isRead = await batch.written.promise;
-    this.tell(`${id} ${mark}`, now);
-    return isRead;
+    if (batch.entries.length === CONSUMED_BATCH_MAX_ENTRIES) this.#writeBatch(false);
+    return batch.written.promise;
   }
 
   /** The mark of a use that is let in. @param known what was used before */
@@ -207,6 +210,7 @@ export class ConsumedIds {
       written.reject(error);
       return;
     }
+    this.tell(text, entries.length, now);
     written.resolve(isRead);
   }
 
@@ -215,11 +219,11 @@ export class ConsumedIds {
   }
 
   #record(id: string, mark: string, now: number): void {
-    const line = `${id} ${mark}`;
     // The line end comes first: whatever a write that was cut short left behind, this is a line of its own.
-    this.#write(`\n${line}`, now);
+    const line = `\n${id} ${mark}`;
+    this.#write(line, now);
     this.#current.set(id, mark);
-    this.tell(line, now);
+    this.tell(line, 1, now);
   }
 
   #write(text: string, now: number): void {
@@ -240,8 +244,10 @@ export class ConsumedIds {
     for (const name of this.#files.splice(0, this.#files.length - 2)) {
       rmSync(join(this.#dir, name), { force: true });
     }
+    const dropped = this.#previous;
+    dropped.clear();
     this.#previous = this.#current;
-    this.#current = new Map();
+    this.#current = dropped;
     this.#heard = 0;
     this.#turned = now;
   }

@@ -218,8 +218,15 @@ export const RAW_UNREAD_MS = 300_000;
 
 // Used request ids, between the nodes of a pool.
 
+/** Used ids stand in pieces of memory of this size, and are found by a table that has so many slots at first. */
+export const MARK_PAGE_BYTES = 1_048_576;
+export const MARK_SLOTS_MIN = 4_096;
+
 /** A used id waits this long for others before it is told to the peers. */
 export const CONSUMED_BATCH_MS = 30;
+
+/** What entries are gathered in for a peer, at first. */
+export const TOLD_BYTES_MIN = 32_768;
 
 /** Messages to one peer that may be on their way at once: over a long line one takes many times as long as a batch waits. */
 export const CONSUMED_IN_FLIGHT = 8;

@@ -41,9 +41,12 @@ export class PeerClient {
    * @returns the answer's body, which has to be read or dumped
    * @throws Error with a `code`: the connection's failure, or what the peer refused it with
    */
-  async send(act: PeerAct, text: string, signal: AbortSignal): Promise<Dispatcher.ResponseData["body"]> {
+  async send(
+    act: PeerAct,
+    body: Uint8Array<ArrayBuffer>,
+    signal: AbortSignal,
+  ): Promise<Dispatcher.ResponseData["body"]> {
     const { id, key, now } = this.#self;
-    const body = Uint8Array.from(Buffer.from(text, "latin1"));
     const token = await signNodeMessage({ from: id, to: this.id, act, body }, key, now());
     const answer = await requestBy(this.#pool, {
       method: "POST",

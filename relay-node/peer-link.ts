@@ -1,5 +1,4 @@
 import type { Logger } from "pino";
-import { writeBatch } from "../protocol/consumed-entries.ts";
 import { CONSUMED_BATCH_MAX_ENTRIES, CONSUMED_MEMORY_SECONDS } from "../protocol/limits.ts";
 import {
   CONSUMED_BATCH_MS,
@@ -11,12 +10,13 @@ import {
   PEER_RETRY_MIN_MS,
 } from "./limits.ts";
 import { causeOf, type PeerClient } from "./peer-client.ts";
+import { ToldEntries } from "./told-entries.ts";
 
 /** Ids that were used within one second. */
 interface Batch {
   /** Seconds since 1970. */
   readonly at: number;
-  readonly lines: string[];
+  readonly entries: ToldEntries;
 }
 
 /**
@@ -29,7 +29,7 @@ export class PeerLink {
   readonly #now: () => number;
   readonly #log: Logger;
   readonly #batches: Batch[] = [];
-  /** Lines in batches, those under way too. */
+  /** Entries in batches, those under way too. */
   #queued = 0;
   #inFlight = 0;
   /** When the next batch leaves, or, of a lost peer, when it is tried again. */
@@ -39,6 +39,8 @@ export class PeerLink {
   /** Ids that the peer was never told. */
   #dropped = 0;
   #onSettled: (() => void) | undefined;
+  /** What the entries of a batch were written to that has been told. */
+  #spare: Buffer<ArrayBuffer> | undefined;
   readonly #warm: NodeJS.Timeout;
 
   /** @param now seconds since 1970 */
@@ -54,15 +56,20 @@ export class PeerLink {
     return this.#queued;
   }
 
-  /** Takes an entry's line; nothing waits for what becomes of it. */
-  tell(line: string, now: number): void {
+  /**
+   * Takes entries; nothing waits for what becomes of them.
+   * @param text their lines, each behind a line feed
+   * @param count how many: no more than a batch may have
+   */
+  tell(text: string, count: number, now: number): void {
     let batch = this.#batches.at(-1);
-    if (batch?.at !== now || batch.lines.length >= CONSUMED_BATCH_MAX_ENTRIES) {
-      batch = { at: now, lines: [] };
+    if (batch?.at !== now || batch.entries.count + count > CONSUMED_BATCH_MAX_ENTRIES) {
+      batch = { at: now, entries: new ToldEntries(this.#spare) };
+      this.#spare = undefined;
       this.#batches.push(batch);
     }
-    batch.lines.push(line);
-    this.#queued += 1;
+    batch.entries.add(text, count);
+    this.#queued += count;
     if (this.#queued > CONSUMED_QUEUE_MAX) this.#drop();
     // Of a lost peer, the next try is set already, or waits for how the last one ends.
     if (this.#retryMs === undefined) this.#timer ??= setTimeout(this.#send, CONSUMED_BATCH_MS);
@@ -92,7 +99,7 @@ export class PeerLink {
   /** An empty batch where nothing else waits. */
   #probe(): void {
     if (this.#inFlight >= CONSUMED_IN_FLIGHT) return;
-    if (this.#batches.length === 0) this.#batches.push({ at: this.#now(), lines: [] });
+    if (this.#batches.length === 0) this.#batches.push({ at: this.#now(), entries: new ToldEntries() });
     void this.#deliver(this.#batches.shift()!);
   }
 
@@ -111,15 +118,17 @@ export class PeerLink {
   };
 
   async #deliver(batch: Batch): Promise<void> {
+    const { entries } = batch;
     this.#inFlight += 1;
     try {
       const signal = AbortSignal.timeout(CONSUMED_SEND_MS);
-      const answer = await this.client.send("consumed", writeBatch(batch.lines), signal);
+      const answer = await this.client.send("consumed", entries.body(), signal);
       await answer.dump();
-      this.#queued -= batch.lines.length;
+      this.#queued -= entries.count;
+      this.#spare = entries.release();
       this.#found();
     } catch (error) {
-      if (batch.lines.length > 0) this.#batches.unshift(batch);
+      if (entries.count > 0) this.#batches.unshift(batch);
       this.#lost(error);
     } finally {
       this.#inFlight -= 1;
@@ -157,8 +166,8 @@ export class PeerLink {
 
   /** Gives up the oldest batch. */
   #drop(): void {
-    const lines = this.#batches.shift()?.lines.length ?? 0;
-    this.#queued -= lines;
-    this.#dropped += lines;
+    const count = this.#batches.shift()?.entries.count ?? 0;
+    this.#queued -= count;
+    this.#dropped += count;
   }
 }

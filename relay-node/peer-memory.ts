@@ -18,7 +18,7 @@ export async function readMemory(
   now: () => number,
   signal: AbortSignal,
 ): Promise<void> {
-  const answer = await peer.send("consumed-read", "", signal);
+  const answer = await peer.send("consumed-read", new Uint8Array(), signal);
   let since: number | undefined;
   let rest = "";
   let bytes = 0;

@@ -34,8 +34,8 @@ export class Peers {
     this.#consumed = consumed;
     this.#self = self;
     this.#log = log;
-    consumed.tell = (line, now) => {
-      for (const link of links.values()) link.tell(line, now);
+    consumed.tell = (text, count, now) => {
+      for (const link of links.values()) link.tell(text, count, now);
     };
   }
 

@@ -20,7 +20,7 @@ export interface Entry {
 
 /** Counts that only grow, by month and client. */
 export class CountsByMonth {
-  readonly #months = new Map<string, Map<string, Counts>>();
+  #months = new Map<string, Map<string, Counts>>();
 
   /** The client's counts in a month, to be added to. */
   of(month: string, client: string): Counts {
@@ -51,7 +51,8 @@ export class CountsByMonth {
   }
 
   clear(): void {
-    this.#months.clear();
+    // One that is emptied makes its next table where only a collection of the whole heap takes it away.
+    this.#months = new Map();
   }
 }
 

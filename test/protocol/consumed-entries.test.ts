@@ -1,10 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { readBatch, readEntry, writeBatch } from "../../protocol/consumed-entries.ts";
+import { readBatch, readEntry } from "../../protocol/consumed-entries.ts";
 import { CONSUMED_BATCH_MAX_BYTES, CONSUMED_BATCH_MAX_ENTRIES } from "../../protocol/limits.ts";
 import { outcome } from "./outcome.ts";
 
 const ID = "shop AAECAwQFBgcICQoLDA0ODw";
 const LINE = `${ID} 0 AAECAwQFBgc`;
+
+const batchOf = (count: number, line: string) => `${line}\n`.repeat(count);
 
 describe("an entry", () => {
   test.each(["0 AAECAwQFBgc", "10 AAECAwQFBgc", "0 -", `1 ${"A".repeat(22)}`])("with the mark %s", (mark) => {
@@ -35,7 +37,7 @@ describe("an entry", () => {
 
 describe("a batch", () => {
   test.each([0, 1, 3, CONSUMED_BATCH_MAX_ENTRIES])("of %i entries is read as it was written", (count) => {
-    const entries = readBatch(writeBatch(Array.from({ length: count }, () => LINE)));
+    const entries = readBatch(batchOf(count, LINE));
     expect(entries).toEqual(Array.from({ length: count }, () => readEntry(LINE)));
   });
 
@@ -52,7 +54,7 @@ describe("a batch", () => {
   test("of the longest entries is no longer than is taken", () => {
     const longest = `${"s".repeat(63)} AAECAwQFBgcICQoLDA0ODw ${Number.MAX_SAFE_INTEGER} ${"A".repeat(22)}`;
     expect(readEntry(longest)).toBeDefined();
-    const batch = writeBatch(Array.from({ length: CONSUMED_BATCH_MAX_ENTRIES }, () => longest));
+    const batch = batchOf(CONSUMED_BATCH_MAX_ENTRIES, longest);
     expect(batch.length).toBeLessThanOrEqual(CONSUMED_BATCH_MAX_BYTES);
   });
 });

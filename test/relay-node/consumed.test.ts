@@ -15,7 +15,7 @@ import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { readEntry } from "../../protocol/consumed-entries.ts";
-import { CONSUMED_MEMORY_SECONDS } from "../../protocol/limits.ts";
+import { CONSUMED_BATCH_MAX_ENTRIES, CONSUMED_MEMORY_SECONDS } from "../../protocol/limits.ts";
 import { newRequestId } from "../../protocol/tokens.ts";
 import { ConsumedIds } from "../../relay-node/consumed.ts";
 import { CONSUMED_HEARD_MAX } from "../../relay-node/limits.ts";
@@ -44,6 +44,8 @@ function open(now = NOW, boot = "boot-1", state = dir): ConsumedIds {
 const consume = (ids: ConsumedIds, id: string, now = NOW, issued = now, attempt = 0, pass = PASS) =>
   outcome(() => ids.consume(id, { pass, attempt }, issued, now));
 const PASS = "AAECAwQFBgc";
+/** What was told at once, each line behind a line feed. */
+const linesOf = (text: string) => text.slice(1).split("\n");
 const newId = () => `app ${newRequestId()}`;
 const HEARD = { value: undefined };
 const TAKEN = { value: undefined };
@@ -58,7 +60,7 @@ describe("ids of one turn", () => {
     const ids = open();
     const some = Array.from({ length: 20 }, newId);
     const told: string[] = [];
-    ids.tell = (line) => told.push(line);
+    ids.tell = (text) => told.push(...linesOf(text));
     const taken = some.map((id) => inTurn(ids, id));
     expect(consume(ids, some[0]!)).toEqual(REPLAYED);
     await expect(inTurn(ids, some[1]!)).rejects.toMatchObject({ code: "token_replayed" });
@@ -67,6 +69,22 @@ describe("ids of one turn", () => {
     expect(told).toEqual(some.map((id) => `${id} 0 ${PASS}`));
     const text = readFileSync(join(dir, files()[0]!), "utf8");
     for (const id of some) expect(text).toContain(`\n${id} 0 ${PASS}`);
+  });
+
+  test("are told in no larger pieces than a batch may have", async () => {
+    const ids = open();
+    const some = Array.from({ length: 2 * CONSUMED_BATCH_MAX_ENTRIES + 1 }, newId);
+    const told: { readonly lines: string[]; readonly count: number }[] = [];
+    ids.tell = (text, count) => told.push({ lines: linesOf(text), count });
+    await Promise.all(some.map((id) => inTurn(ids, id)));
+    expect(told.map(({ count }) => count)).toEqual([
+      CONSUMED_BATCH_MAX_ENTRIES,
+      CONSUMED_BATCH_MAX_ENTRIES,
+      1,
+    ]);
+    expect(told.map(({ lines }) => lines.length)).toEqual(told.map(({ count }) => count));
+    expect(told.flatMap(({ lines }) => lines)).toEqual(some.map((id) => `${id} 0 ${PASS}`));
+    for (const id of some) expect(consume(ids, id)).toEqual(REPLAYED);
   });
 
   test("that are taken while the node closes are written before", async () => {
@@ -219,7 +237,7 @@ describe("what is heard of peers", () => {
   test("is written once, and is not told on; what is used here is told", () => {
     const ids = open();
     const told: string[] = [];
-    ids.tell = (line) => void told.push(line);
+    ids.tell = (text) => void told.push(...linesOf(text));
     const [heard, used] = [newId(), newId()];
     for (let i = 0; i < 3; i++) hear(ids, [heard, `0 ${PASS}`]);
     consume(ids, used);
