@@ -214,10 +214,7 @@ describe("by rebinding", () => {
   });
 
   test("a redirect to a refused address is handed to the caller, not followed", async () => {
-    const { mark, connections } = await get("http://127.0.0.9:8080/redirect");
-    expect(mark).toBe("target");
-    // The node may have made another one ahead.
-    expect(connections).toBeGreaterThan(0);
+    expect(await get("http://127.0.0.9:8080/redirect")).toMatchObject({ mark: "target", connections: 1 });
   });
 });
 
