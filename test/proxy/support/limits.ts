@@ -24,7 +24,7 @@ export const HALF_OPEN = 10_000;
 /** The others' requests are answered by then, whatever strangers do. */
 export const SERVED_MS = 10_000;
 
-/** By how much a node's memory may have grown once the strangers are gone for the second time. */
+/** By how much more memory a node may have, once strangers were there for the third and fourth time, than after the first two. */
 export const GROWTH_BYTES = 33_554_432;
 
 /** And what two thousand strangers at once may take of it, most of it for their TLS. */
