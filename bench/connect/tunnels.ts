@@ -33,6 +33,8 @@ export interface Told {
   readonly bytes: number;
   readonly p50: number;
   readonly p99: number;
+  /** What became of the first that failed; empty where none did. */
+  readonly why: string;
 }
 
 /** The native driver of tunnels. */

@@ -56,6 +56,7 @@ static unsigned long long bytes_each;
 static unsigned count, opened, failed, finished, source;
 static double *times, until;
 static size_t room;
+static char why[256];
 
 static void fail(const char *what) {
     perror(what);
@@ -193,7 +194,10 @@ static int handle(struct tunnel *tunnel, unsigned events) {
         int error = 0;
         socklen_t size = sizeof error;
         getsockopt(tunnel->fd, SOL_SOCKET, SO_ERROR, &error, &size);
-        if (error != 0) return -1;
+        if (error != 0) {
+            errno = error;
+            return -1;
+        }
         wait_for(tunnel, EPOLLIN, EPOLL_CTL_MOD);
         return go_on(tunnel);
     }
@@ -219,15 +223,24 @@ static int handle(struct tunnel *tunnel, unsigned events) {
     return work == RATE;
 }
 
+/* Of the first that failed: where it was, and what it had been told. */
+static void describe_failure(const struct tunnel *tunnel) {
+    static const char *const names[] = {"connecting", "shaking hands", "asking the target", "moving bytes", "done"};
+    int told = strcspn(tunnel->answer, "\r\n\"\\");
+    snprintf(why, sizeof why, "failed while %s, after %llu bytes and %.1f ms: %s; answered: %.*s", names[tunnel->state], tunnel->moved,
+        (now() - tunnel->began) * 1e3, errno != 0 ? strerror(errno) : "no error", told < 100 ? told : 100, tunnel->answer);
+}
+
 static void turn(int timeout) {
     struct epoll_event events[EVENTS];
     int ready = epoll_wait(poller, events, EVENTS, timeout);
     for (int i = 0; i < ready; i++) {
         struct tunnel *tunnel = events[i].data.ptr;
+        errno = 0;
         int state = handle(tunnel, events[i].events);
-        if (state < 0) failed++;
+        if (state < 0 && failed++ == 0) describe_failure(tunnel);
         if (state < 0 && work != RATE) {
-            fprintf(stderr, "a tunnel failed in state %d, after %llu bytes: %.200s\n", tunnel->state, tunnel->moved, tunnel->answer);
+            fprintf(stderr, "%s\n", why);
             exit(1);
         }
         if (state != 0) end_tunnel(tunnel);
@@ -310,7 +323,7 @@ int main(int words, char **word) {
     }
     double took = now() - began;
     if (finished > 0) qsort(times, finished, sizeof *times, ascending);
-    printf("{\"setups\":%u,\"failed\":%u,\"seconds\":%.6f,\"cpuSeconds\":%.6f,\"bytes\":%llu,\"p50\":%.1f,\"p99\":%.1f}\n", finished, failed,
-        took, cpu() - cpu_began, work == RATE ? 0 : bytes_each * tunnels, percentile(0.5), percentile(0.99));
+    printf("{\"setups\":%u,\"failed\":%u,\"seconds\":%.6f,\"cpuSeconds\":%.6f,\"bytes\":%llu,\"p50\":%.1f,\"p99\":%.1f,\"why\":\"%s\"}\n", finished, failed,
+        took, cpu() - cpu_began, work == RATE ? 0 : bytes_each * tunnels, percentile(0.5), percentile(0.99), why);
     return 0;
 }

@@ -293,9 +293,11 @@ describe("trying several addresses", () => {
     const name = freshName();
     dns.set(name, { A: ["127.0.0.3", "127.0.0.4"] });
     const before = process.getActiveResourcesInfo().length;
+    const begin = performance.now();
     const { address, timings } = await dial(dialerOf(), { host: name, port: hole.port });
     expect(address).toBe("127.0.0.4");
-    expect(timings.connect).toBeGreaterThan(CONNECT_STAGGER_MS - 10);
+    // Node's timers count from when their turn began, which the dial was before, and the first connect may be after.
+    expect(performance.now() - begin).toBeGreaterThan(CONNECT_STAGGER_MS - 1);
     expect(timings.connect).toBeLessThan(CONNECT_STAGGER_MS + 500);
     await pause(20);
     // The connection, both of its ends.

@@ -1,6 +1,7 @@
 import { createPublicKey, generateKeyPairSync, randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer } from "node:https";
+import type { Socket } from "node:net";
 import { createSecureContext, type SecureContext } from "node:tls";
 import type { JWK } from "jose";
 import { createCa, issueCertificate } from "../../dev/certificates.ts";
@@ -41,6 +42,8 @@ export interface AskedEdge {
   answerRevocations: ((response: ServerResponse) => void) | undefined;
   /** Questions that came, from a node that was proven. */
   readonly asked: ProxyQuestion[];
+  /** Empties `asked`: what is under way on connections that stand doesn't count any more. */
+  forget(): void;
   /** Connections that were made to it. */
   readonly connections: () => number;
   /** Its clock, in milliseconds since 1970. */
@@ -96,6 +99,8 @@ export async function startAskedEdge(): Promise<AskedEdge> {
   const origin = `https://localhost:${port}`;
   const secureContext = createSecureContext({ ca: ca.cert });
   let connections = 0;
+  /** Those whose questions count. */
+  let current = new WeakSet<Socket>();
 
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const chunks: Buffer[] = [];
@@ -119,7 +124,7 @@ export async function startAskedEdge(): Promise<AskedEdge> {
       return;
     }
     const question = JSON.parse(Buffer.from(body).toString()) as ProxyQuestion;
-    edge.asked.push(question);
+    if (current.has(request.socket)) edge.asked.push(question);
     await edge.answer(question, response);
   };
   const server = createServer(await issueCertificate(ca, { dns: ["localhost"] }), (request, response) => {
@@ -127,7 +132,10 @@ export async function startAskedEdge(): Promise<AskedEdge> {
       sendError(response, isRelayError(cause) ? cause : new RelayError("edge_internal", String(cause)));
     });
   });
-  server.on("secureConnection", () => (connections += 1));
+  server.on("secureConnection", (socket: Socket) => {
+    connections += 1;
+    current.add(socket);
+  });
 
   const grantWith: AskedEdge["grantWith"] =
     (changes, signer = hmac(grantKey)) =>
@@ -167,6 +175,10 @@ export async function startAskedEdge(): Promise<AskedEdge> {
     askedAfter: [],
     answerRevocations: undefined,
     asked: [],
+    forget() {
+      edge.asked.length = 0;
+      current = new WeakSet();
+    },
     connections: () => connections,
     now: Date.now,
     answer: grantAll,

@@ -8,6 +8,8 @@ export interface CountingTarget {
   readonly port: number;
   /** Connections since the start, also those that never said a word. */
   readonly connections: number;
+  /** Its own address of each of them, as text. */
+  readonly addresses: readonly string[];
   /** Requests whose head came. */
   readonly heads: readonly {
     readonly method: string;
@@ -35,7 +37,11 @@ export interface CountingOptions {
  */
 export async function startCountingTarget(options: CountingOptions = {}): Promise<CountingTarget> {
   const { tls, host = "127.0.0.1", port = 0, answer } = options;
-  const noted = { connections: 0, heads: [] as CountingTarget["heads"][number][], bodies: [] as number[] };
+  const noted = {
+    addresses: [] as string[],
+    heads: [] as CountingTarget["heads"][number][],
+    bodies: [] as number[],
+  };
   const serve = (request: IncomingMessage, response: ServerResponse) => {
     noted.heads.push({ method: request.method!, url: request.url!, fields: request.rawHeaders });
     let size = 0;
@@ -51,7 +57,7 @@ export async function startCountingTarget(options: CountingOptions = {}): Promis
   const server = tls === undefined ? createHttp(serve) : createHttps(tls, serve);
   const sockets = new Set<Socket>();
   server.on("connection", (socket: Socket) => {
-    noted.connections++;
+    noted.addresses.push(socket.localAddress ?? "");
     sockets.add(socket.on("error", () => {}));
     socket.once("close", () => sockets.delete(socket));
   });
@@ -61,8 +67,9 @@ export async function startCountingTarget(options: CountingOptions = {}): Promis
   return {
     port: (server.address() as AddressInfo).port,
     get connections() {
-      return noted.connections;
+      return noted.addresses.length;
     },
+    addresses: noted.addresses,
     heads: noted.heads,
     bodies: noted.bodies,
     async close() {

@@ -25,8 +25,8 @@ export interface Got {
   readonly mark: string | undefined;
   readonly reached: string | undefined;
   readonly detail: string | undefined;
-  /** Connections to any address while the request was under way. */
-  readonly connections: number;
+  /** The addresses that were connected to while the request was under way, sorted. */
+  readonly connectedTo: readonly string[];
 }
 
 /** The port on which every address answers. */
@@ -67,7 +67,7 @@ const target: CountingTarget = await startCountingTarget({
 });
 
 async function get(url: string, node: string | undefined): Promise<Got> {
-  const before = target.connections;
+  const before = target.addresses.length;
   const got = await relay.ask({ claims: { url, ...(node !== undefined && { node }) } });
   const problem = got?.field("relay-error") === undefined ? {} : (JSON.parse(got.body) as Partial<Got>);
   return {
@@ -75,7 +75,7 @@ async function get(url: string, node: string | undefined): Promise<Got> {
     mark: got?.field("relay-error") ?? got?.field("relay-status"),
     reached: problem.reached,
     detail: problem.detail,
-    connections: target.connections - before,
+    connectedTo: [...new Set(target.addresses.slice(before))].toSorted(),
   };
 }
 
@@ -89,7 +89,7 @@ function answerTo(question: Question): unknown {
     case "queries":
       return dns.count(question.name);
     case "connections":
-      return target.connections;
+      return target.addresses.length;
     case "alive":
       return relay.isAlive() && relay.relayedAllTheSame().length === 0;
   }

@@ -62,7 +62,7 @@ beforeEach(() => {
   shown = [];
   edge.now = () => now;
   edge.answer = edge.grantAll;
-  edge.asked.length = 0;
+  edge.forget();
   authorizer = newAuthorizer();
 });
 afterEach(async () => {
