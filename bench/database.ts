@@ -4,7 +4,8 @@ import { installMissing } from "../test/support/debian-packages.ts";
 import { startLoopbackPostgres } from "../test/tunnel/support/servers/loopback-postgres.ts";
 import { startAgent } from "./database/agent.ts";
 import { connectMs, type Database, fill, select, type Transactions } from "./database/pgbench.ts";
-import { debianVersion } from "./peers/peer.ts";
+import { startHaproxy } from "./peers/haproxy.ts";
+import { debianVersion, type RunningPeer } from "./peers/peer.ts";
 import { quietly } from "./quiet.ts";
 import { median } from "./stats.ts";
 import { StreamsRelay } from "./streams/relay.ts";
@@ -23,6 +24,9 @@ const WAYS = {
   direct: "direct",
   edge: "holdfast run, by the edge",
   node: "holdfast run, straight to the node",
+  three: "three HAProxies in a row",
+  two: "two HAProxies in a row",
+  one: "one HAProxy",
 } as const;
 type Way = keyof typeof WAYS;
 const WAY_NAMES = Object.keys(WAYS) as Way[];
@@ -35,7 +39,7 @@ interface Sample extends Transactions {
 }
 
 const SELECT_NOTE =
-  "pgbench -S, its scale 1, by the simple protocol: a transaction is one message there and one back. pgbench, PostgreSQL, the agent, workerd and the node share both cores of the machine.";
+  "pgbench -S, its scale 1, by the simple protocol: a transaction is one message there and one back. pgbench, PostgreSQL, the agent, workerd and the node share both cores of the machine. The HAProxies hand bytes on over plain TCP and do nothing else: three processes one behind the other as a tunnel by the edge has, two as one straight to the node, and one.";
 
 export const database: Workload = {
   name: "database",
@@ -76,9 +80,29 @@ export const database: Workload = {
         return one.value;
       });
       const agents = { edge: edge!, node: node! };
-      const ports: Record<Way, number> = { direct: port, edge: byEdge, node: straight };
+      const chain: RunningPeer[] = [];
+      for (let next = port; chain.length < 3; next = chain.at(-1)!.port) {
+        const place = {
+          dir: join(dir, `haproxy-${chain.length}`),
+          host: HOST,
+          port: await freePort(),
+          core: EVERY_CORE,
+        };
+        const peer = await startHaproxy(place, "tcp", `${HOST}:${next}`);
+        chain.push(peer);
+        running.push(peer.process);
+      }
+      const [one, two, three] = chain.map((peer) => peer.port);
+      const ports: Record<Way, number> = {
+        direct: port,
+        edge: byEdge,
+        node: straight,
+        three: three!,
+        two: two!,
+        one: one!,
+      };
       const cpu = (way: Way) => ({
-        agent: way === "direct" ? 0 : agents[way].cpuMs,
+        agent: way === "edge" || way === "node" ? agents[way].cpuMs : 0,
         ...relay.cpu(),
       });
       const measured = async (way: Way, clients: number, each: boolean): Promise<Sample> => {
@@ -144,7 +168,10 @@ export const database: Workload = {
       return {
         sections,
         ratios: { "pgbench-tps": Math.min(...ratios) },
-        peers: [{ name: "PostgreSQL", version }],
+        peers: [
+          { name: "PostgreSQL", version },
+          { name: "HAProxy", version: chain[0]!.version, config: chain[0]!.config ?? "" },
+        ],
       };
     } finally {
       for (const one of running.toReversed()) await one.stop();

@@ -16,7 +16,7 @@ export interface PeerPlace {
   readonly dir: string;
   readonly host: string;
   readonly port: number;
-  readonly core: number;
+  readonly core: number | readonly number[];
   /** PEM files, where it is to be spoken to over TLS. */
   readonly tls?: { readonly cert: string; readonly key: string } | undefined;
 }

@@ -36,7 +36,13 @@ export class CountsByMonth {
 
   add({ month, client, counts }: Entry): void {
     const sum = this.of(month, client);
-    for (const name of COUNTS) sum[name] += counts[name];
+    // Named one by one: each request adds, and V8 looks a name up slowly that differs from one time to the next.
+    sum.requests += counts.requests;
+    sum.refusals += counts.refusals;
+    sum.streams += counts.streams;
+    sum.streamMs += counts.streamMs;
+    sum.bytesUp += counts.bytesUp;
+    sum.bytesDown += counts.bytesDown;
   }
 
   *[Symbol.iterator](): Generator<Entry> {

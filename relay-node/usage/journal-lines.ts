@@ -22,7 +22,8 @@ export function readHead(line: string): string | undefined {
  * break comes first: whatever a write that was cut short left behind, this is a line of its own.
  */
 export function lineOf({ month, client, counts }: Entry): string {
-  return `\n${month} ${client} ${COUNTS.map((name) => counts[name]).join(" ")} ${END}`;
+  const { requests, refusals, streams, streamMs, bytesUp, bytesDown } = counts;
+  return `\n${month} ${client} ${requests} ${refusals} ${streams} ${streamMs} ${bytesUp} ${bytesDown} ${END}`;
 }
 
 /** Undefined for what is no whole line. */

@@ -75,7 +75,8 @@ export class UsageJournal {
    */
   add(entries: Iterable<Entry>): void {
     const all = [...entries];
-    const text = all.map((entry) => lineOf(entry)).join("");
+    let text = "";
+    for (const entry of all) text += lineOf(entry);
     append(this.#fd, text, this.#bytes);
     this.#bytes += text.length;
     for (const entry of all) this.totals.add(entry);

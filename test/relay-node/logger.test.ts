@@ -21,9 +21,31 @@ test("the lines of one turn are written together at its end", async () => {
   expect(written).toEqual([]);
   await nextTurn();
   expect(written).toEqual([line(30, "one") + line(30, "two")]);
+});
+
+test("lines that follow soon are written together, less than a moment later, and then by turns again", async () => {
+  log.info("one");
+  await nextTurn();
+  log.info("two");
+  await nextTurn();
   log.info("three");
   await nextTurn();
-  expect(written.slice(1)).toEqual([line(30, "three")]);
+  expect(written).toEqual([line(30, "one")]);
+  await new Promise((done) => setTimeout(done, 50));
+  expect(written.slice(1)).toEqual([line(30, "two") + line(30, "three")]);
+  log.info("four");
+  await nextTurn();
+  expect(written.slice(2)).toEqual([line(30, "four")]);
+});
+
+test("no more is kept than some 64 kB", async () => {
+  log.info("one");
+  await nextTurn();
+  const long = "x".repeat(40_000);
+  log.info(long);
+  expect(written).toHaveLength(1);
+  log.info(long);
+  expect(written.slice(1)).toEqual([line(30, long) + line(30, long)]);
 });
 
 test("a warning is written at once, behind what came before it, and nothing twice", async () => {
