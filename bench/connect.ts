@@ -13,6 +13,7 @@ import {
   SPLICE,
   SQUID,
   startBench,
+  systemOf,
   TWO,
 } from "./connect/sides.ts";
 import type { Driver } from "./connect/tunnels.ts";
@@ -45,6 +46,8 @@ function settled<Sample>(log: (line: string) => void, quick: boolean, sample: ()
 interface RateSample {
   readonly perSecond: number;
   readonly cpuUs: number;
+  /** What of that the system computed. */
+  readonly systemUs: number;
   readonly p50Us: number;
   readonly driverShare: number;
 }
@@ -93,13 +96,14 @@ export const connectRate: Workload = {
       log(`${atOnce} at once`);
       const per = (which: keyof RateSample, what: string, unit: string): Figure[] =>
         Object.entries(samples).flatMap(([name, all]) =>
-          which === "cpuUs" && name === DIRECT
+          (which === "cpuUs" || which === "systemUs") && name === DIRECT
             ? []
             : [{ what: `${name}${what}`, unit, samples: all.map((sample) => sample[which]) }],
         );
       figures.push([
         ...per("perSecond", "", "/s"),
         ...per("cpuUs", ": CPU", "µs each"),
+        ...per("systemUs", ": of it in the system", "µs each"),
         ...per("p50Us", ": p50", "µs"),
         ...per("driverShare", ": driver", "% of its core"),
       ]);
@@ -148,9 +152,9 @@ function whole<Sample>(
 }
 
 async function rateSample(driver: Driver, side: Side, atOnce: number, seconds: number): Promise<RateSample> {
-  const before = cpuOf(side);
+  const [cpuBefore, systemBefore] = [cpuOf(side), systemOf(side)];
   const told = await driver.rate(side.place, atOnce, seconds);
-  const cpu = cpuOf(side) - before;
+  const [cpu, system] = [cpuOf(side) - cpuBefore, systemOf(side) - systemBefore];
   if (told.failed > 0) {
     const tried = told.failed + told.setups;
     throw new SetupsFailed(`${side.name}: ${told.failed} of ${tried} set-ups failed; the first ${told.why}`);
@@ -158,6 +162,7 @@ async function rateSample(driver: Driver, side: Side, atOnce: number, seconds: n
   return {
     perSecond: told.setups / told.seconds,
     cpuUs: (cpu * 1_000) / told.setups,
+    systemUs: (system * 1_000) / told.setups,
     p50Us: told.p50,
     driverShare: (told.cpuSeconds / told.seconds) * 100,
   };

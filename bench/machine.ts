@@ -47,16 +47,35 @@ const TICKS_PER_SECOND = 100;
  * @param which also what its children have that are gone, where it waited for them
  */
 export function cpuMs(pid: number, which: "alone" | "with what has ended below" = "alone"): number {
-  // Behind the name, which may hold spaces and brackets of its own.
-  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)!.split(" ");
-  const ticks = fields.slice(11, which === "alone" ? 13 : 15).reduce((sum, field) => sum + Number(field), 0);
-  return (ticks / TICKS_PER_SECOND) * 1_000;
+  const [user, system, usersBelow, systemBelow] = ticksOf(pid);
+  return inMs(user + system + (which === "alone" ? 0 : usersBelow + systemBelow));
 }
 
 /** The same of one of a tree, with what has ended below it. Nothing where it has gone since the tree was looked at: its parent counts it then. */
 export function computedMs(pid: number): number {
+  return orGone(() => cpuMs(pid, "with what has ended below"));
+}
+
+/** What of that the system computed for it: its calls, and what they set off. */
+export function systemMs(pid: number): number {
+  return orGone(() => {
+    const [, system, , systemBelow] = ticksOf(pid);
+    return inMs(system + systemBelow);
+  });
+}
+
+/** In the program, in the system for it, and both of its children that have ended. */
+function ticksOf(pid: number): [number, number, number, number] {
+  // Behind the name, which may hold spaces and brackets of its own.
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)!.split(" ");
+  return fields.slice(11, 15).map(Number) as [number, number, number, number];
+}
+
+const inMs = (ticks: number) => (ticks / TICKS_PER_SECOND) * 1_000;
+
+function orGone(look: () => number): number {
   try {
-    return cpuMs(pid, "with what has ended below");
+    return look();
   } catch {
     return 0;
   }

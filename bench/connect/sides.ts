@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { freePort } from "../../test/support/stack.ts";
-import { computedMs, residentMb } from "../machine.ts";
+import { computedMs, residentMb, systemMs } from "../machine.ts";
 import { compile, startOrigin } from "../native.ts";
 import { startHaproxy } from "../peers/haproxy.ts";
 import { startDante, startProxyChain, startTinyproxy } from "../peers/others.ts";
@@ -134,6 +134,11 @@ export async function awake<T>(driver: Driver, side: Side, work: () => Promise<T
 /** What a side's processes have computed, in milliseconds. */
 export function cpuOf({ pids }: Side): number {
   return pids().reduce((sum, pid) => sum + computedMs(pid), 0);
+}
+
+/** What of that was the system's, in milliseconds. */
+export function systemOf({ pids }: Side): number {
+  return pids().reduce((sum, pid) => sum + systemMs(pid), 0);
 }
 
 /** What they take of memory, in kB. */
