@@ -11,6 +11,13 @@ const COUNTERS = 65_536;
 /** The largest step from one port to the next: some noise over what a counter tells, which Linux adds too. */
 const STEP_MAX = 4;
 
+/**
+ * Of so many ports one is left to others, the first, which is of the half that Linux looks through first. A port that is bound by its
+ * number is no longer given to whoever asks for any, whatever their address and target, until a minute after its connection: a busy
+ * node that used all of them would keep every other program of its host, and its own calls to the edge, from connecting anywhere.
+ */
+const SHARED_OF = 4;
+
 /** Ends of connections whose hashes are remembered. */
 const WAYS_MAX = 1_000;
 
@@ -34,20 +41,22 @@ export function isPortTaken(error: unknown): boolean {
  * tell nothing of those at another, and one comes back only once the whole range has been gone through. A system that is asked for any
  * port at that point finds one that no other connection has, whatever its target: that takes long where many have ended lately, and
  * there are no more than the range has for the minute that each of them waits. One that is named may be shared by connections to
- * different targets.
+ * different targets. Every fourth port is left to others.
  */
 export class LocalPorts {
   readonly #first: number;
+  /** How many are used, those included that are reserved. */
   readonly #count: number;
   readonly #reserved: ReadonlySet<number>;
   readonly #secret = randomBytes(32).toString("base64");
   readonly #ways = new Map<string, Way>();
   readonly #counters = randomFillSync(new Uint16Array(COUNTERS));
 
-  /** @param range the first and the last port, of which not all may be reserved */
+  /** @param range the first and the last port: of those that are not left to others, not all may be reserved */
   constructor([first, last]: readonly [number, number], reserved: ReadonlySet<number> = new Set()) {
     this.#first = first;
-    this.#count = last - first + 1;
+    const all = last - first + 1;
+    this.#count = all - Math.ceil(all / SHARED_OF);
     this.#reserved = reserved;
   }
 
@@ -56,11 +65,16 @@ export class LocalPorts {
     try {
       const [first, last] = readFileSync(RANGE_FILE, "utf8").trim().split(/\s+/).map(Number);
       if (!isPort(first) || !isPort(last) || last < first) return undefined;
-      const reserved = reservedIn(readFileSync(RESERVED_FILE, "utf8"));
-      return reserved.size > last - first ? undefined : new LocalPorts([first, last], reserved);
+      const ports = new LocalPorts([first, last], reservedIn(readFileSync(RESERVED_FILE, "utf8")));
+      return ports.#hasAny() ? ports : undefined;
     } catch {
       return undefined;
     }
+  }
+
+  #hasAny(): boolean {
+    for (let place = 0; place < this.#count; place++) if (!this.#reserved.has(this.#port(place))) return true;
+    return false;
   }
 
   /** By the secret's hash; those of the last ways are remembered. */
@@ -80,9 +94,15 @@ export class LocalPorts {
     for (;;) {
       const at = (this.#counters[counter]! + 1 + randomInt(STEP_MAX)) % this.#count;
       this.#counters[counter] = at;
-      const local = this.#first + ((offset + at) % this.#count);
+      const local = this.#port((offset + at) % this.#count);
       if (!this.#reserved.has(local)) return local;
     }
+  }
+
+  /** One of those that are used, by its place among them. */
+  #port(place: number): number {
+    const own = SHARED_OF - 1;
+    return this.#first + SHARED_OF * Math.floor(place / own) + 1 + (place % own);
   }
 }
 
