@@ -137,7 +137,7 @@ test("a dialer opens more connections to one target at once than it can find a p
 test("a node that has used all of its ports keeps nobody else of its host from connecting", async () => {
   const host = await startIsolated(resolve(import.meta.dirname, "../support/isolated-ports.ts"));
   onTestFinished(() => host.stop());
-  const { used, waiting, others } = (await host.ask({})) as Record<"used" | "waiting" | "others", number>;
+  const { used, waiting, others } = await host.ask<Record<"used" | "waiting" | "others", number>>({});
   // Of 64, 48 are the node's.
   expect(used).toBeGreaterThan(40);
   expect(used).toBeLessThanOrEqual(48);
