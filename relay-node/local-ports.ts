@@ -45,6 +45,8 @@ export function isPortTaken(error: unknown): boolean {
  */
 export class LocalPorts {
   readonly #first: number;
+  /** A range of a few is not. */
+  readonly #isShared: boolean;
   /** How many are used, those included that are reserved. */
   readonly #count: number;
   readonly #reserved: ReadonlySet<number>;
@@ -56,7 +58,8 @@ export class LocalPorts {
   constructor([first, last]: readonly [number, number], reserved: ReadonlySet<number> = new Set()) {
     this.#first = first;
     const all = last - first + 1;
-    this.#count = all - Math.ceil(all / SHARED_OF);
+    this.#isShared = all >= SHARED_OF;
+    this.#count = this.#isShared ? all - Math.ceil(all / SHARED_OF) : all;
     this.#reserved = reserved;
   }
 
@@ -101,6 +104,7 @@ export class LocalPorts {
 
   /** One of those that are used, by its place among them. */
   #port(place: number): number {
+    if (!this.#isShared) return this.#first + place;
     const own = SHARED_OF - 1;
     return this.#first + SHARED_OF * Math.floor(place / own) + 1 + (place % own);
   }
