@@ -29,7 +29,7 @@ test.each([
 test.each([1, 2, 3])("a range of %i is used whole", (count) => {
   const ports = new LocalPorts([41_000, 41_000 + count - 1]);
   const seen = new Set(Array.from({ length: 200 }, () => ports.next(EGRESS, "198.51.100.1", 443)));
-  expect([...seen].toSorted()).toEqual([41_000, 41_001, 41_002].slice(0, count));
+  expect([...seen].toSorted((one, other) => one - other)).toEqual([41_000, 41_001, 41_002].slice(0, count));
 });
 
 test("this system tells its range", () => {
