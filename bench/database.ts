@@ -85,18 +85,24 @@ export const database: Workload = {
       });
       const agents = { edge: edge!, node: node! };
       const chain: RunningPeer[] = [];
-      for (let next = port; chain.length < 3; next = chain.at(-1)!.port) {
-        const place = {
-          dir: join(dir, `haproxy-${chain.length}`),
-          host: HOST,
-          port: await freePort(),
-          core: EVERY_CORE,
-        };
-        const peer = await startHaproxy(place, "tcp", `${HOST}:${next}`);
-        chain.push(peer);
-        running.push(peer.process);
+      const missing: { name: string; why: string }[] = [];
+      try {
+        for (let next = port; chain.length < 3; next = chain.at(-1)!.port) {
+          const place = {
+            dir: join(dir, `haproxy-${chain.length}`),
+            host: HOST,
+            port: await freePort(),
+            core: EVERY_CORE,
+          };
+          const peer = await startHaproxy(place, "tcp", `${HOST}:${next}`);
+          chain.push(peer);
+          running.push(peer.process);
+        }
+      } catch (error) {
+        missing.push({ name: "HAProxy", why: (error as Error).message.split("\n")[0]! });
       }
       const [one, two, three] = chain.map((peer) => peer.port);
+      const selecting = missing.length > 0 ? SET_UP : quick ? QUICK : WAY_NAMES;
       const ports: Record<Way, number> = {
         direct: port,
         edge: byEdge,
@@ -122,7 +128,7 @@ export const database: Workload = {
       const ratios: number[] = [];
       const all = async (clients: number, each: boolean) => {
         const runs = Object.fromEntries(
-          (each ? SET_UP : quick ? QUICK : WAY_NAMES).map((way) => [
+          (each ? SET_UP : selecting).map((way) => [
             way,
             () => quietly(log, () => measured(way, clients, each)),
           ]),
@@ -179,8 +185,13 @@ export const database: Workload = {
         ratios: { "pgbench-tps": Math.min(...ratios) },
         peers: [
           { name: "PostgreSQL", version },
-          { name: "HAProxy", version: chain[0]!.version, config: chain[0]!.config ?? "" },
+          ...chain.slice(0, 1).map((peer) => ({
+            name: "HAProxy",
+            version: peer.version,
+            config: peer.config ?? "",
+          })),
         ],
+        missing,
       };
     } finally {
       for (const one of running.toReversed()) await one.stop();

@@ -104,6 +104,7 @@ static void open_tunnel(struct tunnel *tunnel) {
     tunnel->state = CONNECTING;
     tunnel->began = now();
     tunnel->answer_length = tunnel->moved = tunnel->is_writing = 0;
+    tunnel->answer[0] = 0;
     wait_for(tunnel, EPOLLOUT, EPOLL_CTL_ADD);
 }
 
@@ -226,9 +227,11 @@ static int handle(struct tunnel *tunnel, unsigned events) {
 /* Of the first that failed: where it was, and what it had been told. */
 static void describe_failure(const struct tunnel *tunnel) {
     static const char *const names[] = {"connecting", "shaking hands", "asking the target", "moving bytes", "done"};
-    int told = strcspn(tunnel->answer, "\r\n\"\\");
+    int told = 0;
+    /* As a text of JSON's takes it: what SOCKS says is no text. */
+    while (told < 100 && tunnel->answer[told] >= 0x20 && tunnel->answer[told] <= 0x7e && strchr("\"\\", tunnel->answer[told]) == NULL) told++;
     snprintf(why, sizeof why, "failed while %s, after %llu bytes and %.1f ms: %s; answered: %.*s", names[tunnel->state], tunnel->moved,
-        (now() - tunnel->began) * 1e3, errno != 0 ? strerror(errno) : "no error", told < 100 ? told : 100, tunnel->answer);
+        (now() - tunnel->began) * 1e3, errno != 0 ? strerror(errno) : "no error", told, tunnel->answer);
 }
 
 static void turn(int timeout) {

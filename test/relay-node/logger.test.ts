@@ -1,17 +1,23 @@
 import pino from "pino";
-import { beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { TurnLines } from "../../relay-node/logger.ts";
 
 let written: string[];
 let lines: TurnLines;
 let log: pino.Logger;
 beforeEach(() => {
+  vi.useFakeTimers({
+    toFake: ["setTimeout", "clearTimeout", "setImmediate", "clearImmediate", "performance"],
+  });
   written = [];
   lines = new TurnLines((text) => written.push(text), pino.levels.values["warn"]!);
   log = pino({ base: null, timestamp: false }, lines);
 });
 
-const nextTurn = () => new Promise((done) => setImmediate(done));
+afterEach(() => vi.useRealTimers());
+
+/** What was to come at its end has come. */
+const nextTurn = () => vi.advanceTimersByTimeAsync(0);
 const line = (level: number, msg: string) => `{"level":${level},"msg":"${msg}"}\n`;
 
 test("the lines of one turn are written together at its end", async () => {
@@ -31,8 +37,11 @@ test("lines that follow soon are written together, less than a moment later, and
   log.info("three");
   await nextTurn();
   expect(written).toEqual([line(30, "one")]);
-  await new Promise((done) => setTimeout(done, 50));
+  await vi.advanceTimersByTimeAsync(9);
+  expect(written).toHaveLength(1);
+  await vi.advanceTimersByTimeAsync(1);
   expect(written.slice(1)).toEqual([line(30, "two") + line(30, "three")]);
+  await vi.advanceTimersByTimeAsync(10);
   log.info("four");
   await nextTurn();
   expect(written.slice(2)).toEqual([line(30, "four")]);

@@ -57,7 +57,8 @@ export async function startCountingTarget(options: CountingOptions = {}): Promis
   const server = tls === undefined ? createHttp(serve) : createHttps(tls, serve);
   const sockets = new Set<Socket>();
   server.on("connection", (socket: Socket) => {
-    noted.addresses.push(socket.localAddress ?? "");
+    // A listener of both families tells IPv4 by IPv6.
+    noted.addresses.push((socket.localAddress ?? "").replace(/^::ffff:(?=\d+\.)/, ""));
     sockets.add(socket.on("error", () => {}));
     socket.once("close", () => sockets.delete(socket));
   });
