@@ -5,7 +5,7 @@ import { startLoopbackPostgres } from "../test/tunnel/support/servers/loopback-p
 import { startAgent } from "./database/agent.ts";
 import { connectMs, type Database, fill, select, type Transactions } from "./database/pgbench.ts";
 import { startHaproxy } from "./peers/haproxy.ts";
-import { debianVersion, type RunningPeer } from "./peers/peer.ts";
+import { debianVersion, type RunningPeer, startPeers } from "./peers/peer.ts";
 import { quietly } from "./quiet.ts";
 import { median } from "./stats.ts";
 import { StreamsRelay } from "./streams/relay.ts";
@@ -84,33 +84,31 @@ export const database: Workload = {
         return one.value;
       });
       const agents = { edge: edge!, node: node! };
-      const chain: RunningPeer[] = [];
-      const missing: { name: string; why: string }[] = [];
-      try {
-        for (let next = port; chain.length < 3; next = chain.at(-1)!.port) {
-          const place = {
-            dir: join(dir, `haproxy-${chain.length}`),
-            host: HOST,
-            port: await freePort(),
-            core: EVERY_CORE,
-          };
-          const peer = await startHaproxy(place, "tcp", `${HOST}:${next}`);
-          chain.push(peer);
-          running.push(peer.process);
-        }
-      } catch (error) {
-        missing.push({ name: "HAProxy", why: (error as Error).message.split("\n")[0]! });
-      }
-      const [one, two, three] = chain.map((peer) => peer.port);
-      const selecting = missing.length > 0 ? SET_UP : quick ? QUICK : WAY_NAMES;
+      const [first, second, third] = [await freePort(), await freePort(), await freePort()];
+      const hop = (from: number, to: number) => () =>
+        startHaproxy(
+          { dir: join(dir, `haproxy-${from}`), host: HOST, port: from, core: EVERY_CORE },
+          "tcp",
+          `${HOST}:${to}`,
+        );
+      const bare = await startPeers({
+        one: hop(first, port),
+        two: hop(second, first),
+        three: hop(third, second),
+      });
+      const hops = Object.values<RunningPeer>(bare.running);
+      running.push(...hops.map((peer) => peer.process));
       const ports: Record<Way, number> = {
         direct: port,
         edge: byEdge,
         node: straight,
-        three: three!,
-        two: two!,
-        one: one!,
+        three: third,
+        two: second,
+        one: first,
       };
+      const selecting = (quick ? QUICK : WAY_NAMES).filter(
+        (way) => SET_UP.includes(way) || way in bare.running,
+      );
       const cpu = (way: Way) => ({
         agent: way === "edge" || way === "node" ? agents[way].cpuMs : 0,
         ...relay.cpu(),
@@ -185,13 +183,13 @@ export const database: Workload = {
         ratios: { "pgbench-tps": Math.min(...ratios) },
         peers: [
           { name: "PostgreSQL", version },
-          ...chain.slice(0, 1).map((peer) => ({
+          ...hops.slice(0, 1).map((peer) => ({
             name: "HAProxy",
             version: peer.version,
             config: peer.config ?? "",
           })),
         ],
-        missing,
+        missing: bare.missing.map(({ name, why }) => ({ name: WAYS[name as Way], why })),
       };
     } finally {
       for (const one of running.toReversed()) await one.stop();

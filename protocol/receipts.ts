@@ -2,6 +2,7 @@ import { compactVerify, decodeProtectedHeader } from "jose";
 import { RelayError } from "./errors.ts";
 import type { BoundKey } from "./keys.ts";
 import { TOKEN_MAX_BYTES } from "./limits.ts";
+import { DOTTED_IPV4 } from "./targets.ts";
 import { TOKEN_TYPES } from "./tokens.ts";
 
 /** Claims of a receipt: what a node says of one call, signed when the head of the target's answer has come. */
@@ -123,7 +124,7 @@ function invalid(why: string): RelayError {
  * @example canonicalAddress("2001:DB8:0::1") // "2001:db8::1"
  */
 export function canonicalAddress(text: string): string | undefined {
-  if (/^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/.test(text)) return text;
+  if (DOTTED_IPV4.test(text)) return text;
   if (!/^[0-9a-f:.]+$/i.test(text) || !text.includes(":")) return undefined;
   return URL.parse(`http://[${text}]`)?.hostname.slice(1, -1);
 }

@@ -68,13 +68,14 @@ function parseAuthority(authority: string, defaultPort: number | undefined): { h
 const PLAIN_NAME = /^(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/;
 
 /** An IPv4 address as every parser reads it: what has leading zeros or other bases is another one to some. */
-const DOTTED = /^(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3}$/;
+export const DOTTED_IPV4 =
+  /^(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3}$/;
 
 /** Folds case, and refuses what the WHATWG parser would read as another host than what is written. */
 function canonicalHost(written: string): string {
   const lower = written.toLowerCase();
   if (PLAIN_NAME.test(lower) && lower.length <= 253 && !lower.includes("xn--")) return lower;
-  if (DOTTED.test(lower)) return lower;
+  if (DOTTED_IPV4.test(lower)) return lower;
   if (lower.endsWith(".")) throw invalid("has a trailing dot in its host: leave it out");
   let parsed: string;
   try {

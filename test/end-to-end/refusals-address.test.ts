@@ -114,10 +114,15 @@ const refusedAs = (reason: string) => ({
   mark: "address_refused",
   reached: "no",
   detail: expect.stringMatching(new RegExp(`: ${reason}$`)) as string,
+  connections: 0,
   connectedTo: [],
 });
-/** One that is reached may have a second connection, made ahead for what comes next; nobody else may have any. */
-const relayedTo = (address: string) => ({ status: 200, mark: "target", connectedTo: [address] });
+const relayedTo = (address: string) => ({
+  status: 200,
+  mark: "target",
+  connections: 1,
+  connectedTo: [address],
+});
 
 describe("by literal", () => {
   test.each(OPENED)("%s is opened and reached", async (address) => {
@@ -215,6 +220,7 @@ describe("by rebinding", () => {
   });
 
   test("a redirect to a refused address is handed to the caller, not followed", async () => {
+    // It has been reached before, so that a second connection may be made ahead.
     expect(await get("http://127.0.0.9:8080/redirect")).toMatchObject({
       mark: "target",
       connectedTo: ["127.0.0.9"],

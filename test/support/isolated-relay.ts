@@ -25,7 +25,9 @@ export interface Got {
   readonly mark: string | undefined;
   readonly reached: string | undefined;
   readonly detail: string | undefined;
-  /** The addresses that were connected to while the request was under way, sorted. */
+  /** Connections to any address until the answer was there. */
+  readonly connections: number;
+  /** The addresses that were connected to by then and right after, sorted. */
   readonly connectedTo: readonly string[];
 }
 
@@ -72,6 +74,7 @@ const target: CountingTarget = await startCountingTarget({
 async function get(url: string, node: string | undefined): Promise<Got> {
   const before = target.addresses.length;
   const got = await relay.ask({ claims: { url, ...(node !== undefined && { node }) } });
+  const connections = target.connections - before;
   // A connection that is made ahead for what comes next is this one's.
   if (got?.field("relay-status") === "target") await new Promise((done) => setTimeout(done, SPARE_MS));
   const problem = got?.field("relay-error") === undefined ? {} : (JSON.parse(got.body) as Partial<Got>);
@@ -80,6 +83,7 @@ async function get(url: string, node: string | undefined): Promise<Got> {
     mark: got?.field("relay-error") ?? got?.field("relay-status"),
     reached: problem.reached,
     detail: problem.detail,
+    connections,
     connectedTo: [...new Set(target.addresses.slice(before))].toSorted(),
   };
 }
